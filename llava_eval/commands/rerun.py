@@ -47,13 +47,7 @@ def rerun(arguments: argparse.Namespace) -> int:
         print_json({"directory": str(outcome.directory), "samples": rows})
         return outcome.exit_code
     lines = [
-        [
-            new.id,
-            _text_or_error(old),
-            _text_or_error(new),
-            " | ".join(new.target),
-            _change(old, new),
-        ]
+        [new.id, *map(_text_or_error, (old, new)), " | ".join(new.target), _change(old, new)]
         for old, new in pairs
     ]
     table = Table(["sample", "before", "now", "target", ""], lines, num_names=5)
@@ -169,11 +163,9 @@ def _switched(run: Run, name: str, before: Mapping[str, SampleResult], folder: P
     except LlavaEvalError as error:
         return Switched(name, reason=str(error))
     asked = [key for key in before if before[key].generation.error is None and key in after]
-    errors = [after[key].generation.error for key in asked]
-    pairs = [
-        (before[key], after[key]) for key, error in zip(asked, errors, strict=True) if error is None
-    ]
-    failed = [error for error in errors if error is not None]
+    both = [(before[key], after[key]) for key in asked]
+    pairs = [(old, new) for old, new in both if new.generation.error is None]
+    failed = [new.generation.error for _, new in both if new.generation.error is not None]
     reason = "" if asked else "no sample of these groups was answered in the run"
     if failed:
         reason = f"{len(failed)} of {count(len(asked), 'sample')} failed, the first of {failed[0]}"

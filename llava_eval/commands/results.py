@@ -157,8 +157,7 @@ def _plan(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"plan: --per-group {per_group:g}: expected at least 1 sample")
     if len(paths) > 2 or not (paths or flips):
         raise ConfigError("plan needs one run, a pair of runs, or --flips PERCENT")
-    reader = RunReader(arguments.config_dir)
-    runs = [_as_it_is(reader.read(path)) for path in paths]
+    runs = [_as_it_is(run) for run in map(RunReader(arguments.config_dir).read, paths)]
     plans = plans_of(runs, detect, flips, per_group)
     if arguments.json:
         print_json(dataclasses.asdict(plans))

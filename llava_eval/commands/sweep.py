@@ -143,9 +143,8 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
         write_out("\n" + results_table(runs, codes).to_text(_UNCUT))
         folder, *others = {each.directory.parent for each in runs}
         if not others and any(code == 0 for code in codes):
-            keys = ("probe=", "benchmark.probe=")
-            asked = {text for each in runs for text in each.overrides if text.startswith(keys)}
-            probes = {text.partition("=")[2] for text in asked}
+            asked = (text.partition("=") for each in runs for text in each.overrides)
+            probes = {value for key, _, value in asked if key in ("probe", "benchmark.probe")}
             name = "probes" if len(probes) > 1 and probes & {"none", "null"} else "compare"
             write_out(f"\nllava-eval {name} {shlex.quote(str(folder))}")
     return max(codes)

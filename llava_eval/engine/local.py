@@ -84,8 +84,11 @@ class LocalEngine(Engine):
                     ready.append((group, outcome.unwrap()))
                 else:
                     yield from group.failed(error)
-            yield from ask_batch(ready, settings, runner)
-            self._clock.end_warm_up(sum(len(group.samples) for group, _ in ready))
+            num_answered = 0
+            for result in ask_batch(ready, settings, runner):
+                num_answered += result.generation.error is None
+                yield result
+            self._clock.end_warm_up(num_answered)
 
     def record(self) -> dict[str, Any]:
         assert self._runner is not None

@@ -35,7 +35,7 @@ class StageClock:
         Args:
             num_generated: samples of that batch.
         """
-        if not self.warm_up:
+        if num_generated and not self.warm_up:
             seconds = {stage: round(self.seconds.get(stage, 0.0), 6) for stage in MODEL_STAGES}
             self.warm_up = {"num_generated": num_generated, "stage_seconds": seconds}
 

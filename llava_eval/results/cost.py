@@ -26,8 +26,8 @@ class Cost:
         num_generated: samples that were generated, over all processes of the run.
         seconds: wall time of preparing media and generating, without loading rows and model.
         model_seconds_per_sample: of the model (vision, prefill, decode; of a served one the waits
-            for its replies, of a user's own its ``generate``) without the first batch of each
-            process, if there are others.
+            for its replies, of a user's own its ``generate``) by the samples that it answered,
+            without the first batch of each process, if there are others.
         prepare_seconds: of reading, decoding and resizing media, added up over all threads.
         num_cached_frames, num_decoded_frames: where the frames came from.
         stage_seconds: by stage, over all processes.
@@ -131,7 +131,7 @@ def _generating_seconds(session: Session) -> float:
 def _model_seconds_per_sample(sessions: Sequence[Session]) -> float | None:
     """Return the model's time for a sample, without warm-ups unless there is nothing else."""
     warm_ups = [session.warm_up for session in sessions if session.warm_up is not None]
-    num_samples = sum(session.num_generated or 0 for session in sessions)
+    num_samples = sum((session.num_generated or 0) - session.num_failed for session in sessions)
     num_warm_up = sum(warm_up.num_generated for warm_up in warm_ups)
     seconds = sum(map(_model_seconds, sessions))
     if num_samples > num_warm_up:

@@ -124,9 +124,9 @@ def shortened(digest: str | None) -> str:
 
 
 def from_difference(texts: Sequence[str]) -> list[str]:
-    """Return texts from the word or dotted part on in which they differ, where that comes late."""
+    """Return texts from the word, file or dotted part on in which they differ, if that is late."""
     shared = os.path.commonprefix(texts)  # noqa: RUF071 - of letters, not of paths
-    start = 1 + shared.rfind(" " if " " in shared else ".")
+    start = 1 + shared.rfind(next((mark for mark in " /" if mark in shared), "."))
     return [f"…{text[start:]}" for text in texts] if start > 12 else list(texts)
 
 

@@ -68,7 +68,7 @@ class Session:
     Attributes:
         started: when it began, in UTC.
         ended: when its manifest was last written, in UTC.
-        num_generated: samples that it generated.
+        num_generated, num_failed: samples that it asked, and those of them without a reply.
         generating_seconds: of preparing media and generating, from the first sample on.
         wall_seconds: of the whole process.
         stage_seconds: by stage; stages of several workers overlap.
@@ -82,6 +82,7 @@ class Session:
     started: str | None = None
     ended: str | None = None
     num_generated: Count | None = None
+    num_failed: Count = 0
     generating_seconds: float | None = None
     wall_seconds: float | None = None
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
@@ -287,6 +288,7 @@ class RunRecord:
                 generating_seconds=round(seconds, 3),
                 warm_up=clock.warm_up or None,
                 num_generated=len(results),
+                num_failed=sum(result.generation.error is not None for result in results),
                 num_output_tokens=num_tokens,
                 output_tokens_per_second=round(num_tokens / seconds, 3),
             )

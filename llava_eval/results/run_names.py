@@ -37,12 +37,11 @@ def run_names(runs: Sequence[Run]) -> list[str]:
     """Return what tells the runs apart: the model and the settings in which they differ."""
     models = [run.model.partition(" (")[0].rpartition("/")[2] for run in runs]
     named = " ".join(f"{run.label} {run.model}" for run in runs)
-    settings = {
-        key: values
+    columns = [
+        [_shown(key, value) for value in values]
         for key, values in differing_settings(runs).items()
         if key in (FRAMES, "quantization") or f"{key}=" in named
-    }
-    columns = [[_shown(key, value) for value in values] for key, values in settings.items()]
+    ]
     if len(set(models)) > 1:
         columns.insert(0, models)
     rows = zip(*columns, strict=True)
@@ -74,8 +73,7 @@ def _full_names(runs: Sequence[Run]) -> list[str]:
     """Return the models, with the benchmark's overrides where runs differ in them."""
     if len({run.label for run in runs}) == 1:
         return [run.model for run in runs]
-    overrides = [run.label.removeprefix(run.benchmark).strip(" ()") for run in runs]
     return [
-        f"{run.model} · {changed}" if changed else run.model
-        for run, changed in zip(runs, overrides, strict=True)
+        " · ".join(filter(None, (run.model, run.label.removeprefix(run.benchmark).strip(" ()"))))
+        for run in runs
     ]

@@ -426,19 +426,23 @@ def own_settings(runs: Sequence[ComparableRun]) -> list[dict[str, str]]:
 
 def differing_versions(runs: Sequence[ComparableRun]) -> dict[str, list[str]]:
     """Return in which software, weights and devices runs differ, one value per run."""
-    keys = dict.fromkeys(key for run in runs for key in run.origin)
     return {
         key: _written([run.origin.get(key) for run in runs])
-        for key in keys
+        for key in dict.fromkeys(key for run in runs for key in run.origin)
         if any(run.origin.get(key) != runs[0].origin.get(key) for run in runs)
     }
 
 
 def _written(values: Sequence[object]) -> list[str]:
-    """Return values in one line each; long ones cut, so that other values stay other texts."""
+    """Return values in one line each; long ones cut, paths to names, where it tells them apart."""
     whole = [setting_text(value) for value in values]
     for texts in (whole, from_difference(whole)):
-        cut = [text if len(text) <= 40 else f"{text[:39]}…" for text in texts]
+        cut = [text if len(text) <= 40 else _cut(text) for text in texts]
         if len(set(cut)) == len(set(whole)):
             return cut
     return whole
+
+
+def _cut(text: str) -> str:
+    is_path = "/" in text[:-1] and not {" ", ":"} & {*text}
+    return f"…{text.rpartition('/')[2][-39:]}" if is_path else f"{text[:39]}…"

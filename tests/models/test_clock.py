@@ -9,6 +9,8 @@ def test_the_first_batch_is_the_warm_up() -> None:
     clock = StageClock()
     assert clock.warm_up == {}
     assert joint_warm_up([clock.warm_up]) is None
+    clock.end_warm_up(0)
+    assert clock.warm_up == {}, "a batch that the model answered nothing of warms nothing up"
     clock.seconds.update({"prefill": 2.0, "decode": 1.0, "decode_wait": 9.0})
     clock.end_warm_up(3)
     clock.seconds["decode"] += 5.0

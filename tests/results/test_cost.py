@@ -133,3 +133,11 @@ def test_memory_is_compared_by_what_all_know() -> None:
     assert comparable_memory([known, known]) == ("peak device memory", [9, 9])
     assert comparable_memory([known, unknown]) == ("weights", [7, 8])
     assert (megabytes(2_500_000), megabytes(0), megabytes(None)) == (2.5, 0.0, None)
+
+
+def test_failed_samples_take_no_part_in_the_time_of_an_answer() -> None:
+    # 6 s of the model less 2 s of the first 2 answers, by the other 2: media of 2 more failed.
+    assert cost({**FIRST, "num_failed": 2}).model_seconds_per_sample == pytest.approx(2.0)
+    # Nothing but the first batch was answered.
+    assert cost({**FIRST, "num_failed": 4}).model_seconds_per_sample == pytest.approx(3.0)
+    assert cost({**FIRST, "num_failed": 6}).model_seconds_per_sample is None

@@ -220,6 +220,10 @@ def test_texts_are_told_apart_where_they_differ_late() -> None:
     assert from_difference(["Answer the question in a word.", "Answer the question briefly."]) == [
         "…in a word.", "…briefly.",
     ]  # fmt: skip
+    assert from_difference(["/data/models/step-5", "/data/models/step-10"]) == [
+        "…step-5",
+        "…step-10",
+    ]
     assert from_difference(["16", "4"]) == ["16", "4"]
     assert from_difference(["short one", "short two"]) == ["short one", "short two"]
 

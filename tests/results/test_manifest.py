@@ -63,6 +63,7 @@ def test_what_was_generated_is_counted(tmp_path: Path, monkeypatch: pytest.Monke
             pass
     (session,) = written(tmp_path)["sessions"]
     assert (session["num_generated"], session["num_output_tokens"]) == (3, 7)
+    assert session["num_failed"] == 1
     assert session["output_tokens_per_second"] == 2.333
     with record(tmp_path) as running, running.counting([], StageClock()):
         pass

@@ -292,6 +292,31 @@ def test_long_settings_that_differ_at_their_ends_are_told_apart(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (
+            ["llava-hf/base", "/data/models/finetuned-on-clips-of-ours/checkpoint-500"],
+            ["llava-hf/base", "…checkpoint-500"],
+        ),
+        (
+            [f"/data/models/finetuned-on-clips-of-ours/{name}/checkpoint-500" for name in "ab"],
+            ["…a/checkpoint-500", "…b/checkpoint-500"],
+        ),
+    ],
+)
+def test_of_long_paths_the_ends_are_shown(
+    tmp_path: Path, names: list[str], shown: list[str]
+) -> None:
+    runs = [
+        RunReader().read(
+            write_run(tmp_path / str(n), [answered(0, True)], config={"model.checkpoint": name})
+        )
+        for n, name in enumerate(names)
+    ]
+    assert differing_settings(runs) == {"checkpoint": shown}
+
+
+@pytest.mark.parametrize(
     ("node", "score", "full"),
     [
         ({}, 1.0, 1.0),

@@ -116,7 +116,7 @@ class ModelWorker:
         with self._lock:
             answered = list(ask_batch(ready, prompts, runner))
             results = [*failed, *answered]
-            self._clock.end_warm_up(len(answered))
+            self._clock.end_warm_up(sum(item.generation.error is None for item in answered))
             report = Report(
                 dict(self._clock.seconds),
                 self._clock.warm_up,

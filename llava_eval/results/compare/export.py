@@ -98,8 +98,7 @@ def export_sweeps(folder: Path, sweeps: Sequence[Sweep]) -> list[Path]:
     parts = {names[sweep.benchmark]: sweep_table(sweep) for sweep in sweeps}
     data = {names[sweep.benchmark]: sweep_data(sweep) for sweep in sweeps}
     for sweep in sweeps:
-        preparing = preparing_table(sweep)
-        if preparing is not None:
+        if (preparing := preparing_table(sweep)) is not None:
             parts[f"{names[sweep.benchmark]}_preparing"] = preparing
     lines = [markdown_text(line) for sweep in sweeps for line in (legend(sweep), *sweep.notes)]
     written = export_tables(folder, "sweep", parts, list(dict.fromkeys(lines)), data=data)
@@ -278,8 +277,7 @@ def metrics_data(
         for letter, run, settings in named
         for row in run.metrics.to_dict("records")
     ]
-    differences = _DIFFERENCES if comparisons else ()
-    columns = [*_NAMES, *KEY_COLUMNS, *NUMBER_COLUMNS, *differences]
+    columns = [*_NAMES, *KEY_COLUMNS, *NUMBER_COLUMNS, *(_DIFFERENCES if comparisons else ())]
     data = with_types(pd.DataFrame(rows, columns=columns), MetricValue)
     facets = [facet for facet in data["facet"].unique() if facet]
     return {name: data, **{f"by_{facet}": data[data["facet"] == facet] for facet in facets}}

@@ -70,12 +70,10 @@ class Seeds:
                 f"the runs differ in their seeds alone, but {reason}; --allow-differences shows "
                 "them as other runs"
             )
-        first = sides[0]
-        columns = [first.first, *(item.second for item in sides)]
-        values = first.scale * np.stack(columns)  # (seeds, samples), NaN outside the denominator
+        columns = [sides[0].first, *(item.second for item in sides)]
+        values = sides[0].scale * np.stack(columns)  # (seeds, samples), NaN outside the denominator
         means = np.nanmean(values, axis=1)
         influence = [influence_of(*parts) for parts in zip(values, means, strict=True)]
-        membership = comparisons[0].pairing.membership
         names = [str(run.config.get("seed")) for run in runs]
         return cls(
             f"{runs[0].label}, {runs[0].model}",
@@ -84,7 +82,7 @@ class Seeds:
             dict(zip(names, means.tolist(), strict=True)),
             float(means.mean()),
             float(means.std(ddof=1)),
-            clustered_stderr(np.mean(influence, axis=0), membership)
+            clustered_stderr(np.mean(influence, axis=0), comparisons[0].pairing.membership)
             if comparisons[0].pairing.num_clusters > 1
             else None,
             _flips(ids[0], values),
@@ -94,12 +92,11 @@ class Seeds:
 
 def _flips(ids: Sequence[str], values: FloatArray) -> dict[str, float]:
     """Return the share of seeds outside of the most frequent value, for samples that flip."""
-    flips = {}
-    for name, column in zip(ids, values.T, strict=True):
-        _, counts = np.unique(column, return_counts=True)
-        if len(counts) > 1:
-            flips[name] = 1 - float(counts.max()) / len(column)
-    return dict(sorted(flips.items(), key=lambda item: -item[1]))
+    shares = {
+        name: 1 - float(np.unique(column, return_counts=True)[1].max()) / len(column)
+        for name, column in zip(ids, values.T, strict=True)
+    }
+    return dict(sorted(filter(lambda item: item[1], shares.items()), key=lambda item: -item[1]))
 
 
 def over_seeds(runs: Sequence[Run]) -> list[list[Run]]:
@@ -117,9 +114,8 @@ def over_seeds(runs: Sequence[Run]) -> list[list[Run]]:
 
 def seeds_table(seeds: Seeds) -> Table:
     """Return the metric under each seed, and its mean."""
-    values = {**seeds.means, "mean": seeds.mean}
-    rows = [[name, number(value, seeds.unit)] for name, value in values.items()]
-    return Table(["seed", seeds.metric], rows)
+    values = {**seeds.means, "mean": seeds.mean}.items()
+    return Table(["seed", seeds.metric], [[name, number(one, seeds.unit)] for name, one in values])
 
 
 def seeds_words(seeds: Seeds) -> str:

@@ -18,7 +18,7 @@ from llava_eval.results.compare.pairing import METRIC_ERRORS, compared, is_mean,
 from llava_eval.results.cost import comparable_memory, megabytes
 from llava_eval.results.formatting import Table, count, formatted, highest
 from llava_eval.results.run_names import FRAMES
-from llava_eval.results.runs import Run, by_benchmark, own_settings
+from llava_eval.results.runs import Run, by_benchmark, differing_versions, own_settings
 from llava_eval.types import MetricValue
 
 
@@ -50,6 +50,12 @@ class SweepPoint:
     is_best: bool = False
     to_best: PairedEstimate | None = None
     p_value: float | None = None
+
+    @property
+    def shown(self) -> str:
+        """The frames that samples showed, for a place beside the setting; empty if as set."""
+        is_other = self.num_frames and self.values.get(FRAMES) != f"{self.num_frames:g}"
+        return f" ({formatted(self.num_frames, '.3g')} shown)" if is_other else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +120,7 @@ def _sweep(
     scores = [_score(run, metric) for run in runs]
     values = [score.value for score in scores]
     seconds = [run.cost.model_seconds_per_sample for run in runs]
-    varying = own_settings(runs)
+    varying = _told_apart(runs)
     columns = (
         *(runs, varying, _names(varying), scores, map(_num_frames, runs), memory),
         *(frontier(list(zip(prices, values, strict=True))) for prices in (seconds, memory)),
@@ -125,9 +131,19 @@ def _sweep(
     return Sweep(benchmark, metric, chance, settings, memory_name, result)
 
 
+def _told_apart(runs: Sequence[Run]) -> list[dict[str, str]]:
+    """Return each run's own settings; where some are alike, with software, weights and folders."""
+    varying = own_settings(runs)
+    for beside in (differing_versions(runs), {"folder": [run.name for run in runs]}):
+        if len(set(map(str, varying))) < len(runs):
+            for index, own in enumerate(varying):
+                own.update({key: values[index] for key, values in beside.items()})
+    return varying
+
+
 def _names(varying: Sequence[Mapping[str, str]]) -> list[str]:
     """Return the values of each run's other settings; files by name where that tells them apart."""
-    others = [[value for key, value in own.items() if key != FRAMES] for own in varying]
+    others = [[v for key, v in own.items() if key not in (FRAMES, "folder")] for own in varying]
     whole = [", ".join(values) for values in others]
     names = [", ".join(v.rstrip("/").rpartition("/")[2] for v in values) for values in others]
     return names if len(set(names)) == len(set(whole)) else whole
@@ -144,8 +160,7 @@ def _score(run: Run, metric: str) -> MetricValue:
 
 def _num_frames(run: Run) -> float:
     """Return the frames that a sample showed, on average; 0 where the ledger does not say."""
-    counts = [sum(map(len, result.frame_indices)) for result in run.results]
-    shown = [count for count in counts if count]
+    shown = [total for item in run.results if (total := sum(map(len, item.frame_indices)))]
     return statistics.fmean(shown) if shown else 0.0
 
 
@@ -185,12 +200,11 @@ def _against_best(
 
     pairs = list(itertools.combinations(range(len(runs)), 2))
     adjusted = dict(zip(pairs, holm_of(difference(*one) for one in pairs), strict=True))
-    result = []
-    for index in range(len(runs)):
-        to_best = None if index == best else difference(best, index)
-        p_value = adjusted[min(index, best), max(index, best)] if to_best else None
-        result.append((index == best, to_best, p_value))
-    return result
+    held = [None if index == best else difference(best, index) for index in range(len(runs))]
+    return [
+        (index == best, to_best, adjusted[min(index, best), max(index, best)] if to_best else None)
+        for index, to_best in enumerate(held)
+    ]
 
 
 def sweep_table(sweep: Sweep) -> Table:
@@ -199,7 +213,7 @@ def sweep_table(sweep: Sweep) -> Table:
     header = [*keys, sweep.metric, INTERVAL, "to best", "s/sample"]
     rows = [
         [
-            *item.values.values(),
+            *(f"{text}{item.shown if key == FRAMES else ''}" for key, text in item.values.items()),
             *value_cells(item.score)[:2],
             "best"
             if item.is_best
@@ -264,10 +278,8 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
 
     A curve of something that does not vary, or that a run's files do not hold, is left out.
     """
-    unit = sweep.settings[0].score.unit
-    y_name = f"{sweep.metric} ({unit})"
+    y_name = f"{sweep.metric} ({sweep.settings[0].score.unit})"
     beside = "; beside points: frames" if len({s.num_frames for s in sweep.settings}) > 1 else ""
-    chance = None if sweep.chance is None else (sweep.chance, "chance")
     prices: dict[str, tuple[str, Callable[[SweepPoint], float | None]]] = {
         "frames": ("frames a sample", lambda item: item.num_frames or None),
         "time": ("model seconds a sample", lambda item: item.run.cost.model_seconds_per_sample),
@@ -288,7 +300,7 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
                 for item in known
                 if getattr(item, f"on_{name}_frontier", False)
             ],
-            reference=chance,
+            reference=None if sweep.chance is None else (sweep.chance, "chance"),
         )
     return charts
 
@@ -296,25 +308,22 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
 def _series(
     settings: Sequence[SweepPoint], price: Callable[[SweepPoint], float | None], *, labelled: bool
 ) -> list[Series]:
-    members: dict[str, list[SweepPoint]] = {}
+    members: dict[str, list[SweepPoint]] = {item.name: [] for item in settings}
     for item in sorted(settings, key=lambda item: (price(item) or 0.0, item.score.value or 0.0)):
-        members.setdefault(item.name, []).append(item)
+        members[item.name].append(item)
     varies = len({item.num_frames for item in settings}) > 1
     result = []
-    for name in dict.fromkeys(item.name for item in settings):
-        on_line = [True] * len(members[name])
-        if labelled:
-            on_line = frontier([(price(item), item.score.value) for item in members[name]])
+    for name, items in members.items():
+        on_line = frontier([(price(item), item.score.value) for item in items])
         points = [
             Point(
                 price(item) or 0.0,
                 item.score.value or 0.0,
-                None if labelled else item.score.ci_low,
-                None if labelled else item.score.ci_high,
-                f"{item.num_frames:g}" if labelled and varies else "",
-                is_on_line,
+                *((None, None) if labelled else (item.score.ci_low, item.score.ci_high)),
+                formatted(item.num_frames, ".3g") if labelled and varies else "",
+                is_on_line or not labelled,
             )
-            for item, is_on_line in zip(members[name], on_line, strict=True)
+            for item, is_on_line in zip(items, on_line, strict=True)
         ]
         result.append(Series(name, points))
     return result

@@ -7,7 +7,6 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.results.chart import Chart
@@ -99,8 +98,7 @@ class Overview:
     @property
     def headline(self) -> str | None:
         """Name of the first metric."""
-        metrics: Mapping[str, Any] = self.runs[0].tables.metrics or self.runs[0].metric_nodes
-        return next(iter(metrics), None)
+        return next(iter(self.runs[0].tables.metrics or self.runs[0].metric_nodes), None)
 
     @property
     def charts(self) -> Mapping[str, Chart]:

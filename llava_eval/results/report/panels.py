@@ -149,7 +149,8 @@ def heat_map(sweep: Sweep) -> str | None:
             return "<td>-</td>"
         share = (item.score.value - low) / (high - low) if high > low else 0.0
         shade = min(_NUM_SHADES - 1, int(share * _NUM_SHADES))
-        return f'<td class="heat-{shade}{" best" if item.is_best else ""}">{_cell(item.score)}</td>'
+        shown = f"{_cell(item.score)}{item.shown}"
+        return f'<td class="heat-{shade}{" best" if item.is_best else ""}">{shown}</td>'
 
     header = "".join(f'<th scope="col">{html_text(text)} frames</th>' for text in frames)
     rows = "".join(

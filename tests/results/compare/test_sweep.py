@@ -315,3 +315,55 @@ def test_a_run_is_held_to_the_best_on_the_samples_that_both_answered(tmp_path: P
     assert to_best.num_samples == 16
     assert to_best.difference == pytest.approx(-100 * 2 / 16)
     assert sweep.notes == [f"{tmp_path / '1'}: 8 samples failed"]
+
+
+def test_runs_of_the_same_settings_are_told_apart_by_weights_or_else_by_folders(
+    tmp_path: Path,
+) -> None:
+    reader = RunReader()
+    for week, digest in ((1, "a"), (2, "b"), (3, "b")):
+        for frames in (2, 4):
+            write_run(
+                tmp_path / str(week) / str(frames),
+                [
+                    answered(n, n < week + frames, frame_indices=(tuple(range(frames)),))
+                    for n in range(12)
+                ],
+                config={"sampler.num_frames": frames},
+                manifest={"model": {"weights_sha256": digest * 64}},
+            )
+    (sweep,) = sweeps_of(reader.read_all([tmp_path / "1", tmp_path / "2"]))
+    first, second = 10 * "a", 10 * "b"
+    rows = [["2", first], ["4", first], ["2", second], ["4", second]]
+    assert sweep_table(sweep).header[:3] == ["frames", "weights", "accuracy"]
+    assert [list(row[:2]) for row in sweep_table(sweep).rows] == rows
+    assert [item.name for item in sweep_charts(sweep)["frames"].series] == [first, second]
+    (sweep,) = sweeps_of(reader.read_all([tmp_path / "2", tmp_path / "3"]))
+    folders = [str(tmp_path / week / frames) for week in "23" for frames in "24"]
+    assert [list(item.values) for item in sweep.settings] == [["num_frames", "folder"]] * 4
+    assert [item.values["folder"] for item in sweep.settings] == folders
+    (series,) = sweep_charts(sweep)["frames"].series
+    assert [point.x for point in series.points] == [2, 2, 4, 4]
+    (sweep,) = sweeps_of([reader.read(tmp_path / "1" / "2")])
+    assert sweep.settings[0].values == {}
+
+
+def test_frames_that_a_sampler_did_not_show_stand_beside_the_setting(tmp_path: Path) -> None:
+    sides = [(4, ["linspace_to_last_frame"], [4, 4]), (4, ["at_fps"], [3, 4]), (8, ["at_fps"], [])]
+    for limit, (name,), shown in sides:
+        write_run(
+            tmp_path / f"{name} {limit}",
+            [
+                answered(n, n < 3, frame_indices=(tuple(range(shown[n % 2])),) if shown else ())
+                for n in range(6)
+            ],
+            config={
+                "sampler._target_": f"llava_eval.video.samplers.{name}",
+                "sampler.num_frames": limit,
+            },
+        )
+    (sweep,) = sweeps_of(RunReader().read_all([tmp_path]))
+    cells = {row[1]: row[0] for row in sweep_table(sweep).rows if row[0] != "8"}
+    assert sweep_table(sweep).header[:2] == ["frames", "sampler"]
+    assert cells == {"linspace_to_last_frame": "4", "at_fps": "4 (3.5 shown)"}
+    assert [setting.values["num_frames"] for setting in sweep.settings] == ["4", "8", "4"]
