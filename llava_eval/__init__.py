@@ -95,11 +95,9 @@ def load_runs(folder: str | Path, config_dir: str | Path | None = None) -> list[
 
 def _users_folder(config_dir: str | Path | None) -> Path:
     from llava_eval.borders.paths import local_path
-    from llava_eval.config.choices import USERS_FOLDER, forget_edited
+    from llava_eval.config.choices import USERS_FOLDER
 
-    folder = USERS_FOLDER if config_dir is None else local_path(config_dir)
-    forget_edited(folder)
-    return folder
+    return USERS_FOLDER if config_dir is None else local_path(config_dir)
 
 
 def compare(left: Run | str | Path, right: Run | str | Path) -> RunComparison:
@@ -115,5 +113,4 @@ def compare(left: Run | str | Path, right: Run | str | Path) -> RunComparison:
     from llava_eval.results.compare.comparison import compare_runs
 
     runs = [load_run(side) if isinstance(side, str | Path) else side for side in (left, right)]
-    (comparison,) = compare_runs(runs)
-    return comparison
+    return compare_runs(runs)[0]

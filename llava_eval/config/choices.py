@@ -6,7 +6,6 @@ Wording of configuration errors: one line, the key, what is allowed, what was me
 from __future__ import annotations
 
 import difflib
-import importlib
 import importlib.resources
 import re
 import sys
@@ -36,13 +35,13 @@ def config_folder() -> Path:
     return folder
 
 
-def config_files(folder: Path, suffix: str = ".yaml") -> list[Path]:
+def config_files(folder: Path) -> list[Path]:
     """Return the files of settings below a folder; Hydra, too, follows folders linked there."""
     return sorted(
         here / file
         for here, names in folders_below(folder)
         for file in names
-        if file.endswith(suffix) and file[0] != "."
+        if file.endswith(".yaml") and file[0] != "."
     )
 
 
@@ -94,29 +93,6 @@ def let_import(config_dir: Path | None) -> None:
     if config_dir is not None and config_dir.is_dir():
         folder = str(config_dir.resolve())
         sys.path += [] if folder in sys.path else [folder]
-
-
-#: When the modules in the user's folder were written, as a session named it last.
-_written: dict[Path, int] = {}
-
-
-def forget_edited(folder: Path) -> None:
-    """Let modules of a user's folder be imported anew where one of them was edited.
-
-    A session would go on with the old code, and its manifests would name the new one. So it would
-    with modules of the same names in the folder that was named before.
-    """
-    files = config_files(folder.resolve(), ".py") if folder.is_dir() else []
-    written = {path: path.stat().st_mtime_ns for path in files if path.is_file()}
-    if written != _written:
-        for name, module in list(sys.modules.items()):
-            if Path(getattr(module, "__file__", None) or "") in _written:
-                del sys.modules[name]
-        below = {str(path.parent) for path in _written}
-        sys.path[:] = [entry for entry in sys.path if entry not in below]
-        _written.clear()
-        _written.update(written)
-        importlib.invalidate_caches()
 
 
 def quoted(value: object) -> str:

@@ -64,19 +64,13 @@ class PairedEstimate:
 
     def scaled(self, scale: float, unit: str = "") -> PairedEstimate:
         """Return the same in another unit, with no interval beyond what that unit allows."""
-        ends, smallest = range_of(unit), self.smallest_detectable
-        most = math.inf if ends is None else ends[1] - ends[0]
-        # of an error, scaled by -1, the ends change places
-        found = sorted(scale * end for end in (self.low, self.high) if end is not None)
-        return replace(
-            self,
-            first=scale * self.first,
-            second=scale * self.second,
-            difference=scale * self.difference,
-            low=max(-most, found[0]) if found else None,
-            high=min(most, found[1]) if found else None,
-            smallest_detectable=None if smallest is None else abs(scale) * smallest,
-        )
+        names = ("first", "second", "difference", "low", "high", "smallest_detectable")
+        values = {name: getattr(self, name) for name in names}
+        known = {name: scale * value for name, value in values.items() if value is not None}
+        if (ends := range_of(unit)) and "low" in known:
+            most = ends[1] - ends[0]
+            known |= {"low": max(-most, known["low"]), "high": min(most, known["high"])}
+        return replace(self, **known)
 
 
 class Test(NamedTuple):

@@ -74,7 +74,11 @@ def read_media(media: Media, sampler: Sampler, *, cache: FrameCache | None = Non
             clue_seconds=media.clue_seconds,
         )
         indices = tuple(sampler(info))
-        _require_cut(media, info, indices)
+        shown = range(info.first_frame_index, info.first_frame_index + info.num_frames)
+        others = [index for index in indices if index not in shown]
+        if others and shown and (media.start_seconds, media.end_seconds) != (None, None):
+            told = f"the sampler takes frame {others[0]}, and the cut has {shown[0]} to {shown[-1]}"
+            raise MediaError(f"{media.name}: {told}; it has to count from first_frame_index")
         if is_surely_folder(path):
             clip = _read_folder(path, indices, cache)
         elif cache is None:
@@ -90,17 +94,6 @@ def read_media(media: Media, sampler: Sampler, *, cache: FrameCache | None = Non
     frames = clip.frames.flip(1) if media.swap_red_blue else clip.frames
     num_cut = info.num_frames if info.num_frames != clip.num_source_frames else None
     return replace(clip, frames=frames, num_cut_frames=num_cut, video=media, problems=problems)
-
-
-def _require_cut(media: Media, info: VideoInfo, indices: Sequence[int]) -> None:
-    """Refuse frames outside a cut, as of a sampler that counts from the cut's first frame."""
-    first, end = info.first_frame_index, info.first_frame_index + info.num_frames
-    others = [index for index in indices if not first <= index < end]
-    if others and first < end and (media.start_seconds, media.end_seconds) != (None, None):
-        raise MediaError(
-            f"{media.name}: the sampler takes frame {others[0]}, and the cut has {first} to "
-            f"{end - 1}; it has to count from first_frame_index"
-        )
 
 
 def probe_media(media: Media) -> VideoInfo:

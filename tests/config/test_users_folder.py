@@ -10,8 +10,8 @@ import yaml
 
 import llava_eval
 from llava_eval.cli import run_command
-from llava_eval.config.build import build_target, import_target
-from llava_eval.config.choices import forget_edited, let_import, list_choices
+from llava_eval.config.build import build_target
+from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import ConfigError
 from llava_eval.results.runs import targets_in
@@ -97,28 +97,6 @@ def test_a_scorer_and_its_module_lie_in_the_folder(folder: Path) -> None:
         assert type(built).__module__ == "first_letters_of_mine"
     finally:
         sys.path.remove(str(folder))
-
-
-def test_a_session_takes_what_was_edited_and_the_folder_that_it_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    one, other = (tmp_path / name for name in ("one", "other"))
-
-    def given(folder: Path, helper: str) -> object:
-        folder.mkdir(exist_ok=True)
-        (folder / "of_a_session.py").write_text(
-            "from of_a_helper import VALUE\n\n\ndef value():\n    return VALUE\n"
-        )
-        (folder / "of_a_helper.py").write_text(f"VALUE = {helper}\n")
-        forget_edited(folder)
-        let_import(folder)
-        return import_target("of_a_session.value", key="scorer")()
-
-    assert given(one, "1") == 1
-    assert given(one, "22") == 22
-    assert given(other, "333") == 333
-    assert given(one, "22") == 22
 
 
 def test_a_damaged_file_of_settings_is_told_before_any_work(tmp_path: Path) -> None:

@@ -539,19 +539,12 @@ def by_duration(results: Sequence[SampleResult]) -> list[dict[str, str]]:
     return [{"id": result.id, "duration": result.facets["duration"]} for result in results]
 
 
-def as_sets(results: Sequence[SampleResult]) -> list[set[str]]:
-    return [{result.id} for result in results]
-
-
 def test_files_of_answers_of_ones_own_are_tried(composed: ComposedConfig) -> None:
     times = {"_target_": "llava_eval.scoring.spans.SpanOverlap", "rule": "timelens_official"}
     for scorer in (composed.config.scorer, times):  # "A" is no time
         node = {"_target_": f"{__name__}.by_duration"}
         mine = changed(composed, benchmark={"submission": node}, scorer=scorer)
         assert Parts.build(mine.config).submission is not None
-    unfit = changed(composed, benchmark={"submission": {"_target_": f"{__name__}.as_sets"}})
-    with pytest.raises(ConfigError, match=r"of 'A' it reads 'A', .* set is not JSON"):
-        Parts.build(unfit.config)
 
 
 def test_a_metric_of_ones_own_without_a_finite_value_is_told_so(

@@ -232,11 +232,6 @@ def test_a_scaled_estimate_is_in_the_other_unit() -> None:
     assert percent.difference == pytest.approx(-10.0)
     assert percent.p_value == found.p_value
     assert percent.low == pytest.approx(100 * (found.low or 0))
-    negative = found.scaled(-1.0)
-    assert found.low is not None
-    assert found.high is not None
-    assert (negative.low, negative.high) == (-found.high, -found.low)
-    assert negative.smallest_detectable == found.smallest_detectable
 
 
 def test_the_smallest_detectable_difference_is_found_four_times_in_five() -> None:
