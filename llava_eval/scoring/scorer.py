@@ -97,12 +97,12 @@ def chat(system: str | None, user: str, fields: Mapping[str, str]) -> Messages:
         fields: by name, what to fill into it.
 
     Raises:
-        ConfigError: a field has no value.
+        ValueError: a field has no value.
     """
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in fields:
-            raise ConfigError(
+            raise ValueError(
                 f"the judge's prompt has a field {match[0]}; there are {', '.join(fields)}"
             )
         return fields[match[1]]
