@@ -43,12 +43,14 @@ def evaluate(
     """
     from llava_eval.config.compose import compose_config
     from llava_eval.errors import ConfigError
+    from llava_eval.results.runs import RunReader
     from llava_eval.run import run
 
     for override in overrides:
         if not isinstance(override, str):
             raise ConfigError(f'evaluate takes texts, evaluate("a=b", "c=d"), got {override!r}')
     folder = _users_folder(config_dir)
+    reader = RunReader(folder)  # raises for a damaged file before any work is done
     if model is not None:
         from llava_eval.config.choices import quoted
         from llava_eval.models.own import target_of
@@ -56,7 +58,7 @@ def evaluate(
         named = {"model._target_": target_of(model), "model.name": type(model).__name__}
         texts = (f"{key}={quoted(value)}" for key, value in named.items())
         overrides = ("model=own", *texts, *overrides)
-    return load_run(run(compose_config(overrides, folder), model=model).directory, folder)
+    return reader.read(run(compose_config(overrides, folder), model=model).directory)
 
 
 def load_run(path: str | Path, config_dir: str | Path | None = None) -> Run:
@@ -111,5 +113,4 @@ def compare(left: Run | str | Path, right: Run | str | Path) -> RunComparison:
     from llava_eval.results.compare.comparison import compare_runs
 
     runs = [load_run(side) if isinstance(side, str | Path) else side for side in (left, right)]
-    (comparison,) = compare_runs(runs)
-    return comparison
+    return compare_runs(runs)[0]

@@ -111,10 +111,9 @@ def _adapt(row: Row, adapter: Adapter) -> tuple[Sample, ...]:
         adapted: Any = adapter(row)  # a user's own may return anything
     except LlavaEvalError:
         raise
-    except ValueError as error:
-        raise row.error(str(error)) from error
     except (Exception, SystemExit) as error:  # rows are foreign, an adapter may be a user's
-        raise row.error(f"{type(error).__name__}: {error}") from error
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise row.error(f"{kind}{error}") from error
     samples = (adapted,) if isinstance(adapted, Sample) else adapted
     if not isinstance(samples, Sequence) or not all(isinstance(item, Sample) for item in samples):
         raise ConfigError(

@@ -87,10 +87,9 @@ def _sampler(config: RunConfig) -> Sampler:
     try:
         indices = sampler(example)
         is_fit = all(type(index) is int and 0 <= index < 100 for index in indices) and len(indices)
-    except ValueError as error:
-        raise ConfigError(f"sampler: {error}") from error
     except (Exception, SystemExit) as error:  # a user's function may raise anything
-        raise ConfigError(f"sampler: {type(error).__name__}: {error}") from error
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ConfigError(f"sampler: {kind}{error}") from error
     if not is_fit:
         raise ConfigError(
             f"sampler: of a video of 100 frames it takes {str(indices)[:80]}; expected indices "

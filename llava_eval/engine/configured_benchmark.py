@@ -75,7 +75,7 @@ class Parts:
         submission: SubmissionMaker | None = None
         if benchmark.submission:
             submission = build_target(benchmark.submission, key="benchmark.submission")
-            _check_submission(submission, scorer)
+            _check_submission(submission, scorer, benchmark.facets)
         if isinstance(scorer, JudgedScorer) and not config.judge.model:
             raise ConfigError(
                 f"judge.model is not set, and {benchmark.name} is judged by a model; give "
@@ -133,9 +133,8 @@ def _check_value(key: str, value: MetricValue, *, needs_finite: bool) -> None:
         is_number = isinstance(given, int | float) and not isinstance(given, bool)
         return given is None or (is_number and (math.isfinite(given) or not needs_finite))
 
-    names = ("value", "stderr", "ci_low", "ci_high", "num_samples", "unit", "note")
-    given = [(name, getattr(value, name)) for name in names]
-    strange = [f"{name}={item!r}" for name, item in given if not fits(name, item)]
+    given = {entry.name: getattr(value, entry.name) for entry in dataclasses.fields(MetricValue)}
+    strange = [f"{name}={item!r}" for name, item in given.items() if not fits(name, item)]
     if strange:
         raise ConfigError(
             f"{key} gave a MetricValue with {', '.join(strange)}; expected finite plain numbers or "
@@ -143,23 +142,30 @@ def _check_value(key: str, value: MetricValue, *, needs_finite: bool) -> None:
         )
 
 
-def _check_submission(maker: SubmissionMaker, scorer: Scorer | JudgedScorer) -> None:
+def _check_submission(
+    maker: SubmissionMaker, scorer: Scorer | JudgedScorer, facets: Sequence[str]
+) -> None:
     """Raise ConfigError where answers as the scorer reads them do not go into the file.
 
     A file of option numbers, for instance, needs a scorer that reads letters. It is tried on
-    made-up replies, so that a run does not end with this after all its work.
+    made-up replies, so that a run does not end with this after all its work; a scorer that takes no
+    such question (of numbers, of times) says nothing of the file.
     """
     if isinstance(scorer, JudgedScorer):
         return
     choices = ("a red ball", "a blue ball")
-    sample = Sample("1", 0, "1", ("Which?",), ("A",), choices=choices, options=choices)
+    levels = dict.fromkeys(facets, "unknown")
+    sample = Sample("1", 0, "1", ("Which?",), ("A",), choices, "Which?", levels, choices)
     for reply in _EXAMPLE_REPLIES:
         generation = Generation(reply, option_losses=(0.0, 1.0))
-        (score,) = scorer.score_all([generation], [sample])
+        try:
+            (score,) = scorer.score_all([generation], [sample])
+        except Exception:  # noqa: BLE001 - a scorer may be the user's, and raise anything
+            return
         result = dataclasses.replace(SampleResult.of(sample, generation), score=score)
         try:
             maker([result])
-        except (ValueError, KeyError, IndexError, TypeError) as error:
+        except Exception as error:  # so may what makes the file
             raise ConfigError(
                 f"benchmark.submission does not fit the scorer: of {reply!r} it reads "
                 f"{score.answer!r}, and the file cannot hold that ({error})"

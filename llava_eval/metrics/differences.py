@@ -60,9 +60,10 @@ def paired_metric(
     function = metric.func if isinstance(metric, functools.partial) else metric
     parameters = metric.keywords if isinstance(metric, functools.partial) else {}
     if function is mean_score:
-        values = [np.round(values_under(parameters, run), DECIMALS) for run in (first, second)]
+        found = [np.round(values_under(parameters, run), DECIMALS) for run in (first, second)]
         scale, unit = float(parameters.get("scale", 100.0)), parameters.get("unit", "percent")
-        return PairedMean(values[0], values[1], scale, unit)
+        sign = 1.0 if scale >= 0 else -1.0
+        return PairedMean(sign * found[0], sign * found[1], abs(scale), unit)
     if function is corpus_bleu:
         return PairedBleu(_counted(first), _counted(second), int(parameters.get("order", 4)))
     if function in (meteor, spice):
@@ -109,9 +110,8 @@ class PairedMean:
             membership: (n,) clusters of these samples, numbered from 0.
             confidence: of the interval.
         """
-        estimate = paired_means(
-            self.first[rows], self.second[rows], membership, confidence=confidence
-        )
+        first, second = self.first[rows], self.second[rows]
+        estimate = paired_means(first, second, membership, confidence=confidence)
         return None if estimate is None else estimate.scaled(self.scale, self.unit)
 
 
@@ -143,9 +143,8 @@ class PairedBleu:
         if len(sums) >= 2:
             before, after = self._values(resampled_sums(sums))
             test = bootstrap_test(after - before, len(sums), confidence, 100.0)
-        return paired_estimate(
-            float(values[0]), float(values[1]), test, len(rows), len(sums), confidence
-        )
+        ours, theirs = map(float, values)
+        return paired_estimate(ours, theirs, test, len(rows), len(sums), confidence)
 
     def _values(self, sums: FloatArray) -> FloatArray:
         """Return (2, rows) BLEU of both runs times 100."""

@@ -259,7 +259,8 @@ def _by_parts(
     lowest = 0.0 if all(part.values.min() >= 0 for part in parts) else None
     share = sum(common // each for each in divisors) / common
     most = None if highest is None else scale * highest * share
-    return estimated(value, np.concatenate(influence), groups, (lowest, most), unit)
+    ends = (lowest, most) if scale > 0 else (most, lowest)
+    return estimated(value, np.concatenate(influence), groups, ends, unit)
 
 
 def estimated(

@@ -69,14 +69,12 @@ def clustered_mean(
         return MetricValue(scale * mean, None, None, None, observed.size, unit, note)
     stderr = clustered_stderr((observed - mean) / observed.size, membership)
     if highest in (None, 1.0) and np.isin(observed, (0.0, 1.0)).all():
-        low: float | None
-        high: float | None
-        low, high = _wilson(mean, stderr, num_clusters)
+        found: tuple[float | None, float | None] = _wilson(mean, stderr, num_clusters)
     else:
         lowest = 0.0 if observed.min() >= 0 else None
-        low, high = bounded_interval(mean, stderr, num_clusters, lowest, highest)
-    low, high = (None if end is None else scale * end for end in (low, high))
-    return MetricValue(scale * mean, scale * stderr, low, high, observed.size, unit, note)
+        found = bounded_interval(mean, stderr, num_clusters, lowest, highest)
+    low, high = sorted(scale * end for end in found if end is not None) or (None, None)
+    return MetricValue(scale * mean, abs(scale) * stderr, low, high, observed.size, unit, note)
 
 
 def bounded_interval(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -171,15 +171,16 @@ class _WithJudge:
     ) -> list[Score]:
         texts = [str(generation.text) for generation in generations]
         # A judge compares with the right answer: where that is hidden, there is nothing to ask.
-        known = [index for index, sample in enumerate(samples) if sample.targets]
-        judged_texts = [texts[index] for index in known]
-        judged_samples = [samples[index] for index in known]
+        judged_texts = [text for text, sample in zip(texts, samples, strict=True) if sample.targets]
+        judged_samples = [sample for sample in samples if sample.targets]
         replies = self.judge.ask(self.rule.prompts(judged_texts, judged_samples))
-        scores = self.rule.score_judged(judged_texts, judged_samples, replies)
-        by_index = dict(zip(known, scores, strict=True))
+        scores = list(self.rule.score_judged(judged_texts, judged_samples, replies))
+        if len(scores) != len(judged_texts):
+            gave = f"{len(scores)} scores of {len(judged_texts)} texts"
+            raise ConfigError(f"scorer: {scorer_name(self)} gave {gave}")
         return [
-            by_index[index] if index in by_index else read(sample, text.strip(), 0.0, "as it is")
-            for index, (text, sample) in enumerate(zip(texts, samples, strict=True))
+            scores.pop(0) if sample.targets else read(sample, text.strip(), 0.0, "as it is")
+            for text, sample in zip(texts, samples, strict=True)
         ]
 
 
@@ -199,7 +200,7 @@ def checked_scorer(built: Any) -> Scorer | JudgedScorer:
         scorer: Scorer | JudgedScorer = built
         return scorer
     if callable(getattr(built, "score", None)):
-        return _ScoreFunction(built.score)
+        return _ScoreMethod(built)
     raise ConfigError(
         f"scorer: {type(built).__name__} is no scorer; it needs score(reply, sample) or "
         "score_all(generations, samples)"
@@ -207,20 +208,16 @@ def checked_scorer(built: Any) -> Scorer | JudgedScorer:
 
 
 @dataclass(frozen=True)
-class _ScoreFunction(ReplyScorer):
-    function: Callable[[str, Sample], Score]
+class _ScoreMethod(ReplyScorer):
+    rule: ReplyScorer
 
     def score(self, reply: str, sample: Sample) -> Score:
-        return self.function(reply, sample)
+        return self.rule.score(reply, sample)
 
 
 def scorer_name(scorer: Scorer) -> str:
     """Return the name of a scorer's class, for messages."""
-    owner: object = scorer
-    if isinstance(scorer, _ScoreFunction):
-        owner = getattr(scorer.function, "__self__", scorer)
-    elif isinstance(scorer, _WithJudge):
-        owner = scorer.rule
+    owner = scorer.rule if isinstance(scorer, _ScoreMethod | _WithJudge) else scorer
     return type(owner).__name__
 
 

@@ -47,13 +47,12 @@ class SpanOverlap(ReplyScorer):
     def score(self, reply: str, sample: Sample) -> Score:
         """Return the overlap in [0, 1]."""
         found = _RULES[self.rule](reply)
-        target = [float(time) for time in sample.targets[0].split()] if sample.targets else None
-        if not found or target is None:
-            details = dict.fromkeys(_THRESHOLDS, 0.0)
+        right = [float(time) for target in sample.targets[:1] for time in target.split()]
+        value = overlap(found[0], (right[0], right[1])) if found and right else 0.0
+        details = {name: float(value >= least) for name, least in _THRESHOLDS.items() if right}
+        if not found:
             return read(sample, None, 0.0, "there are no two times", details)
         start, end = found[0]
-        value = overlap((start, end), (target[0], target[1]))
-        details = {name: float(value >= least) for name, least in _THRESHOLDS.items()}
         return read(sample, f"{start:g} to {end:g} s", value, "the first span", details)
 
 

@@ -13,6 +13,7 @@ from llava_eval.cli import run_command
 from llava_eval.config.build import build_target
 from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import compose_config
+from llava_eval.errors import ConfigError
 from llava_eval.results.runs import targets_in
 
 LOCAL = """\
@@ -96,6 +97,13 @@ def test_a_scorer_and_its_module_lie_in_the_folder(folder: Path) -> None:
         assert type(built).__module__ == "first_letters_of_mine"
     finally:
         sys.path.remove(str(folder))
+
+
+def test_a_damaged_file_of_settings_is_told_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text("a: [\n")
+    with pytest.raises(ConfigError, match=r"other\.yaml cannot be read"):
+        llava_eval.evaluate(f"output_dir={tmp_path / 'run'}", config_dir=tmp_path)
+    assert not (tmp_path / "run").exists()
 
 
 def test_folders_that_are_linked_below_it_count(tmp_path: Path) -> None:

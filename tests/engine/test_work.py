@@ -537,6 +537,18 @@ def test_files_of_answers_that_a_scorer_can_fill(
         Parts.build(submitted.config)
 
 
+def by_duration(results: Sequence[SampleResult]) -> list[dict[str, str]]:
+    return [{"id": result.id, "duration": result.facets["duration"]} for result in results]
+
+
+def test_files_of_answers_of_ones_own_are_tried(composed: ComposedConfig) -> None:
+    times = {"_target_": "llava_eval.scoring.spans.SpanOverlap", "rule": "timelens_official"}
+    for scorer in (composed.config.scorer, times):  # "A" is no time
+        node = {"_target_": f"{__name__}.by_duration"}
+        mine = changed(composed, benchmark={"submission": node}, scorer=scorer)
+        assert Parts.build(mine.config).submission is not None
+
+
 def test_a_metric_of_ones_own_without_a_finite_value_is_told_so(
     composed: ComposedConfig, tmp_path: Path
 ) -> None:

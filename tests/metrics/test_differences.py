@@ -322,3 +322,24 @@ def test_a_function_of_groups_that_differ_alike_proves_little(num_groups: int) -
     # None of 2000 resamples differs, which tells no tail below 1 / 2001.
     tail = stats.norm.ppf(1 / 2001) * (1 - 1 / num_groups) ** 0.5
     assert found.p_value == pytest.approx(2 * stats.t.cdf(tail, num_groups - 1))
+
+
+def test_of_an_error_in_negative_what_grows_is_worse() -> None:
+    errors = [[0.1, 0.2, 0.0, 0.3], [0.5, 0.9, 0.7, 0.8]]
+    runs = [
+        [make_result(n, score=Score(value, "A")) for n, value in enumerate(values)]
+        for values in errors
+    ]
+    plain, negative = (
+        paired_metric(functools.partial(mean_score, scale=scale, unit="m"), *runs).difference(
+            np.arange(4), np.arange(4), 0.95
+        )
+        for scale in (1.0, -1.0)
+    )
+    assert plain is not None
+    assert negative is not None
+    assert negative.difference == pytest.approx(-0.575)
+    assert negative.low is not None
+    assert negative.high is not None
+    assert negative.low < negative.difference < negative.high < 0
+    assert (negative.smallest_detectable or 0) > 0

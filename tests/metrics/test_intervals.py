@@ -36,6 +36,17 @@ def test_independent_proportions_approach_wilsons_interval() -> None:
     assert (estimate.ci_low, estimate.ci_high) == pytest.approx((wilson.low, wilson.high), abs=2e-4)
 
 
+def test_the_ends_of_a_negative_scale_change_places() -> None:
+    """Of an error less is better, and more of its negative."""
+    plain = clustered_mean([0.1, 0.5, 0.3, 0.9], range(4), scale=2.0)
+    negative = clustered_mean([0.1, 0.5, 0.3, 0.9], range(4), scale=-2.0)
+    assert negative.value == pytest.approx(-0.9)
+    assert negative.stderr == plain.stderr
+    assert plain.ci_low is not None
+    assert plain.ci_high is not None
+    assert (negative.ci_low, negative.ci_high) == (-plain.ci_high, -plain.ci_low)
+
+
 def test_copies_within_a_cluster_add_no_information() -> None:
     once = clustered_mean([1, 0, 0, 1, 1], range(5))
     thrice = clustered_mean([1, 0, 0, 1, 1] * 3, list(range(5)) * 3)

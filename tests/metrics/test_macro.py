@@ -49,6 +49,16 @@ def test_levels_count_the_same_however_large_they_are() -> None:
     assert metric.num_samples == 6
 
 
+def test_the_interval_of_a_negative_scale_is_around_the_mean() -> None:
+    results = [*scored("a", 0.1, 0.4, 0.2), *scored("b", 0.3, 0.5)]
+    plain = macro_mean(results, facet="task", scale=1.0, unit="m")
+    negative = macro_mean(results, facet="task", scale=-1.0, unit="m")
+    assert plain.ci_low is not None
+    assert plain.ci_high is not None
+    assert negative.value == -(plain.value or 0)
+    assert (negative.ci_low, negative.ci_high) == (-plain.ci_high, -plain.ci_low)
+
+
 @pytest.mark.parametrize("num_levels", [7, 20, 49])
 def test_all_right_in_all_levels_is_exactly_100(num_levels: int) -> None:
     results = [one for level in range(num_levels) for one in scored(str(level), 1, 1)]

@@ -84,6 +84,20 @@ def test_a_judge_is_not_asked_about_hidden_answers() -> None:
     assert [prompt[1]["content"] for prompt in judge.asked] == [" x 1", " y 3"]
 
 
+class OneShort(JudgedText):
+    def score_judged(
+        self, texts: Sequence[str], samples: Sequence[Sample], replies: Sequence[JudgeReply]
+    ) -> list[Score]:
+        return super().score_judged(texts, samples, replies)[1:]
+
+
+def test_a_judged_scorer_that_gives_too_few_is_told_so() -> None:
+    generations, samples = [Generation("x"), Generation("y")], [sample("a"), sample("b")]
+    short = OneShort("s", "{{question}}", "score_or_zero").given(AlwaysFour())
+    with pytest.raises(ConfigError, match="scorer: OneShort gave 1 scores of 2 texts"):
+        short.score_all(generations, samples)
+
+
 def test_explanations_say_what_was_read_and_what_it_is_worth() -> None:
     assert StrictChoice().score("(B)", sample()).explanation.startswith("read 'B', ")
     assert StrictChoice().score("(B)", sample()).explanation.endswith("; right")

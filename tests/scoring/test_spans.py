@@ -100,6 +100,14 @@ def test_thresholds_are_reached_at_their_value(
     )
 
 
+def test_a_span_is_read_where_the_right_one_is_hidden() -> None:
+    sample = Sample(id="1", row=0, group="v", content=("q",), targets=())
+    score = SpanOverlap("timelens_official").score("3 - 9", sample)
+    assert (score.answer, score.value, score.unreadable) == ("3 to 9 s", None, False)
+    assert score.details == {}
+    assert SpanOverlap("timelens_official").score("well", sample).unreadable
+
+
 @pytest.mark.parametrize(
     ("first", "second", "share"),
     [

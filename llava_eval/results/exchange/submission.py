@@ -31,14 +31,11 @@ def answers_by_id(
         form: the number of the option (-1 where no answer was read), its letter (empty where none
             was read), or the reply as it is.
     """
-    written: dict[str, Callable[[SampleResult], Any]] = {
-        "index": _index,
-        "letter": lambda result: result.score.answer or "",
-        "text": lambda result: result.generation.text,
-    }
-    ordered = sorted(results, key=lambda result: result.row)
+    read = "read" if form == "letter" else form
     return {
-        result.id: written[form](result) for result in ordered if result.generation.error is None
+        result.id: _index(result) if form == "index" else _answer(result, read)
+        for result in sorted(results, key=lambda result: result.row)
+        if result.generation.error is None
     }
 
 
