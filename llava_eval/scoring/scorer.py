@@ -175,11 +175,12 @@ class _WithJudge:
         judged_samples = [sample for sample in samples if sample.targets]
         replies = self.judge.ask(self.rule.prompts(judged_texts, judged_samples))
         scores = list(self.rule.score_judged(judged_texts, judged_samples, replies))
+        following = iter(scores)
         if len(scores) != len(judged_texts):
             gave = f"{len(scores)} scores of {len(judged_texts)} texts"
             raise ConfigError(f"scorer: {scorer_name(self)} gave {gave}")
         return [
-            scores.pop(0) if sample.targets else read(sample, text.strip(), 0.0, "as it is")
+            next(following) if sample.targets else read(sample, text.strip(), 0.0, "as it is")
             for text, sample in zip(texts, samples, strict=True)
         ]
 

@@ -74,11 +74,6 @@ def read_media(media: Media, sampler: Sampler, *, cache: FrameCache | None = Non
             clue_seconds=media.clue_seconds,
         )
         indices = tuple(sampler(info))
-        shown = range(info.first_frame_index, info.first_frame_index + info.num_frames)
-        others = [index for index in indices if index not in shown]
-        if others and shown and (media.start_seconds, media.end_seconds) != (None, None):
-            told = f"the sampler takes frame {others[0]}, and the cut has {shown[0]} to {shown[-1]}"
-            raise MediaError(f"{media.name}: {told}; it has to count from first_frame_index")
         if is_surely_folder(path):
             clip = _read_folder(path, indices, cache)
         elif cache is None:

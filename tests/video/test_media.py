@@ -74,13 +74,6 @@ def test_a_cut(file_of: FileOf) -> None:
     assert read_media(media, midpoints).frame_indices == (31, 43)
 
 
-def test_a_sampler_of_ones_own_counts_from_the_cut(file_of: FileOf) -> None:
-    media = Media("video", file_of("h264.mp4"), start_seconds=1.0, end_seconds=2.0)
-    with pytest.raises(MediaError, match="takes frame 0, and the cut has 25 to 50; it has to"):
-        read_media(media, lambda info: [0, info.num_frames - 1])
-    assert read_media(media, lambda _: [25, 50]).frame_indices == (25, 50)
-
-
 def test_fewer_frames_than_asked(file_of: FileOf) -> None:
     clip = read_media(Media("video", file_of("three_frames.mp4")), four)
     assert clip.frame_indices == (0, 0, 1, 2)
