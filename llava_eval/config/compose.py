@@ -38,8 +38,14 @@ from llava_eval.config.hydra_session import (
     typed,
     without_hydra,
 )
+from llava_eval.config.roles import (
+    is_of_scored_texts,
+    replaceable_parts,
+    role_of,
+    setting_of,
+    short_keys,
+)
 from llava_eval.config.roles import overrides as overrides_of
-from llava_eval.config.roles import replaceable_parts, role_of, setting_of, short_keys
 from llava_eval.config.schema import Role, RunConfig
 from llava_eval.errors import ConfigError, first_line
 
@@ -208,7 +214,7 @@ def composed_of(
         ConfigError: a key that this version does not know, a value that is not allowed, or a file
             that is not there any more.
     """
-    if "model" not in resolved:
+    if is_of_scored_texts(resolved):
         raise ConfigError("there is no model to ask: these texts were scored (llava-eval score)")
     config = typed(resolved)
     check_constraints(config, "")

@@ -113,16 +113,20 @@ class RunComparison:
         return _by_facet(self.pairing, self.level_metric)
 
     @functools.cached_property
-    def better(self) -> Sequence[Flip]:
-        """Samples that the second run did better on, the largest change first."""
-        return flips_of(self.pairing, self.headline)[0]
-
-    @functools.cached_property
-    def worse(self) -> Sequence[Flip]:
-        """Samples that the second run did worse on, the largest change first."""
-        return flips_of(self.pairing, self.headline)[1]
+    def _flips(self) -> tuple[Sequence[Flip], Sequence[Flip]]:
+        return flips_of(self.pairing, self.headline)
 
     @property
+    def better(self) -> Sequence[Flip]:
+        """Samples that the second run did better on, the largest change first."""
+        return self._flips[0]
+
+    @property
+    def worse(self) -> Sequence[Flip]:
+        """Samples that the second run did worse on, the largest change first."""
+        return self._flips[1]
+
+    @functools.cached_property
     def agreement(self) -> Agreement:
         """How often texts and answers are the same."""
         pairs = list(zip(self.pairing.firsts, self.pairing.seconds, strict=True))
