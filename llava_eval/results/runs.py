@@ -152,7 +152,7 @@ class Run(ComparableRun):
 
     @functools.cached_property
     def full_score(self) -> float:
-        """A sample's score that is all right: 1, or where the headline has its range, its end."""
+        """The score of a sample that is all right: 1, or the headline's upper end by its scale."""
         unit = next((value.unit for value in self.tables.metrics.values()), "")
         if (ends := range_of(unit)) is None:
             return 1.0
@@ -220,6 +220,13 @@ def with_types(data: DataFrame, *kinds: type) -> DataFrame:
     return data.convert_dtypes().astype(types)
 
 
+#: What many samples, or the runs of one benchmark, have in common.
+_REPEATED = (
+    *("id", "group", "question", "choices", "prompt", "media", "target"),
+    *("frame_indices", "inputs"),
+)
+
+
 class RunReader:
     """Reads runs; what several samples or runs have in common is kept once.
 
@@ -245,13 +252,14 @@ class RunReader:
         """
         with files.reading_errors(path):
             if not is_folder(path):
-                raise ComparisonError(f"there is no run directory {path}{_told(path)}")
+                raise ComparisonError(f"there is no run directory {path}{_hint_to_unpack(path)}")
             for name in (files.MANIFEST, files.LEDGER):
                 if not is_file(path / name):
                     raise ComparisonError(f"{path} is no run directory: it has no {name}")
         manifest = read_manifest(path) or Manifest()
         tables = read_tables(path)
-        results = [self._pooled(one) for one in iterate_ledger(path / files.LEDGER, finished=True)]
+        ledger = iterate_ledger(path / files.LEDGER, finished=True)
+        results = [self._with_shared_values(result) for result in ledger]
         try:
             parts = as_type(manifest.config, ConfigParts)
         except JsonError as error:
@@ -274,23 +282,20 @@ class RunReader:
 
     def read_all(self, paths: Iterable[Path]) -> list[Run]:
         """Read the runs at or below some paths, each once; see :func:`find_runs`."""
-        return [self.read(run) for run in dict.fromkeys(r for p in paths for r in find_runs(p))]
+        found = [run for path in paths for run in find_runs(path)]
+        return [self.read(run) for run in dict.fromkeys(found)]
 
-    def _pooled(self, result: SampleResult) -> SampleResult:
-        keep = self._pool.setdefault
-        changes: dict[str, Any] = {
-            name: keep(value, value)
-            for name in (
-                *("id", "group", "question", "choices", "prompt", "media", "target"),
-                *("frame_indices", "inputs"),
-            )
-            if (value := getattr(result, name))
-        }
+    def _with_shared_values(self, result: SampleResult) -> SampleResult:
+        """Return a result whose values are the objects that equal ones of earlier results are."""
+        shared: dict[str, Any] = {}
+        for name in _REPEATED:
+            value = getattr(result, name)
+            shared[name] = self._pool.setdefault(value, value)
         facets = self._facets.setdefault(tuple(result.facets.items()), result.facets)
-        return dataclasses.replace(result, **changes, facets=facets)
+        return dataclasses.replace(result, **shared, facets=facets)
 
 
-def _told(path: Path) -> str:
+def _hint_to_unpack(path: Path) -> str:
     return ": it is a file; unpack it, if it holds runs" if is_file(path) else ""
 
 
@@ -332,7 +337,7 @@ def find_runs(path: Path) -> list[Path]:
         return [path]
     with files.reading_errors(path):
         if not is_folder(path):
-            raise ComparisonError(f"there is no folder {path}{_told(path)}")
+            raise ComparisonError(f"there is no folder {path}{_hint_to_unpack(path)}")
         result: dict[str, Path] = {}
         for folder, names in folders_below(path):
             if files.MANIFEST in names:
@@ -364,7 +369,8 @@ def targets_in(config_dir: Path | None) -> Iterator[str]:
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(f"{path} cannot be read: {error}") from error
         nodes: list[object] = [content]
-        for node in nodes:  # which grows by what it holds
+        while nodes:
+            node = nodes.pop(0)
             if isinstance(node, Mapping):
                 if isinstance(node.get(TARGET_KEY), str):
                     yield node[TARGET_KEY]
@@ -403,9 +409,10 @@ def differences_of(runs: Sequence[ComparableRun]) -> list[Difference]:
     """
     roles = list(get_args(Role))
     changed = differences([run.config for run in runs])
+    key_of = short_keys({key: key for key in changed})
     settings = [
-        Difference(name, role_of(key), _written(changed[key]))
-        for name, key in short_keys({key: key for key in changed}).items()
+        Difference(name, role_of(key), _texts_in_one_line(changed[key]))
+        for name, key in key_of.items()
     ]
     settings.sort(key=lambda item: roles.index(item.role))
     software = differing_versions(runs).items()
@@ -415,7 +422,7 @@ def differences_of(runs: Sequence[ComparableRun]) -> list[Difference]:
 def differing_settings(runs: Sequence[ComparableRun]) -> dict[str, Sequence[str]]:
     """Return, by short key, the values of settings in which runs differ, one per run."""
     changed = short_keys(differences([run.config for run in runs]))
-    return {name: _written(values) for name, values in changed.items()}
+    return {name: _texts_in_one_line(values) for name, values in changed.items()}
 
 
 def own_settings(runs: Sequence[ComparableRun]) -> list[dict[str, str]]:
@@ -427,22 +434,25 @@ def own_settings(runs: Sequence[ComparableRun]) -> list[dict[str, str]]:
 def differing_versions(runs: Sequence[ComparableRun]) -> dict[str, list[str]]:
     """Return in which software, weights and devices runs differ, one value per run."""
     return {
-        key: _written([run.origin.get(key) for run in runs])
+        key: _texts_in_one_line([run.origin.get(key) for run in runs])
         for key in dict.fromkeys(key for run in runs for key in run.origin)
         if any(run.origin.get(key) != runs[0].origin.get(key) for run in runs)
     }
 
 
-def _written(values: Sequence[object]) -> list[str]:
-    """Return values in one line each; long ones cut, paths to names, where it tells them apart."""
+def _texts_in_one_line(values: Sequence[object]) -> list[str]:
+    """Return values in one line each, long ones cut where they can still be told apart."""
     whole = [setting_text(value) for value in values]
     for texts in (whole, from_difference(whole)):
-        cut = [text if len(text) <= 40 else _cut(text) for text in texts]
+        cut = [_cut(text) for text in texts]
         if len(set(cut)) == len(set(whole)):
             return cut
     return whole
 
 
 def _cut(text: str) -> str:
-    is_path = "/" in text[:-1] and not {" ", ":"} & {*text}
+    """Return at most 40 characters: the end of a path's last name, the start of any other text."""
+    if len(text) <= 40:
+        return text
+    is_path = "/" in text[:-1] and " " not in text and ":" not in text
     return f"…{text.rpartition('/')[2][-39:]}" if is_path else f"{text[:39]}…"
