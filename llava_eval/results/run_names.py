@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from llava_eval.config.roles import UNKNOWN
 from llava_eval.results.runs import Run, differing_settings, own_settings
@@ -36,20 +36,20 @@ def paper_names(runs: Sequence[Run]) -> dict[str, str]:
 def run_names(runs: Sequence[Run]) -> list[str]:
     """Return what tells the runs apart: the model and the settings in which they differ."""
     models = [run.model.partition(" (")[0].rpartition("/")[2] for run in runs]
-    named = " ".join(f"{run.label} {run.model}" for run in runs)
-    columns = [
-        [_shown(key, value) for value in values]
-        for key, values in differing_settings(runs).items()
-        if key in (FRAMES, "quantization") or f"{key}=" in named
-    ]
-    if len(set(models)) > 1:
-        columns.insert(0, models)
-    rows = zip(*columns, strict=True)
-    names = [" · ".join(filter(None, parts)) for parts in rows] or _full_names(runs)
+    labels = " ".join(f"{run.label} {run.model}" for run in runs)
+    columns = [models] if len(set(models)) > 1 else []
+    for key, values in differing_settings(runs).items():
+        if key in (FRAMES, "quantization") or f"{key}=" in labels:
+            columns.append([_shown(key, value) for value in values])
+    names = [_joined(parts) for parts in zip(*columns, strict=True)] or _full_names(runs)
     return [
-        name if name and names.count(name) == 1 else " · ".join(filter(None, (name, folder)))
+        name if name and names.count(name) == 1 else _joined((name, folder))
         for name, folder in zip(names, _folders(runs), strict=True)
     ]
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return " · ".join(part for part in parts if part)
 
 
 def _folders(runs: Sequence[Run]) -> list[str]:
@@ -73,7 +73,5 @@ def _full_names(runs: Sequence[Run]) -> list[str]:
     """Return the models, with the benchmark's overrides where runs differ in them."""
     if len({run.label for run in runs}) == 1:
         return [run.model for run in runs]
-    return [
-        " · ".join(filter(None, (run.model, run.label.removeprefix(run.benchmark).strip(" ()"))))
-        for run in runs
-    ]
+    overrides = [run.label.removeprefix(run.benchmark).strip(" ()") for run in runs]
+    return [_joined((run.model, text)) for run, text in zip(runs, overrides, strict=True)]
