@@ -105,21 +105,20 @@ def summarise(
 
 def _published_verdicts(results: Sequence[SampleResult]) -> list[str]:
     """Return on how many samples our scores agree with the verdicts that came with the texts."""
-    both = [
-        (result, result.score.value == 1.0, result.generation.published_correct)
-        for result in results
-        if result.score.value is not None and result.generation.published_correct is not None
-    ]
-    if not both:
+    num_agreeing, differing = 0, []
+    for result in results:
+        published = result.generation.published_correct
+        if result.score.value is None or published is None:
+            continue
+        if published == (result.score.value == 1.0):
+            num_agreeing += 1
+        else:
+            differing.append(f"{result.id}, published as {'right' if published else 'wrong'}")
+    total = num_agreeing + len(differing)
+    if not total:
         return []
-    differing = [(result.id, published) for result, ours, published in both if ours != published]
-    note = f"our scores agree with {len(both) - len(differing)} of {len(both)} published verdicts"
-    if differing:
-        name, published = differing[0]
-        note += (
-            f"; the first that differs: {name}, published as {'right' if published else 'wrong'}"
-        )
-    return [note]
+    first = f"; the first that differs: {differing[0]}" if differing else ""
+    return [f"our scores agree with {num_agreeing} of {total} published verdicts{first}"]
 
 
 def flag_counts(results: Sequence[SampleResult]) -> dict[str, int]:
@@ -131,13 +130,16 @@ def _by_level(
     results: Sequence[SampleResult], facet: str, metrics: Mapping[str, Metric]
 ) -> MetricsByLevel:
     """Compute metrics over each level; a sample counts under each of the levels that it has."""
-    rows = {whole: rows_by_level(results, facet, of_whole_groups=whole) for whole in (False, True)}
+    of_samples = rows_by_level(results, facet, of_whole_groups=False)
+    of_groups = rows_by_level(results, facet, of_whole_groups=True)
+
+    def value(metric: Metric, level: str) -> MetricValue:
+        rows = of_groups if is_of_whole_groups(metric) else of_samples
+        return metric([results[row] for row in rows.get(level, ())])
+
     return {
-        level: {
-            name: metric([results[row] for row in rows[is_of_whole_groups(metric)].get(level, ())])
-            for name, metric in metrics.items()
-        }
-        for level in rows[False]
+        level: {name: value(metric, level) for name, metric in metrics.items()}
+        for level in of_samples
     }
 
 
@@ -145,11 +147,11 @@ def named_with_overrides(name: str, overrides: Mapping[str, object]) -> str:
     """Return "name (key=value, ...)", or the name alone where nothing was overridden."""
     if not overrides:
         return name
-    listed = ", ".join(f"{key}={_written(value)}" for key, value in overrides.items())
+    listed = ", ".join(f"{key}={_short_text(value)}" for key, value in overrides.items())
     return f"{name} ({listed})"
 
 
-def _written(value: object) -> str:
+def _short_text(value: object) -> str:
     text = setting_text(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
 
