@@ -173,12 +173,12 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _told(value: Any) -> Any:
-    """Return a part of a configuration with addresses as they may be told."""
+def _without_secret_addresses(value: Any) -> Any:
+    """Return a part of a configuration whose addresses hold no passwords or keys."""
     if isinstance(value, Mapping):
-        return {name: _told(item) for name, item in value.items()}
+        return {name: _without_secret_addresses(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_told(item) for item in value]
+        return [_without_secret_addresses(item) for item in value]
     is_address = isinstance(value, str) and _ADDRESS.match(value)
     return without_secrets(value) if is_address else value
 
@@ -211,7 +211,7 @@ class RunRecord:
         self.directory = directory
         self.end = "finished"
         self._earlier = {} if earlier is None else dict(earlier.content)
-        self._content = {**content, "config": _told(content["config"])}
+        self._content = {**content, "config": _without_secret_addresses(content["config"])}
         self._stage_seconds = stage_seconds
         self._session: dict[str, Any] = {
             "started": _now(),
@@ -245,18 +245,26 @@ class RunRecord:
             StorageError: they cannot be written.
         """
         if model:
-            was = (self._earlier.get("model") or {}).get("answers_as")
-            now = model.get("answers_as")
-            if has_results and was and now and was != now:
-                told = "finished samples are answers of %s, and the others will be of %s"
-                log.warning(told, was, now)
-                names = dict.fromkeys([*was.split(_AND), now])
-                model = {**model, "answers_as": _AND.join(names)}
-            self.add(model=dict(model))
+            self.add(model=self._with_earlier_names(model) if has_results else dict(model))
         config = self._content["config"]
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100)
         files.write_text(self.directory / files.CONFIG, text)
         self.write("running")
+
+    def _with_earlier_names(self, model: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a model that answers as all models that have answered in this run, with a warning.
+
+        A served model's name may stand for another model than it did before the run was continued.
+        """
+        earlier = (self._earlier.get("model") or {}).get("answers_as")
+        now = model.get("answers_as")
+        if not earlier or not now or earlier == now:
+            return dict(model)
+        log.warning(
+            "finished samples are answers of %s, and the others will be of %s", earlier, now
+        )
+        names = dict.fromkeys([*earlier.split(_AND), now])
+        return {**model, "answers_as": _AND.join(names)}
 
     @property
     def notes(self) -> list[str]:
