@@ -38,8 +38,8 @@ def git_commit() -> str | None:
     folder = Path(llava_eval.__file__).resolve().parent.parent
     if not (folder / ".git").exists():
         return None
-    told = ("describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+changes")
-    command = ["git", f"--git-dir={folder / '.git'}", f"--work-tree={folder}", *told]
+    describe = ("describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+changes")
+    command = ["git", f"--git-dir={folder / '.git'}", f"--work-tree={folder}", *describe]
     try:
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
