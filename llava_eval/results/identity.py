@@ -21,7 +21,6 @@ from llava_eval.video.remote import is_address
 
 Identity = Mapping[str, Any]
 
-
 #: What of a medium has a place of its own in the digest.
 _NAMED_APART = {"kind", "path", "start_seconds", "end_seconds", "upright", "data"}
 
@@ -38,16 +37,11 @@ def samples_digest(samples: Iterable[Sample]) -> str:
     Media count by file name and cut, not by folder: moving a data set does not change it. Targets
     do not count: a corrected label is a matter of scoring.
     """
-    return digest(
-        [
-            [sample.id, *map(_asked, sample.content), *([sample.options] if sample.options else [])]
-            for sample in samples
-        ]
-    )
+    return digest([_asked(sample) for sample in samples])
 
 
 def media_places(samples: Iterable[Sample]) -> str:
-    """Return a digest of where media lie, links followed: another one may be that of other files.
+    """Return a digest of where media lie, links followed: media elsewhere may be other files.
 
     It is no part of an identity, as moving a data set changes nothing.
     """
@@ -57,11 +51,17 @@ def media_places(samples: Iterable[Sample]) -> str:
     return digest([[folder(path.parent), path.name] for path in paths])
 
 
-def _asked(piece: str | Media | FrameDependentPart) -> Any:
+def _asked(sample: Sample) -> list[Any]:
+    pieces = [_asked_piece(piece) for piece in sample.content]
+    options = [sample.options] if sample.options else []
+    return [sample.id, *pieces, *options]
+
+
+def _asked_piece(piece: str | Media | FrameDependentPart) -> Any:
     if isinstance(piece, str):
         return piece
     if not isinstance(piece, Media):
-        return [piece.description, *_asked(piece.media)]
+        return [piece.description, *_asked_piece(piece.media)]
     special = {
         entry.name: value
         for entry in dataclasses.fields(Media)
@@ -86,11 +86,11 @@ def first_difference(ours: Identity, theirs: Identity, wording: str) -> str:
         theirs: the other.
         wording: the sentence, with ``{key}``, ``{ours}`` and ``{theirs}`` for what differs.
     """
-    item, other = flat(ours), flat(theirs)
-    for key in {**item, **other}:
-        if item.get(key) != other.get(key):
+    left, right = flat(ours), flat(theirs)
+    for key in {**left, **right}:
+        if left.get(key) != right.get(key):
             return wording.format(
-                key=key, ours=_short(item.get(key)), theirs=_short(other.get(key))
+                key=key, ours=_short(left.get(key)), theirs=_short(right.get(key))
             )
     return "no recorded setting differs"
 
