@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 def runs_of(benchmark: str, model: str, root: Path = RUNS_ROOT) -> Path:
     """Return the folder that holds the runs of one benchmark and model."""
-    return root / _file_name(benchmark) / _file_name(model)
+    return root / _safe_path(benchmark) / _safe_path(model)
 
 
 def new_run_directory(parent: Path) -> Path:
@@ -51,14 +51,17 @@ def find_unfinished(parent: Path, identity: Identity) -> Path | None:
     for run in sorted(runs, key=lambda path: path.name, reverse=True):
         try:
             manifest = read_manifest(run) or Manifest()
-            if manifest.fingerprint == wanted and (
-                manifest.status != "finished"
-                or any(result.generation.error for result in read_ledger(run / files.LEDGER))
-            ):
+            if manifest.fingerprint == wanted and not _is_done(run, manifest):
                 return run
         except RunDirectoryError as error:
             log.warning("%s; it is not continued", error)
     return None
+
+
+def _is_done(run: Path, manifest: Manifest) -> bool:
+    if manifest.status != "finished":
+        return False
+    return not any(result.generation.error for result in read_ledger(run / files.LEDGER))
 
 
 @contextlib.contextmanager
@@ -81,7 +84,7 @@ def claim(directory: Path) -> Iterator[Path]:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                missing.clear()  # it is the other's, who may not have written anything yet
+                missing.clear()  # the other process made them, and may not have written to them yet
                 raise RunDirectoryError(
                     f"{directory} is in use by another llava-eval process; wait for it or choose "
                     "another output_dir"
@@ -168,7 +171,7 @@ def finished_results(directory: Path, samples: Mapping[str, Sample]) -> dict[str
     return finished
 
 
-def _file_name(name: str) -> str:
+def _safe_path(name: str) -> str:
     """Return a benchmark's or model's name as one or more safe path parts."""
     parts = [re.sub(r"[^\w.=,+-]+", "_", part).strip("._") for part in name.split("/")]
     return "/".join(part for part in parts if part) or "unnamed"
