@@ -61,7 +61,8 @@ def paired_cells(estimate: PairedEstimate | None, unit: str) -> list[str]:
 
 def detectable_cell(smallest: float | None, unit: str) -> str:
     """Return the smallest difference that is mostly found; one beyond the scale says so."""
-    return number(smallest, unit) + " (none is as large)" * is_beyond_scale(smallest, unit)
+    text = number(smallest, unit)
+    return f"{text} (none is as large)" if is_beyond_scale(smallest, unit) else text
 
 
 def is_beyond_scale(smallest: float | None, unit: str) -> bool:
