@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import json
 import os
 import re
@@ -34,15 +33,18 @@ def file_name(name: str) -> str:
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:
-    """Return :func:`file_name` of each name, numbered where names differ in what no file has.
+    """Return :func:`file_name` of each name, with a number where another name has the same.
 
-    Letters that differ in case alone are one file on some systems.
+    File names that differ in case alone are one file on some systems.
     """
     result: dict[str, str] = {}
     for name in dict.fromkeys(names):
         taken = {text.casefold() for text in result.values()}
-        texts = (file_name(name) + (f"_{n}" if n > 1 else "") for n in itertools.count(1))
-        result[name] = next(text for text in texts if text.casefold() not in taken)
+        text, number = file_name(name), 1
+        while text.casefold() in taken:
+            number += 1
+            text = f"{file_name(name)}_{number}"
+        result[name] = text
     return result
 
 
