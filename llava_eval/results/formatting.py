@@ -154,6 +154,8 @@ _LATEX = str.maketrans(
 #: Text in which Markdown acts on nothing but stars and outer underscores.
 _MARKDOWN_PLAIN = re.compile(r"[A-Za-z0-9_ .,;:%+=/()'*-]*")
 _MARKDOWN_ACTING = re.compile(r"(\*|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+#: Columns of a terminal that a name which is cut still takes.
+_LEAST_NAME = 6
 #: Characters of a name in a table of a page that stand in one line.
 _LONG_NAME = 28
 _BACKTICKS = re.compile(r"`+")
@@ -184,22 +186,27 @@ class Table:
     def to_text(self, width: int = 80, indent: str = "") -> str:
         """Return aligned lines for a terminal."""
         table = [[printable(cell) for cell in row] for row in (self.header, *self.rows)]
-        widths = [max(map(wcwidth.width, column)) for column in zip(*table, strict=True)]
-        excess = len(indent) + sum(widths) + 2 * (len(widths) - 1) - width
+        columns = list(zip(*table, strict=True))
+        widths = self._fitting_widths(columns, width - len(indent))
+        justified = []
+        for number, (column, size) in enumerate(zip(columns, widths, strict=True)):
+            justify = wcwidth.ljust if number < self.num_names else wcwidth.rjust
+            cells = [cut(column[0], size), *fitted(column[1:], size)]
+            justified.append([justify(cell, size) for cell in cells])
+        rows = zip(*justified, strict=True)
+        return "\n".join((indent + "  ".join(row)).rstrip() for row in rows)
+
+    def _fitting_widths(self, columns: Sequence[Sequence[str]], width: int) -> list[int]:
+        """Return the widths of columns, those of the widest names reduced until all fit."""
+        widths = [max(map(wcwidth.width, column)) for column in columns]
+        excess = sum(widths) + 2 * (len(widths) - 1) - width
         while excess > 0:
             widest = max(range(self.num_names), key=widths.__getitem__, default=None)
-            if widest is None or widths[widest] <= 6:
+            if widest is None or widths[widest] <= _LEAST_NAME:
                 break
             widths[widest] -= 1
             excess -= 1
-        columns = []
-        for number, size in enumerate(widths):
-            justified = wcwidth.ljust if number < self.num_names else wcwidth.rjust
-            header, *cells = (row[number] for row in table)
-            cells = [cut(header, size), *fitted(cells, size)]
-            columns.append([justified(cell, size) for cell in cells])
-        rows = zip(*columns, strict=True)
-        return "\n".join((indent + "  ".join(row)).rstrip() for row in rows)
+        return widths
 
     def to_markdown(self) -> str:
         """Return a table as GitHub reads it; cells are text and nothing else."""
@@ -216,28 +223,14 @@ class Table:
             names: of the runs, by the letters that stand for them in the header and in the column
                 that says which run a row is of. Elsewhere a letter is an answer or a level.
         """
-        of_runs = next((n for n, name in enumerate(self.header) if name in _RUN_HEADERS), None)
         alignment = "l" * self.num_names + "r" * (len(self.header) - self.num_names)
-        header = [_named(cell, names or {}) for cell in self.header]
-        rows = [
-            [
-                (latex_text if column < self.num_names else _latex_value)(cell)
-                for column, cell in enumerate(row)
-            ]
-            for row in self.rows
-        ]
-        for texts, cells in zip(self.rows, rows, strict=True):
-            if of_runs is not None:
-                cells[of_runs] = _named(texts[of_runs], names or {})
-            elif ", as " in texts[0]:  # a level, of the samples that a run and the first answered
-                level, joint, letter = texts[0].rpartition(", as ")
-                cells[0] = latex_text(f"{level}{joint}{(names or {}).get(letter, letter)}")
+        rows = [self._latex_row(row, names or {}) for row in self.rows]
         for row, column in self.best:
             rows[row][column] = f"\\textbf{{{rows[row][column]}}}"
         lines = [
             f"\\begin{{tabular}}{{{alignment}}}",
             "\\toprule",
-            f"{' & '.join(header)} \\\\",
+            f"{' & '.join(_named(cell, names or {}) for cell in self.header)} \\\\",
             "\\midrule",
             *(f"{' & '.join(row)} \\\\" for row in rows),
             "\\bottomrule",
@@ -245,19 +238,30 @@ class Table:
         ]
         return "\n".join(["% \\usepackage{booktabs}", *lines]) + "\n"
 
+    def _latex_row(self, row: Sequence[str], names: Mapping[str, str]) -> list[str]:
+        num_names = self.num_names
+        cells = [*map(latex_text, row[:num_names]), *map(_latex_value, row[num_names:])]
+        of_runs = next((n for n, name in enumerate(self.header) if name in _RUN_HEADERS), None)
+        if of_runs is not None:
+            cells[of_runs] = _named(row[of_runs], names)
+        elif ", as " in row[0]:  # a level, of the samples that a run and the first answered
+            level, joint, letter = row[0].rpartition(", as ")
+            cells[0] = latex_text(f"{level}{joint}{names.get(letter, letter)}")
+        return cells
+
     def to_html(self) -> str:
         """Return a table element."""
-        kinds = [' class="name"'] * self.num_names + [""] * (len(self.header) - self.num_names)
-        head = "".join(
-            f'<th scope="col"{kind}>{html_text(cell)}</th>'
-            for kind, cell in zip(kinds, self.header, strict=True)
-        )
-        rows = "\n".join(
-            f"<tr>{''.join(row_header(cell, html_text(cell)) for cell in row[: self.num_names])}"
-            f"{''.join(f'<td>{html_text(cell)}</td>' for cell in row[self.num_names :])}</tr>"
-            for row in self.rows
-        )
-        return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>"
+        head = ""
+        for number, cell in enumerate(self.header):
+            kind = ' class="name"' if number < self.num_names else ""
+            head += f'<th scope="col"{kind}>{html_text(cell)}</th>'
+        rows = []
+        for row in self.rows:
+            cells = [row_header(cell, html_text(cell)) for cell in row[: self.num_names]]
+            cells += [f"<td>{html_text(cell)}</td>" for cell in row[self.num_names :]]
+            rows.append(f"<tr>{''.join(cells)}</tr>")
+        body = "\n".join(rows)
+        return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
 
 
 def fitted(names: Sequence[str], width: int) -> list[str]:
