@@ -164,9 +164,10 @@ def to_text(chart: Chart, *, width: int = 80) -> str:
 
     # As on paper, series at the same x stand beside each other.
     spread = 0 if chart.frontier else 2
+    middle = (len(chart.series) - 1) / 2
+    shifts = [round(spread * (number - middle)) for number in range(len(chart.series))]
 
-    def column(x: float, series: float = (len(chart.series) - 1) / 2) -> int:
-        shift = round(spread * (series - (len(chart.series) - 1) / 2))
+    def column(x: float, shift: int = 0) -> int:
         return min(columns - 1, max(0, round(x_axis.share(x) * (columns - 1)) + shift))
 
     def row(y: float) -> int:
@@ -179,14 +180,14 @@ def to_text(chart: Chart, *, width: int = 80) -> str:
     for (x0, y0), (x1, _) in itertools.pairwise(corners):
         for index in range(column(x0), column(x1) + 1):
             grid[row(y0)][index] = "-"
-    for number, series in enumerate(chart.series):
+    for shift, series in zip(shifts, chart.series, strict=True):
         for point in series.points:
             if point.low is not None and point.high is not None:
                 for line in range(row(point.high), row(point.low) + 1):
-                    grid[line][column(point.x, number)] = "|"
-    for number, series in enumerate(chart.series):
+                    grid[line][column(point.x, shift)] = "|"
+    for shift, mark, series in zip(shifts, itertools.cycle(_MARKS), chart.series, strict=False):
         for point in series.points:
-            grid[row(point.y)][column(point.x, number)] = _MARKS[number % len(_MARKS)]
+            grid[row(point.y)][column(point.x, shift)] = mark
     ticks = {row(tick): tick_text(tick) for tick in y_axis.ticks}
     lines = [
         f"{ticks.get(number, ''):>{margin}} |{''.join(cells)}".rstrip()
@@ -196,7 +197,8 @@ def to_text(chart: Chart, *, width: int = 80) -> str:
     for tick in x_axis.ticks:
         text = tick_text(tick)
         start = min(max(0, column(tick) - len(text) // 2), columns - len(text))
-        if set(below[max(0, start - 1) : start + len(text) + 1]) <= {" "}:
+        is_free = not "".join(below[max(0, start - 1) : start + len(text) + 1]).strip()
+        if is_free:
             below[start : start + len(text)] = text
     return "\n".join(
         [
