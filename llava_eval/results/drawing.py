@@ -7,12 +7,15 @@ import math
 import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import wcwidth
 
 from llava_eval.results.chart import Chart, Series, step_line, tick_text
 from llava_eval.results.formatting import cut, fitted, html_text, printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 WIDTH, HEIGHT = 560, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 20, 74, 50
@@ -296,7 +299,6 @@ def to_image(chart: Chart, form: ImageForm) -> bytes:
     import matplotlib
     from matplotlib.figure import Figure
 
-    x_axis, y_axis = chart.x_axis(), chart.y_axis()
     stream = io.BytesIO()
     # A dollar sign in a name begins no formula, and a letter that the font lacks is only a box.
     with (
@@ -305,14 +307,7 @@ def to_image(chart: Chart, form: ImageForm) -> bytes:
     ):
         figure = Figure((WIDTH / 100, HEIGHT / 100), dpi=200, layout="constrained")
         axes = figure.add_subplot()
-        axes.set_title(textwrap.fill(printable(chart.title), _TITLE_CHARACTERS), loc="left")
-        axes.set(xlabel=printable(chart.x_name), ylabel=printable(chart.y_name))
-        axes.set(xscale="log" if x_axis.is_log else "linear")
-        axes.set(xlim=(x_axis.low, x_axis.high), ylim=(y_axis.low, y_axis.high))
-        axes.set_xticks(x_axis.ticks, [tick_text(tick) for tick in x_axis.ticks])
-        axes.set_xticks([], minor=True)
-        axes.set_yticks(y_axis.ticks, [tick_text(tick) for tick in y_axis.ticks])
-        axes.grid(axis="y", color=GRID)
+        _set_axes(axes, chart)
         if chart.reference is not None:
             height, name = chart.reference
             axes.axhline(height, color=MUTED, linestyle="--", linewidth=1, label=printable(name))
@@ -320,27 +315,7 @@ def to_image(chart: Chart, form: ImageForm) -> bytes:
             xs, ys = zip(*step_line(chart.frontier), strict=True)
             axes.plot(xs, ys, color=MUTED, linestyle="--", linewidth=1.5, label="Pareto set")
         for number, series in enumerate(chart.series):
-            _, colour, shape = series_style(number)
-            axes.errorbar(
-                [point.x for point in series.points],
-                [point.y for point in series.points],
-                [
-                    [_distance(point.low, point.y) for point in series.points],
-                    [_distance(point.high, point.y) for point in series.points],
-                ],
-                color=colour,
-                marker=SHAPES[shape],
-                capsize=3,
-                linestyle="none",
-                label=textwrap.fill(printable(series.name), _LEGEND_CHARACTERS),
-            )
-            line = [(point.x, point.y) for point in series.points if point.on_line]
-            axes.plot(*zip(*line, strict=True), color=colour)
-            for point in series.points:
-                at = (point.x, point.y)
-                axes.annotate(
-                    point.label, at, xytext=(5, 4), textcoords="offset points", fontsize=8
-                )
+            _plot_series(axes, number, series)
         handles, labels = axes.get_legend_handles_labels()
         if any(len(label) > _INSIDE_CHARACTERS for label in labels):
             num_lines = sum(label.count("\n") + 1 for label in labels)
@@ -350,6 +325,40 @@ def to_image(chart: Chart, form: ImageForm) -> bytes:
             axes.legend(frameon=False)
         figure.savefig(stream, format=form, metadata=_UNSAID[form])
     return stream.getvalue()
+
+
+def _set_axes(axes: Axes, chart: Chart) -> None:
+    x_axis, y_axis = chart.x_axis(), chart.y_axis()
+    axes.set_title(textwrap.fill(printable(chart.title), _TITLE_CHARACTERS), loc="left")
+    axes.set(xlabel=printable(chart.x_name), ylabel=printable(chart.y_name))
+    axes.set(xscale="log" if x_axis.is_log else "linear")
+    axes.set(xlim=(x_axis.low, x_axis.high), ylim=(y_axis.low, y_axis.high))
+    axes.set_xticks(x_axis.ticks, [tick_text(tick) for tick in x_axis.ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_yticks(y_axis.ticks, [tick_text(tick) for tick in y_axis.ticks])
+    axes.grid(axis="y", color=GRID)
+
+
+def _plot_series(axes: Axes, number: int, series: Series) -> None:
+    _, colour, shape = series_style(number)
+    axes.errorbar(
+        [point.x for point in series.points],
+        [point.y for point in series.points],
+        [
+            [_distance(point.low, point.y) for point in series.points],
+            [_distance(point.high, point.y) for point in series.points],
+        ],
+        color=colour,
+        marker=SHAPES[shape],
+        capsize=3,
+        linestyle="none",
+        label=textwrap.fill(printable(series.name), _LEGEND_CHARACTERS),
+    )
+    line = [(point.x, point.y) for point in series.points if point.on_line]
+    axes.plot(*zip(*line, strict=True), color=colour)
+    for point in series.points:
+        at = (point.x, point.y)
+        axes.annotate(point.label, at, xytext=(5, 4), textcoords="offset points", fontsize=8)
 
 
 def _distance(end: float | None, value: float) -> float:
