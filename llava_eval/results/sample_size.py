@@ -97,29 +97,31 @@ def _of_runs(runs: Sequence[Run], detect: float | None, flips: float | None) -> 
     if not compared:
         raise ComparisonError(f"{runs[0].name}: none of its metrics has a paired difference")
     headline = compared[0]
-    assert headline.estimate is not None
     mean = headline.paired if isinstance(headline.paired, PairedMean) else None
     ends = range_of(headline.unit)
     scale = 100.0 if ends is None else ends[1]
     if mean is not None:
         scale = mean.scale * runs[0].full_score
+    num_samples = len(pairing.firsts)
+    per_group = num_samples / pairing.num_clusters
     spread: Spread | None
     if flips is not None:
-        per_group = len(pairing.firsts) / pairing.num_clusters
         spread = Spread.of_flips(flips / 100, per_group, scale)
         basis = (
             f"{flips:g} % of samples change, as stated; those of a group are taken to change "
             "together, which is the safe side"
         )
     elif len(runs) == 2:
+        assert headline.estimate is not None
         spread = Spread.of_pair(headline.estimate)
         basis = "the spread of their paired difference"
         if mean is not None:
             changed = float(np.mean(np.nan_to_num(mean.first) != np.nan_to_num(mean.second)))
             basis = f"{100 * changed:.1f} % of samples change between the two"
-            basis += "" if changed else ", so that this is a bound of what chance may do"
-            if changed and pairing.num_clusters == 2:
-                spread = Spread.of_flips(changed, len(pairing.firsts) / pairing.num_clusters, scale)
+            if not changed:
+                basis += ", so that this is a bound of what chance may do"
+            elif pairing.num_clusters == 2:
+                spread = Spread.of_flips(changed, per_group, scale)
                 basis += ", those of a group together, which is the safe side"
     elif mean is None:
         raise ComparisonError(
@@ -134,17 +136,10 @@ def _of_runs(runs: Sequence[Run], detect: float | None, flips: float | None) -> 
             "or --flips tells more"
         )
     if spread is None:
-        reason = (
-            f"all samples are of {'one group' if pairing.num_clusters < 2 else 'two groups'}"
-            if pairing.num_clusters < 1 + len(runs)
-            else f"{headline.name} of all samples is the same"
-            if len(runs) == 1
-            else f"{headline.name} of all samples differs alike, if at all"
-        )
         raise ComparisonError(
-            f"{runs[0].name}: {reason}, which says nothing of chance; --flips PERCENT states it"
+            f"{runs[0].name}: {_why_no_spread(headline.name, len(runs), pairing.num_clusters)}, "
+            "which says nothing of chance; --flips PERCENT states it"
         )
-    num_samples = len(pairing.firsts)
     rows = runs[0].manifest.config.get("benchmark", {}).get("num_rows")
     return SamplePlans(
         f"{headline.name} of {runs[0].label}, {count(num_samples, 'sample')}",
@@ -155,6 +150,17 @@ def _of_runs(runs: Sequence[Run], detect: float | None, flips: float | None) -> 
         spread.detectable(num_samples),
         rows if isinstance(rows, int) else None,
     )
+
+
+def _why_no_spread(metric: str, num_runs: int, num_groups: int) -> str:
+    """Return why a spread is not known, of a metric of one run or of the difference of two."""
+    if num_groups < 2:
+        return "all samples are of one group"
+    if num_groups < 1 + num_runs:
+        return "all samples are of two groups"
+    if num_runs == 1:
+        return f"{metric} of all samples is the same"
+    return f"{metric} of all samples differs alike, if at all"
 
 
 def _planned(
