@@ -99,13 +99,11 @@ class RunComparison:
     @property
     def level_metric(self) -> ComparedMetric:
         """The headline, or the first metric after it that levels have in the runs' own tables."""
-        having = flat(self.pairing.first.config).get("benchmark.facet_metrics")
-        of_levels = (
-            item
-            for item in self.metrics[self.headline_index :]
-            if not isinstance(having, list) or item.name in having
-        )
-        return next(of_levels, self.headline)
+        of_levels = flat(self.pairing.first.config).get("benchmark.facet_metrics")
+        for item in self.metrics[self.headline_index :]:
+            if not isinstance(of_levels, list) or item.name in of_levels:
+                return item
+        return self.headline
 
     @functools.cached_property
     def facets(self) -> Mapping[str, Sequence[ComparedLevel]]:
@@ -166,14 +164,30 @@ def compare_runs(
             if not allow_differences or (not pairings and name == names[-1]):
                 raise
     metrics = [compare_metrics(pairing) for pairing in pairings.values()]
-    known = [found for item in metrics if any(found := [one.estimate is not None for one in item])]
-    index = next((n for n, found in enumerate(zip(*known, strict=True)) if all(found)), 0)
-    of_metrics = list(zip(*metrics, strict=True))
-    adjusted = {items[0].name: holm_of(item.estimate for item in items) for items in of_metrics}
-    return [
-        RunComparison(letter, pairing, found, index, {name: p[n] for name, p in adjusted.items()})
-        for n, ((letter, pairing), found) in enumerate(zip(pairings.items(), metrics, strict=True))
-    ]
+    headline_index = _headline_index(metrics)
+    adjusted = {  # by metric name, one for each comparison
+        of_metric[0].name: holm_of(item.estimate for item in of_metric)
+        for of_metric in zip(*metrics, strict=True)
+    }
+    comparisons = []
+    for n, (letter, pairing) in enumerate(pairings.items()):
+        p_values = {name: of_metric[n] for name, of_metric in adjusted.items()}
+        comparisons.append(RunComparison(letter, pairing, metrics[n], headline_index, p_values))
+    return comparisons
+
+
+def _headline_index(metrics: Sequence[Sequence[ComparedMetric]]) -> int:
+    """Return the first metric that has an estimate in every comparison that has any, or else 0.
+
+    Args:
+        metrics: of each comparison, in the same order.
+    """
+    has_estimate = [[item.estimate is not None for item in items] for items in metrics]
+    comparable = [of_metrics for of_metrics in has_estimate if any(of_metrics)]
+    for index, of_comparisons in enumerate(zip(*comparable, strict=True)):
+        if all(of_comparisons):
+            return index
+    return 0
 
 
 def refuse_differences(pairing: Pairing) -> None:
@@ -196,9 +210,10 @@ def refuse_differences(pairing: Pairing) -> None:
 
 def _by_facet(pairing: Pairing, metric: ComparedMetric) -> dict[str, list[ComparedLevel]]:
     """Compare each level; a sample counts under each that it has, as in the runs' own tables."""
-    paired, compared = metric.paired, {}
+    paired = metric.paired
     if paired is None:
         return {}
+    compared = {}
     whole = isinstance(paired, PairedFunction) and is_of_whole_groups(paired.metric)
     for facet in pairing.first.parts.benchmark.facets:
         members = rows_by_level(pairing.firsts, facet, of_whole_groups=whole)
@@ -263,12 +278,13 @@ def notes(comparison: RunComparison, *, is_pair: bool = True) -> list[str]:
         for name, run in sides.items()
         if is_of_scored_texts(run.config)
     ]
-    lines += [
-        f"{name} is by the rule of {first} for both: that of {second} is configured otherwise"
-        for name, node in pairing.first.metric_nodes.items()
-        if (theirs := pairing.second.metric_nodes.get(name)) is not None
-        and flat({name: theirs}) != flat({name: node})
-    ]
+    for name, node in pairing.first.metric_nodes.items():
+        theirs = pairing.second.metric_nodes.get(name)
+        if theirs is not None and flat({name: theirs}) != flat({name: node}):
+            lines.append(
+                f"{name} is by the rule of {first} for both: that of {second} is configured "
+                "otherwise"
+            )
     left_out = {
         f" only in {first}{of}": pairing.first_only,
         f" only in {second}{of}": pairing.second_only,
