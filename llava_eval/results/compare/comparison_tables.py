@@ -200,8 +200,10 @@ def _many_facet(comparisons: Sequence[RunComparison], facet: str) -> Table:
         changes = [marked(item.estimate, item.adjusted_p_value, unit) for item in found]
         firsts = values_of_first(comparisons, [item.estimate for item in found], unit)
         for label, value in firsts.items():
-            held = [label in ("A", f"A, as {item.letter}") for item in comparisons]
-            shown = [text if of_it else "-" for text, of_it in zip(changes, held, strict=True)]
+            shown = [
+                change if label in ("A", f"A, as {item.letter}") else "-"
+                for change, item in zip(changes, comparisons, strict=True)
+            ]
             rows.append([label.replace("A", name, 1), value, *shown])
     return Table([f"by {facet}", "A", *(f"{item.letter} - A" for item in comparisons)], rows)
 
@@ -245,11 +247,9 @@ def counts_table(runs: Sequence[ComparableRun], names: Sequence[str] | None = No
     counted = {
         "unreadable": [run.num_unreadable for run in runs],
         "failed": [run.num_errors for run in runs],
-        **{
-            FLAG_WORDS.get(flag, flag): [counts.get(flag, 0) for counts in flags]
-            for flag in dict.fromkeys(flag for counts in flags for flag in counts)
-        },
     }
+    for flag in dict.fromkeys(flag for counts in flags for flag in counts):
+        counted[FLAG_WORDS.get(flag, flag)] = [counts.get(flag, 0) for counts in flags]
     rows = [[name, *map(str, numbers)] for name, numbers in counted.items() if any(numbers)]
     return Table(["samples", *(names or letters(len(runs)))], rows) if rows else None
 
