@@ -72,8 +72,7 @@ def export_comparison(
         flips, name = [*item.worse, *item.better], f"flips_{item.letter}"
         if flips:
             parts[name] = tables.flips_table(flips, item.headline, second=item.letter)
-            texts = ({"media": ", ".join(f.media), "target": " | ".join(f.target)} for f in flips)
-            data[name] = _frame(asdict(f) | text for f, text in zip(flips, texts, strict=True))
+            data[name] = _frame(_flip(flip) for flip in flips)
     lines = [f"- {markdown_text(note)}" for note in all_notes(comparisons, runs)]
     written = export_tables(folder, "comparison", parts, lines, data=data, names=paper_names(runs))
     files.write_json(folder / "comparison.json", comparison_content(runs, comparisons))
@@ -161,6 +160,10 @@ def write_charts(folder: Path, name: str, charts: dict[str, Chart]) -> list[Path
                 files.write_bytes(path.with_suffix(f".{form}"), to_image(chart, form))
                 written.append(path.with_suffix(f".{form}"))
     return written
+
+
+def _flip(flip: Flip) -> dict[str, Any]:
+    return {**asdict(flip), "media": ", ".join(flip.media), "target": " | ".join(flip.target)}
 
 
 def _run(run: Run) -> dict[str, Any]:
@@ -269,14 +272,14 @@ def metrics_data(
     import pandas as pd
 
     of_pairs = {item.letter: _differences(item) for item in comparisons}
-    named = zip(letters(len(runs)), runs, settings_texts(runs), strict=True)
-    rows = [
-        dict(zip(_NAMES, (run.name, run.model, run.label, settings), strict=True))
-        | {name: row[name] for name in (*KEY_COLUMNS, *NUMBER_COLUMNS)}
-        | of_pairs.get(letter, {}).get(tuple(row[name] for name in KEY_COLUMNS), {})
-        for letter, run, settings in named
-        for row in run.metrics.to_dict("records")
-    ]
+    rows = []
+    for letter, run, settings in zip(letters(len(runs)), runs, settings_texts(runs), strict=True):
+        names = dict(zip(_NAMES, (run.name, run.model, run.label, settings), strict=True))
+        differences = of_pairs.get(letter, {})
+        for row in run.metrics.to_dict("records"):
+            numbers = {column: row[column] for column in (*KEY_COLUMNS, *NUMBER_COLUMNS)}
+            key = tuple(row[column] for column in KEY_COLUMNS)
+            rows.append({**names, **numbers, **differences.get(key, {})})
     columns = [*_NAMES, *KEY_COLUMNS, *NUMBER_COLUMNS, *(_DIFFERENCES if comparisons else ())]
     data = with_types(pd.DataFrame(rows, columns=columns), MetricValue)
     facets = [facet for facet in data["facet"].unique() if facet]
