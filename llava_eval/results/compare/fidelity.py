@@ -17,6 +17,7 @@ from llava_eval.metrics.intervals import FloatArray
 from llava_eval.metrics.paired import PairedEstimate, paired_means
 from llava_eval.metrics.power import Spread
 from llava_eval.results.compare.pairing import ComparedMetric, Pairing
+from llava_eval.types import SampleResult
 
 #: What is measured beside the headline metric.
 CHANGED = "answers changed"
@@ -66,16 +67,16 @@ def fidelity_of(pairing: Pairing, headline: ComparedMetric) -> list[Measure]:
         measures.append(Measure.of(headline.name, headline.unit, headline.estimate))
     changed = [float(left.score.answer != right.score.answer) for left, right in pairs]
     measures += _measure(CHANGED, "percent", 100.0, changed, pairing.membership)
-    kept = [
-        (left.generation.choice_logprobs, right.generation.choice_logprobs) for left, right in pairs
-    ]
-    diverged = [
-        divergence(before, after)
-        if before is not None and after is not None and len(before) == len(after)
-        else np.nan
-        for before, after in kept
-    ]
+    diverged = [_divergence_of(left, right) for left, right in pairs]
     return measures + _measure(DIVERGENCE, "nats", 1.0, diverged, pairing.membership)
+
+
+def _divergence_of(left: SampleResult, right: SampleResult) -> float:
+    """Return the divergence of a sample's options in nats; NaN where they are not known of both."""
+    before, after = left.generation.choice_logprobs, right.generation.choice_logprobs
+    if before is None or after is None or len(before) != len(after):
+        return np.nan
+    return divergence(before, after)
 
 
 def _measure(
@@ -87,8 +88,10 @@ def _measure(
     found = paired_means(nothing, column, membership)
     if found is None:
         return []
-    measure = Measure.of(name, unit, estimate := found.scaled(scale))
-    low, high = None if estimate.low is None else max(0.0, estimate.low), estimate.high
+    estimate = found.scaled(scale)
+    measure = Measure.of(name, unit, estimate)
+    low = None if estimate.low is None else max(0.0, estimate.low)
+    high = estimate.high
     if unit == "nats" and not np.nanmax(column):  # how far others may diverge is not known
         low = high = None
     return [replace(measure, estimate=replace(estimate, low=low, high=high))]
