@@ -113,16 +113,21 @@ def _media_difference(left: Shown, right: Shown) -> str | None:
     if len(set(sizes)) > 1 and _NO_SIZE not in sizes:
         return f"frames of {sizes[0]} and {sizes[1]} pixels"
     by_pixels = len(proofs) == 2 and all(proof.digests for proof in proofs)
-    columns = (proof.digests for proof in proofs) if by_pixels else (left[0], right[0])
-    for number, shown in enumerate(zip(*columns, strict=False)):
-        if shown[0] != shown[1]:
-            what = f"frame {number + 1} of {_num_frames(left)}"
-            indices = [side[number : number + 1] for side, _ in (left, right)]
-            if indices[0] and indices[1] and indices[0] != indices[1]:
-                return f"{what}: index {indices[0][0]} and {indices[1][0]}"
-            return f"{what}: other pixels{f' of index {indices[0][0]}' if indices[0] else ''}"
-    made = {read.pixel_input_digest for _, read in (left, right)} - {None}
-    return "the same frames, other pixel values of the processor" if len(made) > 1 else None
+    sides = [proof.digests for proof in proofs] if by_pixels else [left[0], right[0]]
+    for number, (first, second) in enumerate(zip(*sides, strict=False)):
+        if first != second:
+            return f"frame {number + 1} of {_num_frames(left)}: {_at(number, left[0], right[0])}"
+    processed = {read.pixel_input_digest for _, read in (left, right)} - {None}
+    return "the same frames, other pixel values of the processor" if len(processed) > 1 else None
+
+
+def _at(number: int, left: Sequence[int], right: Sequence[int]) -> str:
+    """Return in what two frames differ: their indices, where both are known, or their pixels."""
+    if number >= len(left):
+        return "other pixels"
+    if number >= len(right) or left[number] == right[number]:
+        return f"other pixels of index {left[number]}"
+    return f"index {left[number]} and {right[number]}"
 
 
 def _pictures_in(folder: Path, run: Run) -> dict[str, SampleResult]:
@@ -130,8 +135,9 @@ def _pictures_in(folder: Path, run: Run) -> dict[str, SampleResult]:
     medium_in = functools.cache(_read_pictures)
     seen = {}
     for result in run.results:
-        names = [result.id] if len(result.media) == 1 and is_folder(folder / result.id) else None
-        names = names or [PurePath(path).stem for path in result.media]
+        names = [PurePath(path).stem for path in result.media]
+        if len(names) == 1 and is_folder(folder / result.id):
+            names = [result.id]
         if names and all(name and is_folder(folder / name) for name in names):
             inputs = tuple(medium_in(folder / name) for name in names)
             seen[result.id] = replace(result, frame_indices=((),) * len(names), inputs=inputs)
