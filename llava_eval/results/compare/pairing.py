@@ -30,7 +30,7 @@ class Pairing:
         firsts, seconds: results of the compared samples in the first run's order; both answered.
         membership: (N,) clusters of the compared samples, numbered from 0.
         first_only, second_only: ids that only one run holds.
-        failures: what failed in either run; it is not compared.
+        failures: results that failed in either run, one for each sample; it is not compared.
         differences: in what the two were not asked the same, in words.
     """
 
@@ -66,9 +66,12 @@ def pair(first: ComparableRun, second: ComparableRun) -> Pairing:
     ids = {result.id for result in first.results}
     answered, failures = [], []
     for left, right in both:
-        failed = [side for side in (left, right) if side.generation.error is not None]
-        answered += [] if failed else [(left, right)]
-        failures += failed[:1]
+        if left.generation.error is not None:
+            failures.append(left)
+        elif right.generation.error is not None:
+            failures.append(right)
+        else:
+            answered.append((left, right))
     if not answered:
         reason = "no sample that both answered" if both else "no sample in common"
         labels = f": they are of {first.label} and {second.label}"
@@ -112,8 +115,10 @@ def _question_differences(both: Sequence[tuple[SampleResult, SampleResult]]) -> 
 
 def _same_media(left: SampleResult, right: SampleResult) -> bool:
     """Media are the same by file name: folder and container of a data set may differ."""
-    stems = ([PurePath(path).stem for path in result.media] for result in (left, right))
-    return left.media == right.media or next(stems) == next(stems)
+    if left.media == right.media:  # as nearly always, and quick
+        return True
+    stems = [[PurePath(path).stem for path in result.media] for result in (left, right)]
+    return stems[0] == stems[1]
 
 
 #: Where the functions of metrics live. Nothing else is imported for a run that names it: a run
