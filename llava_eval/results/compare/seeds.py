@@ -58,20 +58,22 @@ class Seeds:
         """
         comparisons = compare_runs(runs)
         headline = comparisons[0].headline
-        found = [item.headline.paired for item in comparisons]
-        sides = [item for item in found if isinstance(item, PairedMean)]
+        paired = [item.headline.paired for item in comparisons]
+        means_of_pairs = [item for item in paired if isinstance(item, PairedMean)]
         ids = [[result.id for result in item.pairing.firsts] for item in comparisons]
-        others = any(names != ids[0] for names in ids)
-        if others or len(sides) < len(comparisons):
+        reason = None
+        if any(names != ids[0] for names in ids):
             reason = "there are samples that only some of them answered"
-            if not others:
-                reason = f"{headline.name} is not a mean over samples that has a value"
+        elif len(means_of_pairs) < len(comparisons):
+            reason = f"{headline.name} is not a mean over samples that has a value"
+        if reason is not None:
             raise ComparisonError(
                 f"the runs differ in their seeds alone, but {reason}; --allow-differences shows "
                 "them as other runs"
             )
-        columns = [sides[0].first, *(item.second for item in sides)]
-        values = sides[0].scale * np.stack(columns)  # (seeds, samples), NaN outside the denominator
+        columns = [means_of_pairs[0].first, *(item.second for item in means_of_pairs)]
+        # (seeds, samples), NaN outside the denominator
+        values = means_of_pairs[0].scale * np.stack(columns)
         means = np.nanmean(values, axis=1)
         influence = [influence_of(*parts) for parts in zip(values, means, strict=True)]
         names = [str(run.config.get("seed")) for run in runs]
@@ -92,19 +94,22 @@ class Seeds:
 
 def _flips(ids: Sequence[str], values: FloatArray) -> dict[str, float]:
     """Return the share of seeds outside of the most frequent value, for samples that flip."""
-    shares = {
-        name: 1 - float(np.unique(column, return_counts=True)[1].max()) / len(column)
-        for name, column in zip(ids, values.T, strict=True)
-    }
-    return dict(sorted(filter(lambda item: item[1], shares.items()), key=lambda item: -item[1]))
+    flips = {}
+    for name, column in zip(ids, values.T, strict=True):
+        _, counts = np.unique(column, return_counts=True)
+        if len(counts) > 1:
+            flips[name] = 1 - float(counts.max()) / len(column)
+    return dict(sorted(flips.items(), key=lambda item: -item[1]))
 
 
 def over_seeds(runs: Sequence[Run]) -> list[list[Run]]:
     """Return the sets of runs that differ in their seed alone; none where a run has no other."""
+    if "seed" not in differences([run.config for run in runs]):
+        return []
     groups: list[list[Run]] = []
-    for run in runs if "seed" in differences([run.config for run in runs]) else ():
+    for run in runs:
         for group in groups:
-            if all(list(differences([one.config, run.config])) == ["seed"] for one in group):
+            if all(list(differences([item.config, run.config])) == ["seed"] for item in group):
                 group.append(run)
                 break
         else:
