@@ -66,18 +66,19 @@ def probe_of(run: ComparableRun) -> str | None:
 
 def probes_table(probes: Probes) -> Table:
     """Return the headline under every probe, with what guessing reaches."""
-    rows = []
+    metric = probes.comparisons[0].headline
+    estimates = [item.headline.estimate for item in probes.comparisons]
+    firsts = values_of_first(probes.comparisons, estimates, metric.unit)
+    rows = [
+        ["A", name.replace("A", "plain", 1), value, *["-"] * 3] for name, value in firsts.items()
+    ]
     for name, item in zip(probes.names, probes.comparisons, strict=True):
         headline = item.headline
         _, *values = paired_cells(headline.estimate, headline.unit)
         p_value = item.adjusted_p_values.get(headline.name)
         rows.append([item.letter, name, *values, p_text(p_value)])
-    first = probes.comparisons[0].headline
-    estimates = [item.headline.estimate for item in probes.comparisons]
-    firsts = values_of_first(probes.comparisons, estimates, first.unit).items()
-    rows[:0] = [["A", f"plain{name[1:]}", value, *["-"] * 3] for name, value in firsts]
-    rows.append(["", "chance", number(probes.chance, first.unit), *["-"] * 3])
-    return Table(["", "probe", first.name, "change", INTERVAL, "Holm p"], rows, num_names=2)
+    rows.append(["", "chance", number(probes.chance, metric.unit), *["-"] * 3])
+    return Table(["", "probe", metric.name, "change", INTERVAL, "Holm p"], rows, num_names=2)
 
 
 def answers_table(probes: Probes) -> Table | None:
@@ -86,15 +87,15 @@ def answers_table(probes: Probes) -> Table | None:
     A probe that changes which letters are right (shuffled options) has a column of its own for it.
     """
     runs = [probes.plain, *(comparison.pairing.second for comparison in probes.comparisons)]
-    options = list(dict.fromkeys(t for run in runs for item in run.results for t in item.target))
+    options = {target for run in runs for result in run.results for target in result.target}
     if not options or any(len(name) != 1 for name in options):
         return None
     columns: dict[str, dict[str, float]] = {}
     for name, run in zip(["A", *(item.letter for item in probes.comparisons)], runs, strict=True):
-        right = _shares([t for item in run.results for t in item.target[:1]])
+        right = _shares([target for result in run.results for target in result.target[:1]])
         if right != columns.setdefault("right", right):
             columns[f"right in {name}"] = right
-        columns[name] = _shares([str(item.score.answer) for item in run.results])
+        columns[name] = _shares([str(result.score.answer) for result in run.results])
     rows = [
         [name, *(number(100 * shares.get(name, 0.0)) for shares in columns.values())]
         for name in sorted(options)
