@@ -98,21 +98,7 @@ def sweeps_of(runs: Sequence[Run], *, allow_differences: bool = False) -> list[S
 def _sweep(
     benchmark: str, runs: Sequence[Run], notes: Sequence[str], allow_differences: bool
 ) -> Sweep:
-    failed = [run for run in runs if run.num_errors]
-    result = [*notes, *(f"{run.name}: {count(run.num_errors, 'sample')} failed" for run in failed)]
-    for run in runs[1:]:
-        try:
-            pairing = pair(runs[0], run)
-        except ComparisonError as error:  # no sample that both answered
-            if not allow_differences:
-                raise
-            result.append(str(error))
-            continue
-        if not allow_differences:
-            refuse_differences(pairing)
-        only = [*pairing.first_only, *pairing.second_only]
-        if only:
-            result.append(f"{run.name} and {runs[0].name} do not share {len(only)} samples")
+    notes = [*notes, *_sample_notes(runs, allow_differences)]
     metric = next(iter(runs[0].metric_nodes), None)
     if metric is None:
         raise ComparisonError(f"{runs[0].name}: its manifest names no metrics")
@@ -120,18 +106,49 @@ def _sweep(
     scores = [_score(run, metric) for run in runs]
     values = [score.value for score in scores]
     seconds = [run.cost.model_seconds_per_sample for run in runs]
-    varying = _told_apart(runs)
-    columns = (
-        *(runs, varying, _names(varying), scores, map(_num_frames, runs), memory),
-        *(frontier(list(zip(prices, values, strict=True))) for prices in (seconds, memory)),
-        *zip(*_against_best(runs, values), strict=True),
-    )
-    settings = list(itertools.starmap(SweepPoint, zip(*columns, strict=True)))
+    on_time_frontier = frontier(list(zip(seconds, values, strict=True)))
+    on_memory_frontier = frontier(list(zip(memory, values, strict=True)))
+    varying = _distinguishing_settings(runs)
+    names = _names(varying)
+    settings = [
+        SweepPoint(
+            run,
+            varying[n],
+            names[n],
+            scores[n],
+            _num_frames(run),
+            memory[n],
+            on_time_frontier[n],
+            on_memory_frontier[n],
+            *against_best,
+        )
+        for n, (run, against_best) in enumerate(zip(runs, _against_best(runs, values), strict=True))
+    ]
     chance = runs[0].parts.benchmark.chance.get(metric)
-    return Sweep(benchmark, metric, chance, settings, memory_name, result)
+    return Sweep(benchmark, metric, chance, settings, memory_name, notes)
 
 
-def _told_apart(runs: Sequence[Run]) -> list[dict[str, str]]:
+def _sample_notes(runs: Sequence[Run], allow_differences: bool) -> list[str]:
+    """Return which samples failed, or are not of all runs; refuse runs that were asked others."""
+    failed = [run for run in runs if run.num_errors]
+    notes = [f"{run.name}: {count(run.num_errors, 'sample')} failed" for run in failed]
+    for run in runs[1:]:
+        try:
+            pairing = pair(runs[0], run)
+        except ComparisonError as error:  # no sample that both answered
+            if not allow_differences:
+                raise
+            notes.append(str(error))
+            continue
+        if not allow_differences:
+            refuse_differences(pairing)
+        only = [*pairing.first_only, *pairing.second_only]
+        if only:
+            notes.append(f"{run.name} and {runs[0].name} do not share {len(only)} samples")
+    return notes
+
+
+def _distinguishing_settings(runs: Sequence[Run]) -> list[dict[str, str]]:
     """Return each run's own settings; where some are alike, with software, weights and folders."""
     varying = own_settings(runs)
     for beside in (differing_versions(runs), {"folder": [run.name for run in runs]}):
@@ -160,8 +177,9 @@ def _score(run: Run, metric: str) -> MetricValue:
 
 def _num_frames(run: Run) -> float:
     """Return the frames that a sample showed, on average; 0 where the ledger does not say."""
-    shown = [total for item in run.results if (total := sum(map(len, item.frame_indices)))]
-    return statistics.fmean(shown) if shown else 0.0
+    counts = [sum(map(len, result.frame_indices)) for result in run.results]
+    known = [number for number in counts if number]
+    return statistics.fmean(known) if known else 0.0
 
 
 def frontier(points: Sequence[tuple[float | None, float | None]]) -> list[bool]:
@@ -199,12 +217,13 @@ def _against_best(
             return None
 
     pairs = list(itertools.combinations(range(len(runs)), 2))
-    adjusted = dict(zip(pairs, holm_of(difference(*one) for one in pairs), strict=True))
-    held = [None if index == best else difference(best, index) for index in range(len(runs))]
-    return [
-        (index == best, to_best, adjusted[min(index, best), max(index, best)] if to_best else None)
-        for index, to_best in enumerate(held)
-    ]
+    adjusted = dict(zip(pairs, holm_of(itertools.starmap(difference, pairs)), strict=True))
+    result: list[tuple[bool, PairedEstimate | None, float | None]] = []
+    for index in range(len(runs)):
+        to_best = None if index == best else difference(best, index)
+        ordered = (min(index, best), max(index, best))
+        result.append((index == best, to_best, adjusted[ordered] if to_best else None))
+    return result
 
 
 def sweep_table(sweep: Sweep) -> Table:
