@@ -133,7 +133,7 @@ def write_baseline(path: Path, run: Run) -> None:
 
 
 def unusable(run: ComparableRun) -> str | None:
-    """Return why nothing can be said from a run, in words that follow its name; None if it can."""
+    """Return why a run can be neither gated nor a baseline, after its name; None where it can."""
     if run.incomplete is not None:
         return run.incomplete
     max_errors = run.parts.errors.max
@@ -247,9 +247,10 @@ def read_baseline(path: Path, run: ComparableRun, reader: RunReader) -> Comparab
     questions = {result.id: result for result in run.results}
     try:
         baseline = as_type(content, Baseline)
+        by_id = {sample.id: sample for sample in baseline.samples}
         results = [
             _result(row, sample, questions.get(sample.id))
-            for row, sample in enumerate({s.id: s for s in baseline.samples}.values())
+            for row, sample in enumerate(by_id.values())
         ]
         config: dict[str, Any] = {}
         for key, value in baseline.protocol.items():
@@ -278,7 +279,7 @@ def read_baseline(path: Path, run: ComparableRun, reader: RunReader) -> Comparab
             **{name: origin.get(name) for name in _PACKAGES},
             "commit": shortened(origin.get("git_commit")),
             "weights": shortened(origin.get("weights_sha256")),
-            **{name: origin[name] for name in ("answers_as",) if name in origin},
+            **({"answers_as": origin["answers_as"]} if "answers_as" in origin else {}),
         },
         incomplete=None
         if len(results) == total
