@@ -81,11 +81,13 @@ class Publication:
         if self._is_on_github:
             write_out("\n".join(texts.workflow_commands(verdict)))
         failing = [check for check in verdict.checks if check.fails]
-        unproven = "not shown" if failing else "passed"
+        word = "not shown" if failing else "passed"
+        if any(check.regressed for check in failing):
+            word = "regressed"
         try:
             self._write(texts.to_junit(verdict, text), verdict.markdown())
             _give_to_later_steps(
-                verdict="regressed" if any(check.regressed for check in failing) else unproven,
+                verdict=word,
                 outcome=verdict.outcome,
                 failures=",".join(check.name for check in failing),
             )
