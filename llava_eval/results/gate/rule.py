@@ -284,19 +284,22 @@ def _check(metric: ComparedMetric, pairing: Pairing, rule: GateRule, alpha: floa
     allowed = number(tolerance, unit)
     if is_proof:
         regressed, is_shown = least > tolerance, most < tolerance
-        finding = f"worse by more than the {allowed} allowed"
-        if not regressed:
+        if regressed:
+            finding = f"worse by more than the {allowed} allowed"
+        elif is_shown:
             finding = f"shown to be worse by less than the {allowed} allowed"
-            finding = finding if is_shown else f"not {finding}"
+        else:
+            finding = f"not shown to be worse by less than the {allowed} allowed"
     else:
-        exact = metric.mcnemar is None or metric.mcnemar.p_value / 2 <= alpha
-        is_worse = least > 0 and exact
+        found_exactly = metric.mcnemar is None or metric.mcnemar.p_value / 2 <= alpha
+        is_worse = least > 0 and found_exactly
         regressed, is_shown = is_worse and _exceeds(worse_by, tolerance), True
-        finding = "no worse than chance explains"
-        if is_worse:
-            finding = f"worse, within the {allowed} allowed"
         if regressed:
             finding = f"worse by {number(worse_by, unit)}, allowed are {allowed}"
+        elif is_worse:
+            finding = f"worse, within the {allowed} allowed"
+        else:
+            finding = "no worse than chance explains"
     before, after, change, bounds = paired_cells(estimate, unit)
     if is_proof and alpha != rule.alpha:  # the table's other intervals are wider
         bounds += f" at {100 * (1 - 2 * rule.alpha):.4g} %"
@@ -321,7 +324,7 @@ def _exceeds(worse_by: float, tolerance: float) -> bool:
 def _check_share(
     name: str, word: str, numbers: Sequence[int], pairing: Pairing, rule: GateRule
 ) -> Check:
-    """Compare in how many samples of both runs something is so: no test, the shares themselves."""
+    """Compare the shares of samples that failed or have a flag as they are, without a test."""
     totals = [len(side.results) for side in (pairing.first, pairing.second)]
     before, after = (100 * n / total for n, total in zip(numbers, totals, strict=True))
     tolerance = rule.tolerance.get(name, 0.0)
