@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -83,20 +84,22 @@ class SequentialGate:
         planned = _planned(samples, config, label)
         self.label, self.benchmark = label, planned.benchmark
         baseline = read_baseline(self.baseline_path, planned, RunReader(self.config_dir))
-        # What depends on the frames that are shown is known once they are: it is compared then.
+        # A prompt that depends on the frames is known once they are decoded: it is compared then.
         late = {sample.id for sample in samples if sample.frame_dependent_parts}
-        before = {item.id: item for item in baseline.results if item.id in late}
+        late_of_baseline = {item.id: item for item in baseline.results if item.id in late}
         results = [
-            replace(item, prompt=before.get(item.id, item).prompt) for item in planned.results
+            replace(item, prompt=late_of_baseline.get(item.id, item).prompt)
+            for item in planned.results
         ]
         judged_pairing(replace(planned, results=results), baseline)
         self._late_prompts = {
-            name: item.prompt for name, item in before.items() if item.generation.error is None
+            item.id: item.prompt
+            for item in late_of_baseline.values()
+            if item.generation.error is None
         }
         self._metric, node = next(iter(baseline.metric_nodes.items()))
-        if not isinstance(scorer, SampleScorer) or not (
-            is_mean(node) and node.get("scale", 100.0) == 100.0
-        ):
+        is_mean_in_percent = is_mean(node) and node.get("scale", 100.0) == 100.0
+        if not isinstance(scorer, SampleScorer) or not is_mean_in_percent:
             raise ComparisonError(
                 f"gate --sequential needs a mean over samples in percent that are scored one by "
                 f"one, and {self._metric} is none"
@@ -112,7 +115,8 @@ class SequentialGate:
         self._before = self._values(baseline.results)
         for sample in samples:
             self._members.setdefault(sample.group, []).append(sample.id)
-        self._members = {n: self._members[n] for n in seeded_order(self._members, self.seed)}
+        order = seeded_order(self._members, self.seed)
+        self._members = {group: self._members[group] for group in order}
         share = len(samples) / (len(self._members) * self._largest)
         self._bounds = ConfidenceSequence(self.rule.alpha, -tolerance / 100 * share)
 
@@ -221,8 +225,8 @@ class SequentialGate:
     @property
     def _seen(self) -> str:
         content = self.content
-        compared = [n for ids in list(self._members.values())[: content["num_groups"]] for n in ids]
-        num_failed = len(self._failed.intersection(compared))
+        groups = list(self._members.values())[: content["num_groups"]]
+        num_failed = len(self._failed.intersection(itertools.chain(*groups)))
         return (
             f"after {content['num_samples']} of {count(content['of_samples'], 'sample')} "
             f"({content['num_groups']} of {count(content['of_groups'], 'group')}), seed {self.seed}"
