@@ -148,13 +148,13 @@ class GateVerdict:
 
     def text(self, *, width: int = 80) -> str:
         """Return the verdict with everything that it rests on."""
-        counted, changes = self._counted, self._changes
+        counted, differing = self._counted, self._differences
         named = {"baseline": self.pairing.first, "run": self.pairing.second}
         rows = [[name, side.name, side.label, side.model] for name, side in named.items()]
         sides = Table(["", "", "benchmark", "model"], rows, num_names=4)
         blocks = [
             sides.to_text(width),
-            "" if changes is None else changes.to_text(width),
+            "" if differing is None else differing.to_text(width),
             checks_table(self.checks, self.confidence).to_text(width),
             "" if counted is None else counted.to_text(width),
             wrapped(self.detectable_text, width),
@@ -169,9 +169,14 @@ class GateVerdict:
     def markdown(self) -> str:
         """Return the verdict for a pull request or a workflow's summary."""
         baseline, run = self.pairing.first, self.pairing.second
-        counted, changes = self._counted, self._changes
-        told = map(markdown_text, (run.label, run.model, run.name, baseline.name))
-        about = "{}, {}: run {} against baseline {}, ".format(*told) + f"{self._compared} (videos)."
+        counted, differing = self._counted, self._differences
+        label, model, run_name, baseline_name = map(
+            markdown_text, (run.label, run.model, run.name, baseline.name)
+        )
+        about = (
+            f"{label}, {model}: run {run_name} against baseline {baseline_name}, "
+            f"{self._compared} (videos)."
+        )
         blocks = [
             markdown_title(self.outcome, self.checks),
             about,
@@ -182,8 +187,8 @@ class GateVerdict:
             *(f"- {markdown_text(note)}" for note in self.notes),
             *(f"- {markdown_text(cause)}" for cause in failures_by_cause(run.results)),
         ]
-        if changes is not None:
-            blocks.append(_folded("What differs", changes))
+        if differing is not None:
+            blocks.append(_folded("What differs", differing))
         blocks += [_folded(title, table) for title, table in self._listed()]
         return "\n\n".join(blocks) + "\n"
 
@@ -222,16 +227,16 @@ class GateVerdict:
         }
 
     @property
-    def _changes(self) -> Table | None:
+    def _differences(self) -> Table | None:
         """In what both sides differ; None where in nothing that both of them know."""
         runs = [self.pairing.first, self.pairing.second]
         # A baseline file holds the protocol, and neither the model's settings nor all versions.
-        is_whole = all("model" in run.config for run in runs)
-        rows = [
-            [item.name, item.role, *item.values]
-            for item in differences_of(runs)
-            if (is_whole if item.role != "software" else "null" not in item.values)
-        ]
+        know_settings = all("model" in run.config for run in runs)
+        rows = []
+        for item in differences_of(runs):
+            is_known = "null" not in item.values if item.role == "software" else know_settings
+            if is_known:
+                rows.append([item.name, item.role, *item.values])
         return Table(["differs in", "role", "baseline", "run"], rows, num_names=4) if rows else None
 
     def _listed(self) -> Iterator[tuple[str, Table]]:
