@@ -20,7 +20,7 @@ from llava_eval.errors import CheckpointError, ForwardError
 from llava_eval.models.clock import StageClock
 from llava_eval.models.local.guards import LogitComparison, compare_steps
 from llava_eval.models.local.llava_next_video import FeaturePrefixes
-from llava_eval.models.local.microbatch import PromptGroup, alone
+from llava_eval.models.local.microbatch import PromptGroup, group_of_one
 from llava_eval.models.local.prefix import Prefix, PromptBatch, RowRule, joined, prefill
 from llava_eval.models.local.whole_prompts import WholeBatches
 
@@ -176,7 +176,7 @@ class PrefixSharing:
         for medium in request.prepared_media:
             alone_with_text = replace(request, content=(medium, "What is it?"))
             prompts = self.whole.writer.prompts(alone_with_text)
-            trial = self._tried([alone(prompt) for prompt in prompts[:1]])
+            trial = self._tried([group_of_one(prompt) for prompt in prompts[:1]])
             if trial is None or trial.problem is not None:
                 break
         return trial or SharingTrial("its prompts cannot be made as a whole")
@@ -195,8 +195,8 @@ class PrefixSharing:
                 shared.update(zip(map(id, batch.prompts), steps, strict=True))
         pairs = []
         for prompt in (prompt for group in groups for prompt in group.prompts):
-            alone = self.whole.alone(prompt)
-            (plain,) = self.whole.decoder.first_steps(alone, is_short=is_short)
+            batch = self.whole.alone(prompt)
+            (plain,) = self.whole.decoder.first_steps(batch, is_short=is_short)
             pairs.append((shared[id(prompt)], plain))
         return compare_steps(self.whole.loaded, pairs), f"{way}, {rule}"
 
