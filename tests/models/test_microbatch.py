@@ -79,9 +79,17 @@ def groups_of(*lengths: int) -> list[PromptGroup]:
 
 def test_microbatches_hold_the_limits_and_begin_with_the_longest() -> None:
     microbatches = plan_microbatches(groups_of(4, 9, 5, 5, 2), max_questions=2, max_tokens=100)
-    assert [[group.longest for group in batch] for batch in microbatches] == [[10, 6], [6, 5], [3]]
+    assert [[group.max_num_tokens for group in batch] for batch in microbatches] == [
+        [10, 6],
+        [6, 5],
+        [3],
+    ]
     microbatches = plan_microbatches(groups_of(4, 9, 5, 5, 2), max_questions=9, max_tokens=18)
-    assert [[group.longest for group in batch] for batch in microbatches] == [[10], [6, 6, 5], [3]]
+    assert [[group.max_num_tokens for group in batch] for batch in microbatches] == [
+        [10],
+        [6, 6, 5],
+        [3],
+    ]
 
 
 def test_a_group_over_the_limit_runs_alone() -> None:
@@ -98,7 +106,7 @@ def test_microbatches_lose_nothing(lengths: list[int], max_questions: int, max_t
     assert sorted(map(id, groups)) == sorted(id(group) for batch in microbatches for group in batch)
     for batch in microbatches:
         rows = sum(len(group.prompts) for group in batch)
-        longest = max(group.longest for group in batch)
+        longest = max(group.max_num_tokens for group in batch)
         assert len(batch) == 1 or (rows <= max_questions and rows * longest <= max_tokens)
 
 

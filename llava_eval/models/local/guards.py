@@ -26,14 +26,16 @@ _WIDE_TOLERANCE = 0.25
 
 
 def check_length(prompt: Prompt, loaded: LoadedModel) -> None:
-    """Raise where a prompt and its answer do not fit into the context, of which an encoder has one.
+    """Raise where a prompt and its answer do not fit into the model's context.
+
+    An encoder reads the prompt in a context of its own, and the answer has another.
 
     Raises:
         PromptError: they do not; beyond its context a model writes gibberish or nothing.
     """
     limit, num_tokens = loaded.context_length, len(prompt.token_ids)
-    num_new = prompt.num_tokens - num_tokens
-    needed = max(num_tokens, num_new) if loaded.is_encoder_decoder else prompt.num_tokens
+    num_new = prompt.max_num_tokens - num_tokens
+    needed = max(num_tokens, num_new) if loaded.is_encoder_decoder else prompt.max_num_tokens
     if limit is not None and needed > limit:
         raise PromptError(
             f"sample {prompt.request.id}: {num_tokens} prompt tokens and up to {num_new} new ones "

@@ -30,9 +30,9 @@ class PromptGroup:
     prefix_length: int
 
     @property
-    def longest(self) -> int:
+    def max_num_tokens(self) -> int:
         """Tokens of the longest prompt, and of what it may generate."""
-        return max(prompt.num_tokens for prompt in self.prompts)
+        return max(prompt.max_num_tokens for prompt in self.prompts)
 
     def halves(self) -> list[PromptGroup]:
         """Return the group in two halves, or itself where it has one prompt."""
@@ -50,13 +50,13 @@ def group_prompts(prompts: Sequence[Prompt]) -> list[PromptGroup]:
     groups: list[PromptGroup] = []
     for alike in members.values():
         shared = common_prefix_length([prompt.token_ids for prompt in alike])
-        length = min(shared, *(prompt.shareable for prompt in alike))
+        length = min(shared, *(prompt.num_shareable_tokens for prompt in alike))
         has_media = length >= max(prompt.media_end for prompt in alike)
         if has_media and _inputs_agree(alike, length):
             kept = tuple(_with_inputs_of(alike[0], prompt) for prompt in alike)
             groups.append(PromptGroup(kept, length))
         else:  # questions come before the media, or differ in them: nothing worth it is shared
-            groups += map(alone, alike)
+            groups += map(group_of_one, alike)
     return groups
 
 
@@ -110,9 +110,9 @@ def aligned_inputs(inputs: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def alone(prompt: Prompt) -> PromptGroup:
-    """Return a group of one prompt."""
-    length = prompt.shareable
+def group_of_one(prompt: Prompt) -> PromptGroup:
+    """Return a group of one prompt, without a prefix where its media stand behind that."""
+    length = prompt.num_shareable_tokens
     return PromptGroup((prompt,), length if length >= prompt.media_end else 0)
 
 
@@ -135,10 +135,12 @@ def plan_microbatches(
         by_kind.setdefault(group.prompts[0].kind, []).append(group)
     for alike in by_kind.values():
         current: list[PromptGroup] = []
-        for group in sorted(alike, key=lambda group: -group.longest):
-            rows = sum(len(member.prompts) for member in [*current, group])
-            longest = max(member.longest for member in [*current, group])
-            if current and (rows > max_questions or rows * longest > max_tokens):
+        for group in sorted(alike, key=lambda group: -group.max_num_tokens):
+            together = [*current, group]
+            rows = sum(len(member.prompts) for member in together)
+            longest = max(member.max_num_tokens for member in together)
+            is_too_large = rows > max_questions or rows * longest > max_tokens
+            if current and is_too_large:
                 planned.append(current)
                 current = []
             current.append(group)

@@ -92,6 +92,7 @@ class Prefix:
     def _batch(
         self, loaded: LoadedModel, rows: Sequence[tuple[int, Prompt]], *, is_last: bool
     ) -> PromptBatch:
+        """Return B prompts, each with the number of its group, behind their prefixes."""
         questions = [
             prompt.token_ids[self.groups[number].prefix_length :] for number, prompt in rows
         ]
@@ -102,27 +103,26 @@ class Prefix:
             "attention_mask": torch.cat([self.attention_mask[index], question_mask], dim=1),
             CACHE: self._rows_of_cache(index, is_last=is_last),
         }
-        for name in self.aligned:
+        for name in self.aligned:  # each (1, P + S, ...) of a prompt, all equally long
             values = [prompt.inputs[name] for _, prompt in rows if prompt.inputs is not None]
             inputs |= loaded.to_device({name: torch.cat(values)})  # (B, P + S, ...)
-        if loaded.has_grid_positions:
-            own = [grid_positions(loaded, prompt) for _, prompt in rows]
-            if own[0].ndim == 3:  # not those of a text model without M-RoPE behind such a tower
-                # (B, S, 3 or 4) under the questions' tokens; what is in the cache needs none
-                placed = _padded(
-                    [
-                        positions[:, 0, -len(question) :].T
-                        for positions, question in zip(own, questions, strict=True)
-                    ]
-                ).permute(2, 0, 1)
-                cached = self.token_ids.shape[1]  # P
-                inputs["position_ids"] = torch.nn.functional.pad(placed, (cached, 0)).to(
-                    index.device
-                )
         prompts = tuple(prompt for _, prompt in rows)
-        return PromptBatch(prompts, inputs, self.token_ids.shape[1])
+        cached = self.token_ids.shape[1]  # P
+        if loaded.has_grid_positions:
+            whole = [grid_positions(loaded, prompt) for prompt in prompts]
+            if whole[0].ndim == 3:  # not those of a text model without M-RoPE behind such a tower
+                own = [
+                    positions[:, 0, -len(question) :].T  # (a question's tokens, 3 or 4)
+                    for positions, question in zip(whole, questions, strict=True)
+                ]
+                placed = _padded(own).permute(2, 0, 1)  # (3 or 4, B, S)
+                # What is in the cache needs no positions any more: zeros stand there.
+                placed = torch.nn.functional.pad(placed, (cached, 0))  # (3 or 4, B, P + S)
+                inputs["position_ids"] = placed.to(index.device)
+        return PromptBatch(prompts, inputs, cached)
 
     def _rows_of_cache(self, index: torch.Tensor, *, is_last: bool) -> Any:
+        """Return a cache with these rows (B,); the last one asked for may use up this one."""
         if self.rule is RowRule.SINGLE:
             return self.cache if is_last else copy.deepcopy(self.cache)
         rows = copy.copy(self.cache)
@@ -183,15 +183,17 @@ def joined(prefixes: Sequence[Prefix], loaded: LoadedModel) -> list[Prefix]:
     cache = prefixes[0].cache
     for number, layer in enumerate(cache.layers):
         parts = [prefix.cache.layers[number] for prefix in prefixes]
-        layer.keys, layer.values = (
-            torch.cat(  # (G, heads, P, size), zeros in front
-                [torch.nn.functional.pad(x, (0, 0, longest - x.shape[-2], 0)) for x in values]
-            )
-            for values in ([part.keys for part in parts], [part.values for part in parts])
-        )
+        layer.keys = _padded_in_front([part.keys for part in parts], longest)
+        layer.values = _padded_in_front([part.values for part in parts], longest)
     token_ids, mask = left_padded([prefix.token_ids[0].tolist() for prefix in prefixes], loaded)
     groups = tuple(group for prefix in prefixes for group in prefix.groups)
     return [Prefix(groups, token_ids, mask, cache, RowRule.PADDED)]
+
+
+def _padded_in_front(parts: Sequence[torch.Tensor], length: int) -> torch.Tensor:
+    """Return keys or values (1, heads, T, size) as one (G, heads, length, size), padded with 0."""
+    pad = torch.nn.functional.pad
+    return torch.cat([pad(part, (0, 0, length - part.shape[-2], 0)) for part in parts])
 
 
 def grid_positions(loaded: LoadedModel, prompt: Prompt) -> torch.Tensor:

@@ -20,7 +20,7 @@ from llava_eval.errors import CheckpointError, ForwardError
 from llava_eval.models.clock import StageClock
 from llava_eval.models.local.guards import LogitComparison, compare_steps
 from llava_eval.models.local.llava_next_video import FeaturePrefixes
-from llava_eval.models.local.microbatch import PromptGroup, alone
+from llava_eval.models.local.microbatch import PromptGroup, group_of_one
 from llava_eval.models.local.prefix import Prefix, PromptBatch, RowRule, joined, prefill
 from llava_eval.models.local.whole_prompts import WholeBatches
 
@@ -53,6 +53,10 @@ class SharingTrial:
     comparison: LogitComparison | None = None
     paddings: frozenset[str] = frozenset()
 
+    def leaves_open(self, groups: Sequence[PromptGroup]) -> bool:
+        """Return whether groups that may share are padded where none were in the trial."""
+        return self.problem is None and not _paddings(groups) <= self.paddings
+
 
 @dataclass
 class PrefixSharing:
@@ -77,11 +81,12 @@ class PrefixSharing:
         paths = {}
         for name in {**self._trials, **self.whole.rules}:
             trial = self._trials.get(name, SharingTrial("they share no prefix"))
+            if trial.problem is None:
+                paths[name] = f"shared prefixes by {trial.way}"
+                continue
             rules = self.whole.rules.get(name, {RowRule.SINGLE})
             together = " or ".join(words for rule, words in _TOGETHER.items() if rule in rules)
-            is_shared = trial.problem is None
-            whole = f"whole prompts, {together}: {trial.problem}"
-            paths[name] = f"shared prefixes by {trial.way}" if is_shared else whole
+            paths[name] = f"whole prompts, {together}: {trial.problem}"
         return paths
 
     def batches(self, groups: Sequence[PromptGroup], batch_size: int) -> Iterator[PromptBatch]:
@@ -114,18 +119,8 @@ class PrefixSharing:
                 by_key.setdefault(self._key(group), []).append(group)
         for key, alike in by_key.items():
             trial = known.get(key)
-            if trial is None or (trial.problem is None and not _paddings(alike) <= trial.paddings):
-                earlier = frozenset() if trial is None else trial.paddings
-                try:
-                    trial = self._tried(alike) or self._tried_apart(alike[0])
-                    known[key] = replace(trial, paddings=earlier | _paddings(alike))
-                except torch.OutOfMemoryError as error:  # the next groups may be smaller
-                    trial = _refused(error)
-                    known.pop(key, None)
-                if trial.problem is not None:
-                    said = "%s: prompts with %s are asked as a whole: %s"
-                    kind = alike[0].prompts[0].media_name
-                    log.info(said, self.whole.loaded.name, kind, trial.problem)
+            if trial is None or trial.leaves_open(alike):
+                trial = self._try_new(key, alike, known)
             self._trials[alike[0].prompts[0].media_name] = trial
             if trial.problem is not None and self.is_required:
                 raise CheckpointError(
@@ -134,7 +129,24 @@ class PrefixSharing:
         comparisons = (known[key].comparison for key in by_key if key in known)
         return next((item for item in comparisons if item is not None), None)
 
-    def _tried(self, alike: Sequence[PromptGroup]) -> SharingTrial | None:
+    def _try_new(
+        self, key: Hashable, alike: Sequence[PromptGroup], known: dict[Hashable, SharingTrial]
+    ) -> SharingTrial:
+        """Try groups of one kind, and keep what was found for all further ones in ``known``."""
+        earlier = known[key].paddings if key in known else frozenset()
+        try:
+            trial = self._try_together(alike) or self._try_each_medium(alike[0])
+            known[key] = replace(trial, paddings=earlier | _paddings(alike))
+        except torch.OutOfMemoryError as error:  # the next groups may be smaller
+            trial = _refused(error)
+            known.pop(key, None)
+        if trial.problem is not None:
+            said = "%s: prompts with %s are asked as a whole: %s"
+            kind = alike[0].prompts[0].media_name
+            log.info(said, self.whole.loaded.name, kind, trial.problem)
+        return trial
+
+    def _try_together(self, alike: Sequence[PromptGroup]) -> SharingTrial | None:
         """Try some prompts of one kind: two of the first group, and some that are padded otherwise.
 
         Returns:
@@ -169,23 +181,24 @@ class PrefixSharing:
         problem = None if comparison.agrees else comparison.describe()
         return SharingTrial(problem, way, comparison)
 
-    def _tried_apart(self, group: PromptGroup) -> SharingTrial:
+    def _try_each_medium(self, group: PromptGroup) -> SharingTrial:
         """Try each medium of a group in a prompt of its own; the last trial, or the first bad."""
         request = group.prompts[0].request
         trial: SharingTrial | None = None
         for medium in request.prepared_media:
             alone_with_text = replace(request, content=(medium, "What is it?"))
-            prompts = self.whole.writer.prompts(alone_with_text)
-            trial = self._tried([alone(prompt) for prompt in prompts[:1]])
+            first, *_ = self.whole.writer.prompts(alone_with_text)
+            trial = self._try_together([group_of_one(first)])
             if trial is None or trial.problem is not None:
                 break
         return trial or SharingTrial("its prompts cannot be made as a whole")
 
     def _compare(self, groups: Sequence[PromptGroup]) -> tuple[LogitComparison | None, str]:
+        """Compare logits from shared prefixes with plain ones; return how they were shared, too."""
         has_features = self.features is not None
         # Behind features ``generate`` adds nothing to see.
         is_short = has_features and self.whole.loaded.plan.dtype == torch.float32
-        shared: dict[int, list[torch.Tensor]] = {}
+        shared: dict[int, list[torch.Tensor]] = {}  # by prompt, for each step (vocabulary,)
         prefixes = self._prefixes(groups)
         way = "features" if has_features else "the model's own forward pass"
         rule = prefixes[0].rule.value
@@ -194,13 +207,15 @@ class PrefixSharing:
                 steps = self.whole.decoder.first_steps(batch, is_short=is_short)
                 shared.update(zip(map(id, batch.prompts), steps, strict=True))
         pairs = []
-        for prompt in (prompt for group in groups for prompt in group.prompts):
-            alone = self.whole.alone(prompt)
-            (plain,) = self.whole.decoder.first_steps(alone, is_short=is_short)
-            pairs.append((shared[id(prompt)], plain))
+        for group in groups:
+            for prompt in group.prompts:
+                batch = self.whole.alone(prompt)
+                (plain,) = self.whole.decoder.first_steps(batch, is_short=is_short)
+                pairs.append((shared[id(prompt)], plain))
         return compare_steps(self.whole.loaded, pairs), f"{way}, {rule}"
 
     def _prefixes(self, groups: Sequence[PromptGroup]) -> list[Prefix]:
+        """Compute the prefixes of some groups, as many together as their rows allow."""
         if self.features is not None:
             counts_padding = self.whole.loaded.plan.kept_generation_settings  # a repetition penalty
             parts = [[group] for group in groups] if counts_padding else [groups]

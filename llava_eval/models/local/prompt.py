@@ -49,7 +49,7 @@ class Prompt:
     letter_tokens: tuple[tuple[int, ...], ...] = ()
 
     @property
-    def shareable(self) -> int:
+    def num_shareable_tokens(self) -> int:
         """Leading tokens that may be computed once for several prompts.
 
         The last token before what is asked for must be a prompt's own: its logits are needed.
@@ -74,8 +74,8 @@ class Prompt:
         return self.request.settings, self.option is None
 
     @property
-    def num_tokens(self) -> int:
-        """How many tokens it may grow to."""
+    def max_num_tokens(self) -> int:
+        """How many tokens it may grow to, those that are generated included."""
         new = self.request.settings.max_new_tokens if self.option is None else 0
         return len(self.token_ids) + new
 
@@ -256,5 +256,6 @@ class PromptPreview:
 
 def common_prefix_length(sequences: Sequence[tuple[int, ...]]) -> int:
     """Return how many leading tokens all sequences share."""
+    # What the first and the last in lexicographic order share, all between them share too.
     pairs = zip(min(sequences), max(sequences), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

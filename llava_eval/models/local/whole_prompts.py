@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, islice, pairwise
+from itertools import groupby, pairwise
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -77,13 +77,12 @@ class WholeBatches:
             known[RowRule.PADDED] = False
         elif RowRule.PADDED not in known and len(longest.token_ids) > len(shortest.token_ids):
             known[RowRule.PADDED] = self._agrees([longest, shortest])
-        if not known.get(RowRule.PADDED) and RowRule.EQUAL not in known:
-            equal = (
-                pair for pair in pairwise(alike) if len({len(item.token_ids) for item in pair}) == 1
-            )
-            for pair in islice(equal, 1):
-                known[RowRule.EQUAL] = self._agrees(pair)
-        return next(filter(known.get, (RowRule.PADDED, RowRule.EQUAL)), RowRule.SINGLE)
+        if known.get(RowRule.PADDED):
+            return RowRule.PADDED
+        pair = _pair_of_equal_length(alike)
+        if RowRule.EQUAL not in known and pair is not None:
+            known[RowRule.EQUAL] = self._agrees(pair)
+        return RowRule.EQUAL if known.get(RowRule.EQUAL) else RowRule.SINGLE
 
     def _agrees(self, prompts: Sequence[Prompt]) -> bool:
         """Return whether prompts have the same first logits together as each has alone."""
@@ -102,13 +101,21 @@ class WholeBatches:
         """Return prompts padded by the processor, each with its own tokens."""
         if len(prompts) == 1:
             return self.alone(prompts[0])
-        made = self.writer.whole_inputs(*prompts)
+        made = self.writer.whole_inputs(*prompts)  # input_ids and attention_mask: (B, T)
         rows, masks = made["input_ids"].tolist(), made["attention_mask"].bool().tolist()
         for prompt, row, mask in zip(prompts, rows, masks, strict=True):
             own = tuple(token for token, is_own in zip(row, mask, strict=True) if is_own)
             if own != prompt.token_ids or not mask[-1]:
                 raise ForwardError(f"sample {prompt.request.id}: its processor pads it otherwise")
         return PromptBatch(tuple(prompts), self.loaded.to_device(made))
+
+
+def _pair_of_equal_length(prompts: Sequence[Prompt]) -> tuple[Prompt, Prompt] | None:
+    """Return the first two of prompts, sorted by length, that are equally long; None without."""
+    for left, right in pairwise(prompts):
+        if len(left.token_ids) == len(right.token_ids):
+            return left, right
+    return None
 
 
 def _key(prompt: Prompt) -> Hashable:
