@@ -15,6 +15,8 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -25,6 +27,25 @@ from llava_eval.config.former_names import current_node, current_target
 from llava_eval.errors import ConfigError, first_line
 
 TARGET_KEY = "_target_"
+
+#: When the file of each module that is none of ours was written, as it was imported.
+_written: dict[str, int | None] = {}
+
+
+def forget_edited() -> None:
+    """Let modules that were edited since they were imported be imported anew.
+
+    A session would go on with their old code, and its manifests would name the new one.
+    """
+    for name, written in list(_written.items()):
+        if name in sys.modules and _when_written(sys.modules[name]) != written:
+            del sys.modules[name], _written[name]
+
+
+def _when_written(module: ModuleType) -> int | None:
+    """Return the time of a module's file; None where it is none, as in a notebook."""
+    path = Path(getattr(module, "__file__", None) or "")
+    return path.stat().st_mtime_ns if path.is_file() else None
 
 
 def import_target(dotted: object, *, key: str) -> Callable[..., Any]:
@@ -52,6 +73,8 @@ def import_target(dotted: object, *, key: str) -> Callable[..., Any]:
         raise ConfigError(
             f"{key}.{TARGET_KEY}: cannot import {module_name!r}: {_named(error)}"
         ) from error
+    if module_name != "__main__" and not module_name.startswith("llava_eval."):
+        _written.setdefault(module_name, _when_written(module))
     target = getattr(module, attribute, None)
     if target is None:
         names = [name for name in vars(module) if not name.startswith("_")]

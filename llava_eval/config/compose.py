@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from llava_eval.borders.paths import local_path
-from llava_eval.config.build import TARGET_KEY
+from llava_eval.config.build import TARGET_KEY, forget_edited
 from llava_eval.config.checks import (
     check_choices,
     check_complete,
@@ -92,6 +92,7 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
     """
     search = search_path_override(config_dir)
     let_import(config_dir)
+    forget_edited()
     parsed = parse_overrides(overrides)
     for text, override in zip(overrides, parsed, strict=True):
         if str(override.key_or_group).startswith("hydra"):

@@ -83,19 +83,31 @@ class PromptSettings:
 
 def _sampler(config: RunConfig) -> Sampler:
     sampler: Sampler = build_target(config.sampler, key="sampler")
+    check_sampler(sampler, first_frame=0)
+    return sampler
+
+
+def check_sampler(sampler: Sampler, *, first_frame: int) -> None:
+    """Try a sampler on a video of 100 frames, or on a cut of as many behind ``first_frame`` others.
+
+    Raises:
+        ConfigError: it fails, or takes something else than frames of these.
+    """
     example = VideoInfo("an example", 100, fps=10.0, seconds=10.0, width=8, height=8, codec="h264")
+    example = replace(example, first_frame_index=first_frame)
+    known = range(first_frame, first_frame + 100)
     try:
         indices = sampler(example)
-        is_fit = all(type(index) is int and 0 <= index < 100 for index in indices) and len(indices)
+        is_fit = all(type(index) is int and index in known for index in indices) and len(indices)
     except (Exception, SystemExit) as error:  # a user's function may raise anything
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise ConfigError(f"sampler: {kind}{error}") from error
     if not is_fit:
+        tried = f"a cut with first_frame_index={first_frame} and" if first_frame else "a video of"
         raise ConfigError(
-            f"sampler: of a video of 100 frames it takes {str(indices)[:80]}; expected indices "
-            "from 0 to 99, as plain int"
+            f"sampler: of {tried} 100 frames it takes {str(indices)[:80]}; expected indices from "
+            f"{known[0]} to {known[-1]}, as plain int"
         )
-    return sampler
 
 
 def _generation_settings(config: RunConfig) -> GenerationSettings:

@@ -13,7 +13,7 @@ from llava_eval.benchmarks.load import Adapter, read_samples
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.schema import JudgeConfig, RunConfig
-from llava_eval.engine.batches import PromptSettings
+from llava_eval.engine.batches import PromptSettings, check_sampler
 from llava_eval.engine.configured_engine import check_engine
 from llava_eval.errors import ConfigError, RowsError, first_line
 from llava_eval.models.clock import StageClock
@@ -229,6 +229,8 @@ class Benchmark:
         parts = Parts.build(composed.config)
         with clock.stage("load_rows"):
             samples = read_samples(composed.config.benchmark, parts.adapter)
+        if any(medium.start_seconds for sample in samples for medium in sample.media):
+            check_sampler(parts.prompts.sampler, first_frame=50)
         if parts.prompts.keeps_choice_logprobs and not any(
             sample.choices and not sample.options for sample in samples
         ):

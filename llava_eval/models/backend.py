@@ -52,6 +52,7 @@ class Runner(Protocol):
         Raises:
             CheckpointError: the model takes no such media, or was not trained on such frames.
             MediaError: it cannot make anything of this clip.
+            StorageError: a file for a server cannot be written.
         """
         ...
 
@@ -66,6 +67,7 @@ class Runner(Protocol):
         Raises:
             CheckpointError: nothing can be asked so: model and processor do not fit, or the model
                 gives something else than a text for every request.
+            ServerError: the server has stopped answering.
         """
         ...
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llava_eval.config.build import build_target
+from llava_eval.config.build import build_target, forget_edited
 from llava_eval.errors import ConfigError
 from llava_eval.scoring.choice import StrictChoice
 from llava_eval.types import VideoInfo
@@ -37,6 +39,23 @@ def test_a_class_that_takes_any_arguments() -> None:
     target = f"{Open.__module__}.Open"
     assert build_target({"_target_": target}, key="model").given == ((), {})
     assert build_target({"_target_": target, "a": 2}, key="model").given == ((), {"a": 2})
+
+
+def test_a_module_that_was_edited_is_imported_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = tmp_path / "edited_module.py"
+    module.write_text("def one():\n    return 1\n")
+    node = {"_target_": "edited_module.one"}
+    first = build_target(node, key="sampler")
+    forget_edited()
+    assert build_target(node, key="sampler").func is first.func
+    module.write_text("def one():\n    return 1 + 1\n")
+    os.utime(module, (1, 1))
+    assert build_target(node, key="sampler").func is first.func  # a run goes on as it began
+    forget_edited()
+    assert (first(), build_target(node, key="sampler")()) == (1, 2)
 
 
 @pytest.mark.parametrize(

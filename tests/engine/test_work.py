@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from llava_eval.benchmarks.adapters import multiple_choice
+from llava_eval.benchmarks.rows import Row
 from llava_eval.cli import run_command
 from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import ComposedConfig, compose_config
 from llava_eval.config.roles import identity_of
 from llava_eval.config.schema import EngineConfig, ModelConfig, PublishedConfig, RunConfig
 from llava_eval.engine.base import Watch
-from llava_eval.engine.batches import PromptSettings
+from llava_eval.engine.batches import PromptSettings, check_sampler
 from llava_eval.engine.configured_benchmark import Benchmark, Parts
 from llava_eval.engine.configured_engine import check_engine
 from llava_eval.engine.work import GivenTexts, _own_code
@@ -222,6 +224,35 @@ def test_samplers_are_tried(target: str, message: str, composed: ComposedConfig)
     node = {"_target_": target}
     with pytest.raises(ConfigError, match=re.escape(message)):
         PromptSettings.of(dataclasses.replace(config, sampler=node))
+
+
+def test_samplers_of_cuts_are_tried_on_one() -> None:
+    check_sampler(lambda info: [info.first_frame_index, info.first_frame_index + 99], first_frame=7)
+    message = "a cut with first_frame_index=7 and 100 frames it takes [6]; expected indices from 7"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        check_sampler(lambda info: [6], first_frame=7)
+
+
+def test_a_sampler_that_leaves_a_cut_ends_a_run_before_its_work(
+    composed: ComposedConfig, tmp_path: Path
+) -> None:
+    node = dict(composed.config.benchmark.adapter)
+    cut = changed(composed, benchmark={"adapter": {**node, "_target_": f"{__name__}.cut_sample"}})
+    Benchmark.read(cut, StageClock())
+    sampler = {"_target_": f"{__name__}.from_the_start"}
+    with pytest.raises(ConfigError, match=re.escape("100 frames it takes (0,)")):
+        Benchmark.read(changed(cut, sampler=sampler), StageClock())
+
+
+def cut_sample(row: Row, **node: Any) -> Sample:
+    sample = multiple_choice(row, **node)
+    (video,) = sample.media
+    parts = (dataclasses.replace(video, start_seconds=1.0), *sample.content[1:])
+    return dataclasses.replace(sample, content=parts)
+
+
+def from_the_start(info: Any) -> tuple[int, ...]:
+    return (0,)
 
 
 def none_of_them(info: Any) -> tuple[int, ...]:
