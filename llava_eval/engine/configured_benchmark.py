@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -164,7 +165,9 @@ def _check_submission(
             return
         result = dataclasses.replace(SampleResult.of(sample, generation), score=score)
         try:
-            maker([result])
+            content = maker([result])
+            if not isinstance(content, bytes):
+                json.dumps(content, allow_nan=False)
         except Exception as error:  # so may what makes the file
             raise ConfigError(
                 f"benchmark.submission does not fit the scorer: of {reply!r} it reads "

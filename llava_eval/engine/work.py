@@ -34,6 +34,7 @@ from llava_eval.results.ledger import rewrite_ledger
 from llava_eval.results.manifest import Manifest, RunRecord, provenance, read_manifest
 from llava_eval.results.summary import named_with_overrides
 from llava_eval.scoring.judge.judge import read_judge_key
+from llava_eval.scoring.scorer import JudgedScorer, judge_prompts
 from llava_eval.types import Sample, SampleResult
 
 log = logging.getLogger(__name__)
@@ -184,8 +185,10 @@ def open_work(
     benchmark = Benchmark.read(composed, clock)
     if only is not None:
         benchmark = benchmark.part(only)
-    if benchmark.parts.judge is not None:
-        read_judge_key(benchmark.parts.judge)  # raises before any work is done
+    if isinstance(benchmark.parts.scorer, JudgedScorer):  # both raise before any work is done
+        read_judge_key(benchmark.config.judge)
+        judged = [sample for sample in benchmark.samples if sample.targets][:1]
+        judge_prompts(benchmark.parts.scorer, ["A"] * len(judged), judged)
     engine = open_engine(composed.config, clock, Needs.of(benchmark.samples), model)
     try:
         yield Work(benchmark, engine, clock)

@@ -14,7 +14,7 @@ from typing import Any
 
 from llava_eval.borders.json_text import JsonError
 from llava_eval.borders.paths import is_file, status_of, whole_file
-from llava_eval.errors import ComparisonError, LlavaEvalError, StorageError
+from llava_eval.errors import ComparisonError, ConfigError, LlavaEvalError, StorageError
 
 CONFIG = "config.yaml"
 MANIFEST = "manifest.json"
@@ -117,11 +117,19 @@ def remove_partial_files(directory: Path) -> None:
 
 
 def write_submission(directory: Path, content: Any) -> None:
-    """Write what goes to a server: bytes as a spreadsheet, anything else as JSON."""
+    """Write what goes to a server: bytes as a spreadsheet, anything else as JSON.
+
+    Raises:
+        ConfigError: it is neither; what made it may be the user's.
+        StorageError: it cannot be written.
+    """
     if isinstance(content, bytes):
         write_bytes(directory / SUBMISSION_SHEET, content)
-    else:
+        return
+    try:
         write_json(directory / SUBMISSION, content)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"benchmark.submission gave what JSON does not hold: {error}") from error
 
 
 def write_text(path: Path, text: str) -> None:

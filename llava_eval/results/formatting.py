@@ -338,7 +338,8 @@ def number(value: float | None, unit: str = "percent", *, signed: bool = False) 
     """Write a value with the decimals that tables of its unit are printed with."""
     if value is None:
         return "-"
-    decimals = {"0-5": 2, "nats": 5}.get(unit, 1)
+    # those of another name may be fractions, or seconds
+    decimals = {"percent": 1, "points": 1, "0-5": 2, "nats": 5}.get(unit, 3)
     rounded = round(value, decimals) + 0.0  # no minus zero
     return f"{rounded:+.{decimals}f}" if signed else f"{rounded:.{decimals}f}"
 

@@ -173,7 +173,7 @@ class _WithJudge:
         # A judge compares with the right answer: where that is hidden, there is nothing to ask.
         judged_texts = [text for text, sample in zip(texts, samples, strict=True) if sample.targets]
         judged_samples = [sample for sample in samples if sample.targets]
-        replies = self.judge.ask(self.rule.prompts(judged_texts, judged_samples))
+        replies = self.judge.ask(judge_prompts(self.rule, judged_texts, judged_samples))
         scores = list(self.rule.score_judged(judged_texts, judged_samples, replies))
         following = iter(scores)
         if len(scores) != len(judged_texts):
@@ -183,6 +183,29 @@ class _WithJudge:
             next(following) if sample.targets else read(sample, text.strip(), 0.0, "as it is")
             for text, sample in zip(texts, samples, strict=True)
         ]
+
+
+def judge_prompts(
+    rule: JudgedScorer, texts: Sequence[str], samples: Sequence[Sample]
+) -> list[Messages]:
+    """Return the prompts of a rule, which may be the user's, if a judge can be asked them.
+
+    Args:
+        rule: that makes them.
+        texts: see :meth:`JudgedScorer.prompts`.
+        samples: likewise.
+
+    Raises:
+        ConfigError: one is no row of messages.
+    """
+    prompts = rule.prompts(texts, samples)
+    for prompt in prompts:
+        if isinstance(prompt, str) or not all(isinstance(one, Mapping) for one in prompt):
+            raise ConfigError(
+                f"scorer: {type(rule).__name__} made the prompt {prompt!r}; expected messages, "
+                "each with a role and a content"
+            )
+    return prompts
 
 
 def checked_scorer(built: Any) -> Scorer | JudgedScorer:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,17 @@ from llava_eval.errors import ConfigError, RowsError, RunDirectoryError
 from llava_eval.models.clock import StageClock
 from llava_eval.results.manifest import Manifest
 from llava_eval.run import run, score
-from llava_eval.types import Clip, Generation, MediaKind, MetricValue, Request, Sample, SampleResult
+from llava_eval.scoring.scorer import JudgedScorer, JudgeReply
+from llava_eval.types import (
+    Clip,
+    Generation,
+    MediaKind,
+    MetricValue,
+    Request,
+    Sample,
+    SampleResult,
+    Score,
+)
 from tests.conftest import read_lines
 from tests.scoring.test_wups import has_packages
 
@@ -578,6 +588,48 @@ def test_files_of_answers_of_ones_own_are_tried(composed: ComposedConfig) -> Non
         node = {"_target_": f"{__name__}.by_duration"}
         mine = changed(composed, benchmark={"submission": node}, scorer=scorer)
         assert Parts.build(mine.config).submission is not None
+
+
+def numbers_of_numpy(results: Sequence[SampleResult]) -> dict[str, Any]:
+    return {result.id: np.int64(result.row) for result in results}
+
+
+def numpy_at_the_end(results: Sequence[SampleResult]) -> dict[str, Any]:
+    return numbers_of_numpy(results if len(results) > 1 else [])
+
+
+def test_a_file_of_answers_that_json_does_not_hold_is_told_in_one_line(
+    composed: ComposedConfig, tmp_path: Path
+) -> None:
+    def submitting(maker: Callable[..., Any]) -> ComposedConfig:
+        node = {"_target_": f"{__name__}.{maker.__name__}"}
+        return changed(composed, benchmark={"submission": node}, output_dir=str(tmp_path))
+
+    with pytest.raises(ConfigError, match=r"the file cannot hold that \(Object of type int64"):
+        Parts.build(submitting(numbers_of_numpy).config)
+    with pytest.raises(ConfigError, match=r"benchmark\.submission gave what JSON does not hold"):
+        run(submitting(numpy_at_the_end), model=Letters())
+
+
+class PlainPrompts(JudgedScorer):
+    def prompts(self, texts: Sequence[str], samples: Sequence[Sample]) -> list[Any]:
+        return [f"Is {text} right?" for text in texts]
+
+    def score_judged(
+        self, texts: Sequence[str], samples: Sequence[Sample], replies: Sequence[JudgeReply]
+    ) -> list[Score]:
+        return [Score(1.0, text) for text in texts]
+
+
+def test_a_judged_scorer_of_ones_own_is_tried_before_the_model_is_asked(
+    composed: ComposedConfig, tmp_path: Path
+) -> None:
+    judge = {"model": "j", "base_url": "http://127.0.0.1:9/v1"}
+    scorer = {"_target_": f"{__name__}.PlainPrompts"}
+    mine = changed(composed, scorer=scorer, judge=judge, output_dir=str(tmp_path / "run"))
+    with pytest.raises(ConfigError, match=r"PlainPrompts made the prompt 'Is A right\?'"):
+        run(mine, model=Letters())
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_metric_of_ones_own_without_a_finite_value_is_told_so(

@@ -188,6 +188,8 @@ def test_markdown_latex_and_html() -> None:
 def test_numbers_have_the_decimals_of_their_unit() -> None:
     assert number(12.345) == "12.3"
     assert number(3.456, "0-5") == "3.46"
+    assert number(0.0071, "seconds") == "0.007"
+    assert number(0.9556, "0-1") == "0.956"
     assert number(1.0, signed=True) == "+1.0"
     assert number(-0.04, signed=True) == "+0.0"
     assert number(None) == "-"

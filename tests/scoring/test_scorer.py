@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -96,6 +97,17 @@ def test_a_judged_scorer_that_gives_too_few_is_told_so() -> None:
     short = OneShort("s", "{{question}}", "score_or_zero").given(AlwaysFour())
     with pytest.raises(ConfigError, match="scorer: OneShort gave 1 scores of 2 texts"):
         short.score_all(generations, samples)
+
+
+class PlainPrompts(JudgedText):
+    def prompts(self, texts: Sequence[str], samples: Sequence[Sample]) -> list[Any]:
+        return [f"Is {text} right?" for text in texts]
+
+
+def test_a_judged_scorer_whose_prompts_are_plain_texts_is_told_so() -> None:
+    plain = PlainPrompts("s", "{{question}}", "score_or_zero").given(AlwaysFour())
+    with pytest.raises(ConfigError, match=r"PlainPrompts made the prompt 'Is x right\?'; expected"):
+        plain.score_all([Generation("x")], [sample("a")])
 
 
 def test_explanations_say_what_was_read_and_what_it_is_worth() -> None:
