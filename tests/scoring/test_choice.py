@@ -122,6 +122,11 @@ def sample(target: str = "B") -> Sample:
         ("a red circle: B", None),
         ("a blue square (B)", "B"),
         ("It has a red circle (B)", "B"),
+        # A text that is joined to something else, or comes before or after it, is not the answer.
+        ("Yes, and a blue square.", None),
+        ("It is after a blue square.", None),
+        # Three letters are a list, whatever stands before them.
+        ("Answer: A/B/C\nAnswer: B", "B"),
     ],
 )
 def test_our_own_rule(reply: str, answer: str | None) -> None:
@@ -307,6 +312,7 @@ def test_a_reply_that_is_the_text_of_an_option(
         ("(B) -> ✅?", "L>V?"),
         ("1. B 2. C", "x.LxL"),
         ("b c", "lx"),
+        ("(so B)", "(SL)"),  # its bracket was opened before the letter
     ],
 )
 def test_kinds_of_tokens(text: str, kinds: str) -> None:
