@@ -81,12 +81,12 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, name: str, command: Command) -> None:
         others = ", ".join(other for other in COMMANDS if other != "run")
-        told = "\n\n" + textwrap.fill(f"other commands: {others}", 80)
+        other_commands = "\n\n" + textwrap.fill(f"other commands: {others}", 80)
         super().__init__(
             prog=f"llava-eval {name}",
             usage=f"llava-eval {name} {command.usage}",
             description=command.summary,
-            epilog=command.details + (told if name == "run" else ""),
+            epilog=command.details + (other_commands if name == "run" else ""),
             formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
                 prog, max_help_position=28, width=80
             ),
@@ -115,16 +115,20 @@ class Parser(argparse.ArgumentParser):
         """
         if not words:
             return self.parse_args([])  # names all that is missing, which the next does not
-        known = self._option_string_actions
         given = [*itertools.takewhile(lambda word: word != "--", words)]
-        for word in [] if {"-h", "--help"} & set(given) else given:
-            # before its value is taken for another argument
-            if word.startswith("--") and " " not in word and word.partition("=")[0] not in known:
-                self.error(f"there is no option {word!r}")
+        if not {"-h", "--help"} & set(given):
+            self._check_options(given)  # before the value of one is taken for another argument
         arguments, rest = self.parse_known_intermixed_args(list(words))
         if rest:
             self.error(f"there is no {'option' if rest[0][0] == '-' else 'use for'} {rest[0]!r}")
         return arguments
+
+    def _check_options(self, words: Sequence[str]) -> None:
+        known = self._option_string_actions
+        for word in words:
+            is_option = word.startswith("--") and " " not in word
+            if is_option and word.partition("=")[0] not in known:
+                self.error(f"there is no option {word!r}")
 
 
 class _Folder(argparse.Action):

@@ -25,7 +25,7 @@ from llava_eval.errors import RunDirectoryError
 from llava_eval.models.clock import StageClock
 from llava_eval.models.configured_model import Needs, plan_model
 from llava_eval.results import files
-from llava_eval.results.cost import cost_of
+from llava_eval.results.cost import Cost, cost_of
 from llava_eval.results.directory import RUNS_ROOT
 from llava_eval.results.formatting import duration, formatted, printable
 from llava_eval.results.manifest import Manifest, read_manifest
@@ -83,33 +83,50 @@ def _decoding_time(groups: Sequence[MediaGroup], benchmark: Benchmark) -> str:
 
 def _model_time(composed: ComposedConfig, num_samples: int) -> str:
     """Return how long the model takes, by the earlier run of it that is most like this one."""
-    ours, named = flat(composed.resolved), composed.config.output_dir
-    beside_it = Path(named).parent.glob(f"*/{files.MANIFEST}") if named else ()
-    known = []
-    for path in sorted({*RUNS_ROOT.rglob(files.MANIFEST), *beside_it}):
-        with contextlib.suppress(RunDirectoryError):  # a damaged run tells nothing
-            manifest = read_manifest(path.parent) or Manifest()
-            theirs, cost = flat(manifest.config), cost_of(manifest, [])
-            if cost.model_seconds_per_sample and all(
-                theirs.get(key) == ours.get(key) for key in ("model.checkpoint", "model._target_")
-            ):
-                names = list(short_keys(differences([composed.resolved, manifest.config])))
-                is_other = theirs.get("benchmark.name") != ours.get("benchmark.name")
-                said = "another benchmark" if is_other else f"other {listing(names)}" * bool(names)
-                known.append((is_other, len(names), path.parent, cost, said))
-    if not known:
+    runs = list(_timed_runs(composed))
+    if not runs:
         return (
             "how long the model takes is not known: there is no earlier run of it; a run with "
             "benchmark.limit=20 tells"
         )
-    *_, path, cost, said = min(known, key=lambda item: item[:2])
-    seconds = cost.model_seconds_per_sample or 0.0
-    beside = ", ".join(printable(text) for text in (cost.machine, said) if text)
+    run = min(runs, key=lambda item: (item.is_of_other_benchmark, len(item.differing)))
+    difference = f"other {listing(run.differing)}" if run.differing else ""
+    if run.is_of_other_benchmark:
+        difference = "another benchmark"
+    seconds = run.cost.model_seconds_per_sample or 0.0
+    beside = ", ".join(printable(text) for text in (run.cost.machine, difference) if text)
     return (
         f"the model takes about {duration(seconds * num_samples)} on one device: "
-        f"{formatted(seconds, '.2g')} s a sample in {printable(str(path))}"
+        f"{formatted(seconds, '.2g')} s a sample in {printable(str(run.path))}"
         + (f" ({beside})" if beside else "")
     )
+
+
+@dataclass(frozen=True)
+class _TimedRun:
+    """An earlier run of the same model, and the settings in which it differs, by short key."""
+
+    path: Path
+    cost: Cost
+    is_of_other_benchmark: bool
+    differing: Sequence[str]
+
+
+def _timed_runs(composed: ComposedConfig) -> Iterator[_TimedRun]:
+    """Yield the earlier runs of a configuration's model that say how long it took."""
+    ours, named = flat(composed.resolved), composed.config.output_dir
+    beside_it = Path(named).parent.glob(f"*/{files.MANIFEST}") if named else ()
+    for path in sorted({*RUNS_ROOT.rglob(files.MANIFEST), *beside_it}):
+        with contextlib.suppress(RunDirectoryError):  # a damaged run tells nothing
+            manifest = read_manifest(path.parent) or Manifest()
+            theirs, cost = flat(manifest.config), cost_of(manifest, [])
+            is_same_model = all(
+                theirs.get(key) == ours.get(key) for key in ("model.checkpoint", "model._target_")
+            )
+            if is_same_model and cost.model_seconds_per_sample:
+                names = list(short_keys(differences([composed.resolved, manifest.config])))
+                is_other = theirs.get("benchmark.name") != ours.get("benchmark.name")
+                yield _TimedRun(path.parent, cost, is_other, names)
 
 
 @dataclass(frozen=True)

@@ -153,9 +153,11 @@ def _list(arguments: argparse.Namespace) -> int:
     """
     from llava_eval.config.catalogue import KINDS, listing_text
 
-    kind, pattern, *rest = [*arguments.words, "", ""][: max(2, len(arguments.words))]
-    if rest or (kind in KINDS and pattern in KINDS):
-        raise ConfigError(f"list takes one kind and part of a name, got {arguments.words}")
+    words = arguments.words
+    if len(words) > 2 or (len(words) == 2 and set(words) <= set(KINDS)):
+        raise ConfigError(f"list takes one kind and part of a name, got {words}")
+    kind = words[0] if words else ""
+    pattern = words[1] if len(words) == 2 else ""
     print(listing_text(kind or None, arguments.config_dir, pattern=pattern, as_json=arguments.json))
     return 0
 

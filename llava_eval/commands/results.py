@@ -81,9 +81,9 @@ def _compare(arguments: argparse.Namespace) -> int:
     reader, written = RunReader(arguments.config_dir), []
     are_runs = all(is_run(path) for path in paths)
     runs = [reader.read(path) for path in paths] if are_runs else reader.read_all(paths)
-    of_seeds = over_seeds(runs) if len(runs) > 2 or not are_runs else []
+    is_pair = are_runs and len(runs) == 2
     seeds = None
-    if len(of_seeds) == 1 and export is None:
+    if not is_pair and export is None and len(over_seeds(runs)) == 1:
         try:
             seeds = Seeds.of(runs)
         except ComparisonError:

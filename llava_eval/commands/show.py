@@ -25,7 +25,7 @@ from llava_eval.results.explain.rules import Reading, readings
 from llava_eval.results.files import write_output
 from llava_eval.results.formatting import print_json, printable, terminal_width, wrapped, write_out
 from llava_eval.results.runs import Run, RunReader
-from llava_eval.types import Clip, SampleResult
+from llava_eval.types import Clip, Generation, SampleResult
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -79,44 +79,54 @@ def _text(
 ) -> str:
     width = terminal_width()
     facets = ", ".join(f"{facet} {level}" for facet, level in result.facets.items())
-    lines = [
-        f"sample {result.id}, row {result.row}, group {result.group}"
-        + (f" ({facets})" if facets else "")
-    ]
+    title = f"sample {result.id}, row {result.row}, group {result.group}"
+    lines = [f"{title} ({facets})" if facets else title]
     if asked is None:
         lines += [f"media {', '.join(result.media)}, frames {result.frame_indices}"]
         lines += ["", "its prompt", *(f"  {line}" for line in result.prompt.splitlines())]
         lines += [f"(not made again: {reason})"]
     else:
-        lines += asked.lines
-        was = result.generation.num_input_tokens
-        if None not in (was, asked.num_tokens) and was != asked.num_tokens:
-            lines.append(f"(it had {was} tokens when it was asked)")
-        if asked.tokens is not None:
-            runs = ((token, len(list(same))) for token, same in itertools.groupby(asked.tokens))
-            told = " ".join(f"{token} x {times}" if times > 1 else token for token, times in runs)
-            lines += ["", f"its tokens: {told}"]
-    generation = result.generation
-    lines += ["", "the model wrote"]
-    if generation.text is None:
-        lines.append(f"  nothing: {generation.error}")
-    else:
-        lines += [f"  {line}" for line in (generation.text or "(empty)").splitlines()]
-        facts = [
-            *([f"{number} tokens"] if (number := generation.num_output_tokens) is not None else []),
-            *([f"ended by {generation.stop_reason}"] if generation.stop_reason else []),
-        ]
-        if facts:  # texts of other tools come without
-            lines.append(f"  ({', '.join(facts)})")
-    if generation.choice_logprobs is not None:
-        letters = zip(string.ascii_uppercase, generation.choice_logprobs, strict=False)
-        told = ", ".join(f"{letter} {100 * math.exp(value):.1f} %" for letter, value in letters)
-        lines.append(f"  (its first token: {told})")
+        lines += [*asked.lines, *_token_lines(result, asked)]
+    lines += ["", "the model wrote", *_reply_lines(result.generation)]
     lines += ["", f"target {' | '.join(result.target) or '(hidden)'}"]
     for reading in by_rule:
         score = reading.results[0].score
         lines.append(f"{', '.join(reading.names)}: {score.explanation or score.answer}")
     return "\n".join(_indented(line, width) for line in lines)
+
+
+def _token_lines(result: SampleResult, asked: Asked) -> list[str]:
+    """Return the tokens of a prompt, and how many they were where that is another number."""
+    lines = []
+    earlier = result.generation.num_input_tokens
+    if None not in (earlier, asked.num_tokens) and earlier != asked.num_tokens:
+        lines.append(f"(it had {earlier} tokens when it was asked)")
+    if asked.tokens is not None:
+        texts = []
+        for token, same in itertools.groupby(asked.tokens):
+            times = len(list(same))
+            texts.append(f"{token} x {times}" if times > 1 else token)
+        lines += ["", f"its tokens: {' '.join(texts)}"]
+    return lines
+
+
+def _reply_lines(generation: Generation) -> list[str]:
+    if generation.text is None:
+        lines = [f"  nothing: {generation.error}"]
+    else:
+        lines = [f"  {line}" for line in (generation.text or "(empty)").splitlines()]
+        facts = []  # texts of other tools come without
+        if generation.num_output_tokens is not None:
+            facts.append(f"{generation.num_output_tokens} tokens")
+        if generation.stop_reason:
+            facts.append(f"ended by {generation.stop_reason}")
+        if facts:
+            lines.append(f"  ({', '.join(facts)})")
+    if generation.choice_logprobs is not None:
+        letters = zip(string.ascii_uppercase, generation.choice_logprobs, strict=False)
+        shares = ", ".join(f"{letter} {100 * math.exp(value):.1f} %" for letter, value in letters)
+        lines.append(f"  (its first token: {shares})")
+    return lines
 
 
 def _indented(line: str, width: int) -> str:

@@ -143,11 +143,16 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
         write_out("\n" + results_table(runs, codes).to_text(_UNCUT))
         folder, *others = {each.directory.parent for each in runs}
         if not others and any(code == 0 for code in codes):
-            asked = (text.partition("=") for each in runs for text in each.overrides)
-            probes = {value for key, _, value in asked if key in ("probe", "benchmark.probe")}
-            name = "probes" if len(probes) > 1 and probes & {"none", "null"} else "compare"
+            name = "probes" if _is_over_probes(runs) else "compare"
             write_out(f"\nllava-eval {name} {shlex.quote(str(folder))}")
     return max(codes)
+
+
+def _is_over_probes(runs: Sequence[SweepRun]) -> bool:
+    """Return whether some runs ask the questions under a probe, and others as they are."""
+    settings = (text.partition("=") for each in runs for text in each.overrides)
+    probes = {value for key, _, value in settings if key in ("probe", "benchmark.probe")}
+    return len(probes) > 1 and not probes.isdisjoint(("none", "null"))
 
 
 def take_seeds(overrides: Sequence[str]) -> tuple[int | None, list[str]]:
@@ -352,9 +357,8 @@ def _run_as_jobs(runs: Sequence[SweepRun], cluster: str, launcher: Mapping[str, 
         for name, value in launcher.items()
         if name not in ("_target_", "submitit_folder")
     }
-    of_executor = {
-        name: settings.pop(name) for name in (f"{cluster}_max_num_timeout",) if name in settings
-    }
+    retries = f"{cluster}_max_num_timeout"  # the one setting of the executor itself
+    of_executor = {retries: settings.pop(retries)} if retries in settings else {}
     try:
         executor = submitit.AutoExecutor(launcher["submitit_folder"], cluster, **of_executor)
         executor.update_parameters(**settings)

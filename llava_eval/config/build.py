@@ -71,7 +71,7 @@ def import_target(dotted: object, *, key: str) -> Callable[..., Any]:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise ConfigError(
-            f"{key}.{TARGET_KEY}: cannot import {module_name!r}: {_named(error)}"
+            f"{key}.{TARGET_KEY}: cannot import {module_name!r}: {_error_text(error)}"
         ) from error
     if module_name != "__main__" and not module_name.startswith("llava_eval."):
         _written.setdefault(module_name, _when_written(module))
@@ -118,7 +118,7 @@ def build_target(node: Any, *, key: str, below: str = "") -> Any:
             raise ConfigError(f"{key}: {error}") from error
         except (Exception, SystemExit) as error:  # a user's class may raise anything
             raise ConfigError(
-                f"{key}: {target.__name__} cannot be made: {_named(error)}"
+                f"{key}: {target.__name__} cannot be made: {_error_text(error)}"
             ) from error
     return functools.partial(target, **values)
 
@@ -128,16 +128,17 @@ def _checked_values(
 ) -> dict[str, Any]:
     """Return ``given`` converted to the types of ``target``'s parameters."""
     try:
-        signature = list(inspect.signature(target).parameters.items())
-        taken = dict(signature if inspect.isclass(target) else signature[1:])
+        declared = list(inspect.signature(target).parameters.values())
         hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
     except (TypeError, ValueError, NameError, AttributeError) as error:  # not written in Python
         raise ConfigError(
-            f"{key}.{TARGET_KEY}: the parameters of {target!r} cannot be read: {_named(error)}"
+            f"{key}.{TARGET_KEY}: the parameters of {target!r} cannot be read: {_error_text(error)}"
         ) from error
-    takes_any = any(each.kind is each.VAR_KEYWORD for each in taken.values())
+    if not inspect.isclass(target):
+        declared = declared[1:]
+    takes_any = any(item.kind is item.VAR_KEYWORD for item in declared)
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    parameters = {name: each for name, each in taken.items() if each.kind not in variadic}
+    parameters = {item.name: item for item in declared if item.kind not in variadic}
     for name in given:
         if name not in parameters and not takes_any:
             raise ConfigError(
@@ -153,7 +154,7 @@ def _checked_values(
     }
 
 
-def _named(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     """Return the class and the first line of an error of foreign code."""
     if isinstance(error, ModuleNotFoundError):
         return f"{first_line(error)} (--config-dir names the folder of modules of your own)"

@@ -59,11 +59,7 @@ def listing_text(
     for name in KINDS if kind is None else (kind,):
         choices = list_choices(name.removesuffix("s"), config_dir)
         facts = [_facts(name, choice, config_dir) for choice in choices]
-        wanted = [
-            fact
-            for fact in facts
-            if any(pattern.lower() in (fact.get(key) or "").lower() for key in ("name", "media"))
-        ]
+        wanted = [item for item in facts if _fits(item, pattern)]
         if wanted or not pattern:
             listed[name] = wanted
     if not listed:
@@ -72,6 +68,11 @@ def listing_text(
     if as_json:
         return json.dumps(listed, indent=2, ensure_ascii=False)
     return "\n\n".join(_section(name, choices) for name, choices in listed.items())
+
+
+def _fits(facts: Facts, pattern: str) -> bool:
+    texts = (facts["name"], facts.get("media") or "")
+    return any(pattern.lower() in text.lower() for text in texts)
 
 
 def _facts(kind: str, name: str, config_dir: Path | None) -> Facts:
@@ -94,10 +95,8 @@ def _section(kind: str, choices: Sequence[Facts]) -> str:
     """Return one kind as text: a block for each choice, or a line where little is said of it."""
     heading = f"{kind} ({kind.removesuffix('s')}=...)"
     if kind in ("benchmarks", "experiments"):
-        blocks = [_block(facts) for facts in choices]
-        return "\n".join(
-            [heading, *(_NOT_VERIFIED if "not verified" in str(choices) else ()), *blocks]
-        )
+        about = _NOT_VERIFIED if "not verified" in str(choices) else ()
+        return "\n".join([heading, *about, *(_block(facts) for facts in choices)])
     width = max((len(facts["name"]) for facts in choices), default=0)
     lines = [f"  {facts['name']:<{width}}  {facts['about']}".rstrip() for facts in choices]
     return "\n".join([heading, *lines])

@@ -76,11 +76,14 @@ def check_keys(parsed: Sequence[Override], search: Sequence[str]) -> None:
         if is_free and (override.is_add() or override.is_force_add()):
             continue
         siblings = [name for name in known if name.rpartition(".")[0] == parent]
-        nearest = suggest(key.rpartition(".")[2], [name.rpartition(".")[2] for name in siblings])
-        nearest = nearest or ("" if is_free else suggest(key, known))
-        names = listing(name.rpartition(".")[2] for name in siblings)
-        where = f"keys of {parent}: {names}" if parent else f"top-level keys: {names}"
-        where = where if siblings else f"there is no {parent!r} either"
+        names = [name.rpartition(".")[2] for name in siblings]
+        nearest = suggest(key.rpartition(".")[2], names)
+        if not nearest and not is_free:
+            nearest = suggest(key, known)
+        if not siblings:
+            where = f"there is no {parent!r} either"
+        else:
+            where = f"{f'keys of {parent}' if parent else 'top-level keys'}: {listing(names)}"
         added = f" in its file; another parameter of its function: +{key}=..." if is_free else ""
         raise ConfigError(f"unknown key {key!r}{nearest}; {where}{added}")
 
@@ -103,17 +106,21 @@ def check_complete(own: DictConfig) -> None:
     metrics = list(map(str, own.benchmark.metrics))
     for name in map(str, own.benchmark.chance):
         if name not in metrics:
-            told = f"there is no metric {name!r}{suggest(name, metrics)}"
-            raise ConfigError(f"benchmark.chance: {told}; metrics: {listing(metrics)}")
+            raise ConfigError(
+                f"benchmark.chance: there is no metric {name!r}{suggest(name, metrics)}; metrics: "
+                f"{listing(metrics)}"
+            )
 
 
 def check_finite(value: Any, key: str = "") -> None:
     """Raise for a number that no JSON holds, wherever in plain values it stands."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{key} is {value}, expected a finite number")
-    items = value.items() if isinstance(value, Mapping) else ()
-    for name, item in enumerate(value) if isinstance(value, list) else items:
-        check_finite(item, f"{key}.{name}" if key else str(name))
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            check_finite(item, f"{key}.{name}" if key else str(name))
 
 
 def check_constraints(node: Any, prefix: str) -> None:

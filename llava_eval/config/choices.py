@@ -51,22 +51,22 @@ def own_files(config_dir: Path | None) -> list[Path]:
     Raises:
         ConfigError: there is no such folder.
     """
-    if config_dir is None or config_dir.is_dir() or config_dir == USERS_FOLDER:
-        return [] if config_dir is None else config_files(config_dir)
-    raise ConfigError(f"--config-dir: there is no folder {config_dir}")
+    if config_dir is None:
+        return []
+    if not config_dir.is_dir() and config_dir != USERS_FOLDER:
+        raise ConfigError(f"--config-dir: there is no folder {config_dir}")
+    return config_files(config_dir)
 
 
 def list_choices(group: str, config_dir: Path | None = None) -> list[str]:
     """Return the options of a group, nested ones as "family/protocol", ``config_dir`` included."""
     roots = [config_folder() / group] + ([config_dir / group] if config_dir else [])
-    result = {
-        path.relative_to(root).with_suffix("").as_posix()
-        for root in roots
-        # Names begin with _ for what several options share.
-        for path in config_files(root)
-        if not path.name.startswith("_")
-    }
-    return sorted(result | set(published_experiments() if group == "experiment" else ()))
+    result = set(published_experiments()) if group == "experiment" else set()
+    for root in roots:
+        for path in config_files(root):
+            if not path.name.startswith("_"):  # which holds what several options share
+                result.add(path.relative_to(root).with_suffix("").as_posix())
+    return sorted(result)
 
 
 def list_groups(config_dir: Path | None = None) -> list[str]:
@@ -92,7 +92,8 @@ def let_import(config_dir: Path | None) -> None:
     """
     if config_dir is not None and config_dir.is_dir():
         folder = str(config_dir.resolve())
-        sys.path += [] if folder in sys.path else [folder]
+        if folder not in sys.path:
+            sys.path.append(folder)
 
 
 def quoted(value: object) -> str:
@@ -117,12 +118,13 @@ def suggest(word: str, choices: Iterable[str]) -> str:
     options = {choice.lower(): choice for choice in choices if _sizes(choice) == _sizes(word)}
     close = [option for option in options if option.startswith(f"{given}/")]  # all of a benchmark
     if not close:
+        close = difflib.get_close_matches(given, options, n=1, cutoff=0.6)
+    if not close and given:
         # "lmms" for "videomme/lmms_eval": part of a name that exists only once.
-        holding = [option for option in options if given and given in option]
-        close = difflib.get_close_matches(given, options, n=1, cutoff=0.6) or holding
-        close = close if len(close) == 1 else []
-    named = " or ".join(repr(options[option]) for option in close)
-    return f" (did you mean {named}?)" if named else ""
+        holding = [option for option in options if given in option]
+        close = holding if len(holding) == 1 else []
+    names = " or ".join(repr(options[option]) for option in close)
+    return f" (did you mean {names}?)" if names else ""
 
 
 def _sizes(name: str) -> list[str]:

@@ -99,9 +99,11 @@ def as_meant(override: str) -> str:
 
 def _needs_quotes(path: str) -> bool:
     """Whether a path, as typed, is no plain value of Hydra's grammar, or names what exists."""
+    if "${" in path:
+        return False
     override = as_read(path)
-    if override is None or "${" in path:
-        return "${" not in path
+    if override is None:
+        return True
     if override.is_sweep_override():
         return "," in path and is_there(local_path(path))
     value = override.value()
@@ -152,34 +154,41 @@ def compose_root(overrides: Sequence[str], name: str | None = ROOT_NAME) -> Dict
     except MissingConfigException as error:
         if _register_former_scorer(str(error.missing_cfg_file)):
             return compose_root(overrides, name)
-        told = first_line(error)
+        available = ""
         if error.options:
             name = str(error.missing_cfg_file).rpartition("/")[2]
-            told += f"{suggest(name, error.options)}; available: {listing(error.options)}"
-        raise ConfigError(told) from error
+            available = f"{suggest(name, error.options)}; available: {listing(error.options)}"
+        raise ConfigError(first_line(error) + available) from error
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{mark.name}, line {mark.line + 1}: " if mark else ""
         reason = getattr(error, "problem", None) or first_line(error)
         raise ConfigError(f"not valid YAML: {where}{reason}") from error
     except HydraException as error:
-        cause = error.__cause__ or error.__context__
-        where = (
-            first_line(error).partition(":")[0] if "raised while composing" in str(error) else ""
-        )
-        told = first_line(error).rstrip(".")
-        is_below = "Could not override" in told and "@" in told  # 'sampler@benchmark.sampler'
-        if isinstance(cause, OmegaConfBaseException):
-            told = f"{where}: {_explain(cause)}".removeprefix(": ")
-            group = where.partition("'")[2].partition("/")[0]
-            is_below = bool(where) and cause.key in (group, *RunConfig.__dataclass_fields__)
-        begin = "; a file with whole keys begins with '# @package _global_'" if is_below else ""
-        raise ConfigError(told + begin) from error
+        raise ConfigError(_explain_hydra(error)) from error
     except OmegaConfBaseException as error:
         raise ConfigError(_explain(error)) from error
     except Exception as error:  # what Hydra stumbles over when a value is of another kind
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise ConfigError(f"Hydra cannot compose {' '.join(overrides)} ({reason})") from error
+
+
+def _explain_hydra(error: HydraException) -> str:
+    """Return what Hydra says, or of an error of OmegaConf's the file and what is wrong there.
+
+    A file with whole keys that does not say so puts them below its group.
+    """
+    cause = error.__cause__ or error.__context__
+    message = first_line(error).rstrip(".")
+    is_below = "Could not override" in message and "@" in message  # 'sampler@benchmark.sampler'
+    if isinstance(cause, OmegaConfBaseException):
+        in_a_file = "raised while composing" in str(error)
+        file = first_line(error).partition(":")[0] if in_a_file else ""
+        message = f"{file}: {_explain(cause)}".removeprefix(": ")
+        group = file.partition("'")[2].partition("/")[0]
+        is_below = bool(file) and cause.key in (group, *RunConfig.__dataclass_fields__)
+    begin = "; a file with whole keys begins with '# @package _global_'" if is_below else ""
+    return message + begin
 
 
 @contextmanager

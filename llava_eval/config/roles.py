@@ -80,20 +80,20 @@ def _settings_of(
 ) -> Iterator[Setting]:
     hints = typing.get_type_hints(kind)
     for entry in dataclasses.fields(kind):
-        key = f"{prefix}{entry.name}"
+        key, hint = f"{prefix}{entry.name}", hints[entry.name]
         if "role" not in entry.metadata:
-            yield from _settings_of(hints[entry.name], f"{key}.", entry.metadata["only_for"])
+            yield from _settings_of(hint, f"{key}.", entry.metadata["only_for"])
             continue
-        hint = hints[entry.name]
-        facts = {name: entry.metadata[name] for name in _STATED}
+        alternatives = (hint, *typing.get_args(hint))
+        stated = {name: entry.metadata[name] for name in _STATED}
         default = entry.default
         if entry.default_factory is not dataclasses.MISSING:
             default = entry.default_factory()
         yield Setting(
             key=key,
-            **facts,
+            **stated,
             only_for=only_for or entry.metadata["only_for"],
-            is_free=any(typing.get_origin(kind) is dict for kind in (hint, *typing.get_args(hint))),
+            is_free=any(typing.get_origin(item) is dict for item in alternatives),
             default=None if default == "???" else default,
         )
 
@@ -226,14 +226,16 @@ def protocol_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> d
     """
     ours, theirs = with_role(ours, "protocol"), with_role(theirs, "protocol")
     parts = {key.partition(".")[0] for key in ours} & {key.partition(".")[0] for key in theirs}
-    stated = [{getattr(setting_of(key), "key", None) for key in side} for side in (ours, theirs)]
+    known = [{getattr(setting_of(key), "key", None) for key in side} for side in (ours, theirs)]
     changed = {}
     for key in {**theirs, **ours}:
         setting = setting_of(key)
-        if key.partition(".")[0] not in parts or (setting and setting.makes_samples):
+        if key.partition(".")[0] not in parts:
             continue
-        if setting and not (setting.may_be_missing or all(setting.key in side for side in stated)):
-            continue
+        if setting is not None:
+            is_known = setting.may_be_missing or all(setting.key in side for side in known)
+            if setting.makes_samples or not is_known:
+                continue
         left, right = ours.get(key), theirs.get(key)
         if left != right:
             changed[key] = (left, right)
@@ -277,17 +279,23 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     trees = [_settings_by_name(config) for config in configs]
     changed = {}
     for key in dict.fromkeys(key for tree in trees for key in tree):
-        of_generation = (setting := setting_of(key)) is not None and setting.step == "generation"
         values = [
-            UNKNOWN
-            if is_of_scored_texts(config) and (of_generation or key.partition(".")[0] not in config)
-            else tree.get(key)
+            tree.get(key) if _knows(config, key) else UNKNOWN
             for config, tree in zip(configs, trees, strict=True)
         ]
         known = [value for value in values if value != UNKNOWN]
         if any(value != known[0] for value in known):
             changed[key] = values
     return changed
+
+
+def _knows(config: Mapping[str, Any], key: str) -> bool:
+    """Return whether a run's configuration says what a key was; of scored texts not how asked."""
+    if not is_of_scored_texts(config):
+        return True
+    setting = setting_of(key)
+    is_of_generation = setting is not None and setting.step == "generation"
+    return not is_of_generation and key.partition(".")[0] in config
 
 
 def is_of_scored_texts(config: Mapping[str, Any]) -> bool:

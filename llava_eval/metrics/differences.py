@@ -60,10 +60,12 @@ def paired_metric(
     function = metric.func if isinstance(metric, functools.partial) else metric
     parameters = metric.keywords if isinstance(metric, functools.partial) else {}
     if function is mean_score:
-        found = [np.round(values_under(parameters, run), DECIMALS) for run in (first, second)]
+        ours, theirs = (
+            np.round(values_under(parameters, run), DECIMALS) for run in (first, second)
+        )
         scale, unit = float(parameters.get("scale", 100.0)), parameters.get("unit", "percent")
         sign = 1.0 if scale >= 0 else -1.0
-        return PairedMean(sign * found[0], sign * found[1], abs(scale), unit)
+        return PairedMean(sign * ours, sign * theirs, abs(scale), unit)
     if function is corpus_bleu:
         return PairedBleu(_counted(first), _counted(second), int(parameters.get("order", 4)))
     if function in (meteor, spice):
@@ -227,12 +229,16 @@ def _copied(
         own = [results[row] for row in members[cluster]]
         if not number:
             return own
-        ids = ((item, f"{item.id}#{number}", f"{item.group}#{number}") for item in own)
-        return [dataclasses.replace(item, id=name, group=group) for item, name, group in ids]
+        mark = f"#{number}"
+        return [
+            dataclasses.replace(item, id=item.id + mark, group=item.group + mark) for item in own
+        ]
 
-    return lambda counts: [
-        result
-        for cluster in map(int, np.flatnonzero(counts))
-        for number in range(counts[cluster])
-        for result in copy(cluster, number)
-    ]
+    def draw(counts: IntArray) -> list[SampleResult]:
+        drawn: list[SampleResult] = []
+        for cluster in map(int, np.flatnonzero(counts)):
+            for number in range(counts[cluster]):
+                drawn += copy(cluster, number)
+        return drawn
+
+    return draw

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,7 +57,7 @@ def macro_mean(
             f"the {facet} {unknown[0]!r} is none of the levels that the mean is taken over: "
             f"{', '.join(levels or ())}"
         )
-    parts = [part for one in members.values() if (part := _counted(one, denominator)).groups]
+    parts = _counted_parts(members.values(), denominator)
     num_levels = len(parts) if levels is None else len(levels)
     if not parts:
         return MetricValue.none(0, unit)
@@ -153,10 +153,7 @@ def nested_mean(
     for result in results:
         if level in (None, result.facets[outer]):
             tasks[result.facets[outer]][result.facets[inner]].append(result)
-    by_task = [
-        [part for kind in kinds.values() if (part := _counted(kind, "scored")).groups]
-        for kinds in tasks.values()
-    ]
+    by_task = [_counted_parts(kinds.values(), "scored") for kinds in tasks.values()]
     scored = [parts for parts in by_task if parts]
     if not scored:
         return MetricValue(empty_as, None, None, None, 0, unit)
@@ -232,6 +229,14 @@ def _counted(results: Sequence[SampleResult], denominator: Denominator) -> _Coun
     inside = ~np.isnan(values)
     groups = [result.group for result, counts in zip(results, inside, strict=True) if counts]
     return _Counted(values[inside], groups)
+
+
+def _counted_parts(
+    levels: Iterable[Sequence[SampleResult]], denominator: Denominator
+) -> list[_Counted]:
+    """Return the values of each level in which any sample counts."""
+    parts = [_counted(results, denominator) for results in levels]
+    return [part for part in parts if part.groups]
 
 
 def _by_parts(
@@ -311,17 +316,15 @@ def all_right(
     by_id: dict[str, dict[str, float]] = defaultdict(dict)
     for result, value in zip(results, sample_values(results, detail=detail), strict=True):
         by_id[result.group][result.id] = value
-    kept = {
-        group: list(values.values())
-        for group, values in by_id.items()
-        if not any(map(math.isnan, values.values()))
-        and (not lead or group in values)
-        and size in (None, len(values))
-    }
-    if not kept:
+    hits: dict[str, float] = {}
+    for group, values in by_id.items():
+        is_whole = not any(map(math.isnan, values.values()))
+        has_lead = not lead or group in values
+        if is_whole and has_lead and size in (None, len(values)):
+            hits[group] = float(all(value == 1.0 for value in values.values()))
+    if not hits:
         return MetricValue.none(0, "percent")
-    hits = np.array([float(all(value == 1.0 for value in values)) for values in kept.values()])
-    return clustered_mean(hits, list(kept), scale=100.0)
+    return clustered_mean(list(hits.values()), list(hits), scale=100.0)
 
 
 def mme_score(

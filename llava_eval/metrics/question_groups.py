@@ -159,12 +159,11 @@ def vinoground_score(
     pairs = _groups(results)
     values: dict[str, float] = {}
     for name, members in pairs.items():
-        if len(members) != _GROUP_SIZE or any(r.generation.error is not None for r in members):
+        has_failed = any(result.generation.error is not None for result in members)
+        if len(members) != _GROUP_SIZE or has_failed:
             continue
-        (text, text_met_empty), (video, _) = (
-            _both_right([r for r in members if which in r.facets[_VINOGROUND_FACET]])
-            for which in ("text", "video")
-        )
+        text, text_met_empty = _both_right(members, "text")
+        video, _ = _both_right(members, "video")
         if empty_ends_pair and text_met_empty:
             video = False
         values[name] = float({"text": text, "video": video, "group": text and video}[part])
@@ -175,9 +174,11 @@ def vinoground_score(
     return clustered_mean(list(values.values()), list(values), scale=100.0, note=note)
 
 
-def _both_right(questions: Sequence[SampleResult]) -> tuple[bool, bool]:
-    """Return whether all are right, and whether an empty reply was met before one was wrong."""
-    for question in questions:
+def _both_right(members: Sequence[SampleResult], part: VinogroundPart) -> tuple[bool, bool]:
+    """Return whether all questions of a part are right, and whether an empty reply ended it."""
+    for question in members:
+        if part not in question.facets[_VINOGROUND_FACET]:
+            continue
         if not question.generation.text:
             return False, True
         if question.score.value != 1.0:

@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import NoneType
 from typing import NamedTuple
 
 from llava_eval.config.schema import JudgeConfig, ReplyConfig
@@ -142,29 +141,34 @@ def _checked(score: object, scorer: Scorer, sample: Sample) -> Score:
     Raises:
         ConfigError: the scorer, which may be the user's, gave something else.
     """
-    wrong = f"a {type(score).__name__}, expected a Score"
-    if isinstance(score, Score):
-        kinds = ("value", (float, int, NoneType)), ("answer", (str, NoneType)), ("unreadable", bool)
-        given = [(name, getattr(score, name), kind) for name, kind in kinds]
-        strange = [
-            f"{name}={value!r}"
-            for name, value, kind in given
-            if not isinstance(value, kind) or (name == "value" and isinstance(value, bool))
-        ]
-        try:
-            json.dumps(dict(score.details), allow_nan=False)
-        except (TypeError, ValueError) as error:
-            strange.append(f"details that JSON does not hold ({error})")
-        # in a line of the ledger details stand beside these
-        names = ("value", "answer", "unreadable", "explanation")
-        strange += [f"a detail called {name!r}" for name in names if name in score.details]
-        if not strange:
-            return score
-        wrong = (
-            f"a Score with {', '.join(strange)}; expected a plain number or None as value, a text "
-            "or None as answer, a bool as unreadable and plain numbers and texts as details"
+    given = f"scorer: of sample {sample.id} {scorer_name(scorer)} gave"
+    if not isinstance(score, Score):
+        raise ConfigError(f"{given} a {type(score).__name__}, expected a Score")
+    faults = _faults(score)
+    if faults:
+        raise ConfigError(
+            f"{given} a Score with {', '.join(faults)}; expected a plain number or None as value, "
+            "a text or None as answer, a bool as unreadable and plain numbers and texts as details"
         )
-    raise ConfigError(f"scorer: of sample {sample.id} {scorer_name(scorer)} gave {wrong}")
+    return score
+
+
+def _faults(score: Score) -> list[str]:
+    """Return what of a score the ledger cannot hold and give back."""
+    faults = []
+    if isinstance(score.value, bool) or not isinstance(score.value, float | int | None):
+        faults.append(f"value={score.value!r}")
+    if not isinstance(score.answer, str | None):
+        faults.append(f"answer={score.answer!r}")
+    if not isinstance(score.unreadable, bool):
+        faults.append(f"unreadable={score.unreadable!r}")
+    try:
+        json.dumps(dict(score.details), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        faults.append(f"details that JSON does not hold ({error})")
+    # in a line of the ledger details stand beside these
+    names = ("value", "answer", "unreadable", "explanation")
+    return faults + [f"a detail called {name!r}" for name in names if name in score.details]
 
 
 def _flag_reasoning(score: Score, generation: Generation) -> Score:

@@ -139,12 +139,10 @@ def _matches(candidate: Comparable, accepted: list[Comparable]) -> bool:
 def _candidates(text: str, phrases: tuple[str, ...]) -> Iterator[str]:
     reply = text.strip().strip(".").lower()
     # The original splits sentences before capitals too, after it has lower-cased all of them.
-    lines = reply.split("\n")
-    parts = [
-        _key_part(line, (*phrases, "=") if index == len(lines) else phrases)
-        for index, line in enumerate(lines, 1)
-    ]
-    parts = [part for part in parts if part and part not in _TRIVIAL] or [reply]
+    *lines, last = reply.split("\n")
+    found = [_key_part(line, phrases) for line in lines]
+    found.append(_key_part(last, (*phrases, "=")))
+    parts = [part for part in found if part and part not in _TRIVIAL] or [reply]
     yield from parts
     for part in parts:
         for pattern in _NUMBERS:
@@ -152,7 +150,7 @@ def _candidates(text: str, phrases: tuple[str, ...]) -> Iterator[str]:
 
 
 def _key_part(line: str, phrases: tuple[str, ...]) -> str:
-    """Return the shortest rest of a line after one of the phrases; "=" counts in the last line."""
+    """Return the shortest rest of a line after one of the phrases; empty where it has none."""
     shortest = ""
     for phrase in phrases:
         rest = line.rpartition(phrase)[2].strip()

@@ -47,9 +47,11 @@ class SpanOverlap(ReplyScorer):
     def score(self, reply: str, sample: Sample) -> Score:
         """Return the overlap in [0, 1]."""
         found = _RULES[self.rule](reply)
-        right = [float(time) for target in sample.targets[:1] for time in target.split()]
-        value = overlap(found[0], (right[0], right[1])) if found and right else 0.0
-        details = {name: float(value >= least) for name, least in _THRESHOLDS.items() if right}
+        value, details = 0.0, {}
+        if sample.targets:
+            start, end = map(float, sample.targets[0].split())
+            value = overlap(found[0], (start, end)) if found else 0.0
+            details = {name: float(value >= least) for name, least in _THRESHOLDS.items()}
         if not found:
             return read(sample, None, 0.0, "there are no two times", details)
         start, end = found[0]

@@ -40,7 +40,9 @@ class ExactMatch(ReplyScorer):
 def _normalised(text: str) -> str:
     # "é" may be written as one character or as two, which look the same.
     bare = unicodedata.normalize("NFC", text).strip()
-    return " ".join((bare[:-1] if bare.endswith((".", "。", "।")) else bare).casefold().split())
+    if bare.endswith((".", "。", "।")):
+        bare = bare[:-1]
+    return " ".join(bare.casefold().split())
 
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
@@ -347,12 +349,15 @@ class OcrBenchLmmsEval(ReplyScorer):
 
     def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 where an answer stands in the reply, else 0.0."""
-        is_formula = sample.facets["dataset"] in _FORMULAS
-        text, *accepted = (
-            text.strip().replace("\n", " ").replace(" ", "")
-            if is_formula
-            else text.translate(_FULL_WIDTH).lower().strip().replace("\n", " ")
-            for text in (reply.strip(), *sample.targets)
-        )
-        right = any(target in text for target in accepted)
+        comparable = _formula if sample.facets["dataset"] in _FORMULAS else _half_width
+        text = comparable(reply.strip())
+        right = any(comparable(target) in text for target in sample.targets)
         return read(sample, reply.strip(), right, "an accepted answer stands anywhere in it")
+
+
+def _formula(text: str) -> str:
+    return text.strip().replace("\n", " ").replace(" ", "")
+
+
+def _half_width(text: str) -> str:
+    return text.translate(_FULL_WIDTH).lower().strip().replace("\n", " ")

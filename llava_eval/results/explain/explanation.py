@@ -9,6 +9,7 @@ from pathlib import Path
 from llava_eval.borders.paths import is_folder, local_path
 from llava_eval.config.choices import list_choices, suggest
 from llava_eval.config.compose import compose_config
+from llava_eval.config.schema import PublishedConfig
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.attribution import Attribution
 from llava_eval.results.compare.pairing import pair
@@ -84,7 +85,7 @@ def explain(run: Run, side: Side | None, config_dir: Path | None = None) -> Expl
         disagreements(found),
         side,
         [] if side is None else switches(run.config, side.config),
-        [] if side is None or side.run is None else _seen(run, side.run),
+        [] if side is None or side.run is None else _other_differences(run, side.run),
     )
 
 
@@ -116,33 +117,31 @@ def side_of(run: Run, against: str, reader: RunReader, config_dir: Path | None =
         raise ConfigError(
             f"--against {against}: it is of {benchmark}, and {run.name} of {run.benchmark}"
         )
-    printed = [
-        f"{number.metric}{f' ({number.level})' if number.level else ''} {number.value:g}: "
-        f"{number.source}{f'; {number.note}' if number.note else ''}"
-        for number in composed.config.published
-    ]
-    return Side(f"experiment={against}", composed.resolved, published=printed)
+    published = [_published_text(number) for number in composed.config.published]
+    return Side(f"experiment={against}", composed.resolved, published=published)
 
 
-def _seen(run: Run, theirs: Run) -> list[str]:
-    """Return what else differs between two runs."""
+def _published_text(number: PublishedConfig) -> str:
+    level = f" ({number.level})" if number.level else ""
+    note = f"; {number.note}" if number.note else ""
+    return f"{number.metric}{level} {number.value:g}: {number.source}{note}"
+
+
+def _other_differences(run: Run, theirs: Run) -> list[str]:
+    """Return in what two runs differ beside their settings."""
     try:
         pairing = pair(run, theirs)
     except ComparisonError as error:
         return [str(error)]
     lines = list(pairing.differences)
     pairs = list(zip(pairing.firsts, pairing.seconds, strict=True))
-    shown = [
-        left.id
-        for left, right in pairs
-        if left.frame_indices != right.frame_indices
-        and all(len(side.frame_indices) == len(side.media) for side in (left, right))  # are known
-    ]
+    shown = [left.id for left, right in pairs if _saw_other_frames(left, right)]
     if shown:
         lines.append(f"other frames were shown to {count(len(shown), 'sample')} ({listed(shown)})")
-    tokens = [_tokens(side) for side in (pairing.firsts, pairing.seconds)]
-    if None not in tokens and tokens[0] != tokens[1]:
-        lines.append(f"input tokens a sample: {tokens[0]:.1f} and {tokens[1]:.1f}")
+    ours = _mean_input_tokens(pairing.firsts)
+    others = _mean_input_tokens(pairing.seconds)
+    if ours is not None and others is not None and ours != others:
+        lines.append(f"input tokens a sample: {ours:.1f} and {others:.1f}")
     same = sum(left.generation.text == right.generation.text for left, right in pairs)
     lines.append(f"{same} of {len(pairs)} texts are the same")
     for ids, name in ((pairing.first_only, run.name), (pairing.second_only, theirs.name)):
@@ -155,7 +154,14 @@ def _seen(run: Run, theirs: Run) -> list[str]:
     return lines
 
 
-def _tokens(results: Sequence[SampleResult]) -> float | None:
+def _saw_other_frames(left: SampleResult, right: SampleResult) -> bool:
+    """Return whether two results are of other frames, as far as both know theirs."""
+    are_known = all(len(side.frame_indices) == len(side.media) for side in (left, right))
+    return are_known and left.frame_indices != right.frame_indices
+
+
+def _mean_input_tokens(results: Sequence[SampleResult]) -> float | None:
+    """Return None where they are not known of each result."""
     numbers = [result.generation.num_input_tokens for result in results]
     known = [number for number in numbers if number is not None]
     return sum(known) / len(known) if len(known) == len(numbers) and known else None

@@ -98,13 +98,16 @@ def _reading(
     base: FloatArray,
     membership: IntArray,
 ) -> Reading:
-    values = {name: sample_values(results, denominator=name) for name in DENOMINATORS}
-    change = paired_means(base, values[denominator], membership)
+    percents: dict[Denominator, float | None] = {}
+    for name in DENOMINATORS:
+        values = sample_values(results, denominator=name)
+        percents[name] = None if np.isnan(values).all() else 100 * float(np.nanmean(values))
+    change = paired_means(base, sample_values(results, denominator=denominator), membership)
     return Reading(
         names,
         results,
         denominator,
-        {n: None if np.isnan(v).all() else 100 * float(np.nanmean(v)) for n, v in values.items()},
+        percents,
         None if change is None else change.scaled(100, "percent"),
     )
 

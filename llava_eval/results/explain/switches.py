@@ -147,19 +147,23 @@ def switched(
     for switch in sorted(chosen, key=lambda item: item.key.count(".")):
         parts = switch.key.split(".")
         mine, other = _node(changed, parts), _node(theirs, parts)
-        if switch.key == "sampler" and isinstance(mine, Mapping) and isinstance(other, Mapping):
-            other = {**other, **{k: v for k, v in mine.items() if k in other and k != TARGET_KEY}}
-        if switch.key == "benchmark.adapter" and isinstance(mine, Mapping):
-            other = _with_places(mine, other)
+        if isinstance(mine, Mapping) and isinstance(other, Mapping):
+            if switch.key == "sampler":
+                other = {**other, **_numbers_in_both(mine, other)}
+            if switch.key == "benchmark.adapter":
+                other = {**current_node(other), **_places(mine)}
         put(changed, switch.key, other)
     return changed
 
 
-def _with_places(mine: Mapping[str, Any], other: Any) -> Any:
-    if not isinstance(other, Mapping):
-        return other
-    kept = {key: mine[key] for key in mine if role_of(f"benchmark.adapter.{key}") == "place"}
-    return {**current_node(other), **kept}
+def _numbers_in_both(mine: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of our sampler that the other one has, too."""
+    return {key: mine[key] for key in mine if key in other and key != TARGET_KEY}
+
+
+def _places(adapter: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of an adapter that say where media lie."""
+    return {key: adapter[key] for key in adapter if role_of(f"benchmark.adapter.{key}") == "place"}
 
 
 def _node(tree: Mapping[str, Any], parts: list[str]) -> Any:

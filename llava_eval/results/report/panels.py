@@ -83,12 +83,12 @@ def _panels(set_index: int, overview: Overview) -> Iterator[str]:
     for facet in facets_of(runs):
         if (metric := metric_by(facet, runs)) is not None:
             yield _facet_panel(set_index, overview, facet, metric)
-    # The table of a sweep's runs has all its settings anyway.
+    # The table of a sweep's runs has its settings anyway.
     known = set() if few or overview.sweep is None else {*overview.sweep.settings[0].values}
     for name, table, about in tables[len(first) :]:
         shown = table if few else _by_run(table, overview)
-        says_more = not name.startswith("What differs") or not known.issuperset(shown.header[1:])
-        if name != "Settings" and says_more:
+        is_known = name.startswith("What differs") and known.issuperset(shown.header[1:])
+        if name != "Settings" and not is_known:
             yield _panel(name, shown.to_html(), about)
 
 
@@ -216,11 +216,9 @@ def _levels_by_run(set_index: int, overview: Overview, facet: str, metric: str) 
 
 def _to_samples(set_index: int, view: Mapping[str, str], text: str) -> str:
     """Return a link that shows samples in the list: a filter, as the page writes it itself."""
-    said = {"set": str(set_index), **view}.items()
-    query = html_text(
-        "&".join(f"{address_text(name)}={address_text(value)}" for name, value in said)
-    )
-    return f'<a href="#{query}">{html_text(text) or "(empty)"}</a>'
+    parameters = {"set": str(set_index), **view}.items()
+    query = "&".join(f"{address_text(name)}={address_text(value)}" for name, value in parameters)
+    return f'<a href="#{html_text(query)}">{html_text(text) or "(empty)"}</a>'
 
 
 def _panel(title: str, content: str, about: str = "") -> str:
@@ -260,24 +258,21 @@ def _card(set_index: int, overview: Overview, index: int) -> str:
 
 def _counted(set_index: int, run: Run, letter: str) -> list[str]:
     """Return counts as HTML; what went wrong leads to its samples."""
+    texts = [count(len(run.results), "sample")]
     states = Counter(state_of(result, run.full_score) for result in run.results)
+    for state, word in STATES.items():
+        if states[state]:
+            view = {"run": letter, "show": word}
+            texts.append(_to_samples(set_index, view, f"{states[state]} {word}"))
+        elif word in ("unreadable", "failed"):
+            texts.append(f"0 {word}")
+    for flag, num_samples in flag_counts(run.results).items():
+        texts.append(html_text(f"{num_samples} {FLAG_WORDS.get(flag, flag)}"))
     speed = run.cost.samples_per_second
-    form = ".2g" if (speed or 1) < 1 else ".1f" if (speed or 1) < 100 else ".0f"
-    return [
-        count(len(run.results), "sample"),
-        *(
-            _to_samples(set_index, {"run": letter, "show": word}, f"{states[state]} {word}")
-            if states[state]
-            else f"0 {word}"
-            for state, word in STATES.items()
-            if states[state] or word in ("unreadable", "failed")
-        ),
-        *(
-            html_text(f"{number} {FLAG_WORDS.get(flag, flag)}")
-            for flag, number in flag_counts(run.results).items()
-        ),
-        *([] if speed is None else [f"{speed:,{form}} samples/s"]),
-    ]
+    if speed is not None:
+        form = ".2g" if speed < 1 else ".1f" if speed < 100 else ".0f"
+        texts.append(f"{speed:,{form}} samples/s")
+    return texts
 
 
 def _counts(texts: Sequence[str]) -> str:
@@ -334,8 +329,8 @@ def _cell(value: MetricValue | None, p_value: float | None = None) -> str:
         return "-"
     text, bounds, _ = map(html_text, value_cells(value))
     shown = starred(text, p_value)
-    told = "" if shown == text else f" <small>p {html_text(p_text(p_value))}</small>"
-    return f"{shown} <small>{bounds}</small>{told}"
+    p_cell = "" if shown == text else f" <small>p {html_text(p_text(p_value))}</small>"
+    return f"{shown} <small>{bounds}</small>{p_cell}"
 
 
 def _scale(values: Sequence[MetricValue]) -> tuple[float, float] | None:

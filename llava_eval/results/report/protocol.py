@@ -47,14 +47,14 @@ def _cell(texts: Sequence[str], tag: str) -> str:
     for letter, text in zip(letters(len(texts)), texts, strict=True):
         names.setdefault(text, []).append(letter)
     if len(names) == 1:
-        return _written(texts[0], tag)
+        return _lines(texts[0], tag)
     return "".join(
-        f"<div><b>{', '.join(runs)}</b> {_written(text or '-', tag)}</div>"
+        f"<div><b>{', '.join(runs)}</b> {_lines(text or '-', tag)}</div>"
         for text, runs in names.items()
     )
 
 
-def _written(text: str, tag: str) -> str:
+def _lines(text: str, tag: str) -> str:
     return f"<{tag}>{'<br>'.join(map(html_text, text.splitlines()))}</{tag}>"
 
 

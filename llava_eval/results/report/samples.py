@@ -70,7 +70,7 @@ class SampleSet:
 
 
 def state_of(result: SampleResult | None, full_score: float = 1.0) -> str:
-    """Return what became of a sample, as one letter; its score is all right from a value on."""
+    """Return what became of a sample, as one letter; right is a score of ``full_score`` or more."""
     if result is None:
         return MISSING
     if result.generation.error is not None:
@@ -80,7 +80,9 @@ def state_of(result: SampleResult | None, full_score: float = 1.0) -> str:
     value = result.score.value
     if value is None:
         return NOT_SCORED
-    return RIGHT if value >= full_score else WRONG if value <= 0 else PARTLY
+    if value >= full_score:
+        return RIGHT
+    return PARTLY if value > 0 else WRONG
 
 
 def address_text(text: str) -> str:
@@ -97,11 +99,10 @@ def index_of(samples: SampleSet, thumbnails: Mapping[str, int]) -> dict[str, Any
     """
     questions = list(samples.questions)
     asked = (item.question or item.prompt for item in questions)
-    full = [run.full_score for run in samples.runs]
-    graded = any(
-        state_of(item, full[0]) == PARTLY or (item is not None and (item.score.value or 0) > 1)
-        for row in samples.results
-        for item in row
+    full_scores = [run.full_score for run in samples.runs]
+    results = [item for row in samples.results for item in row if item is not None]
+    is_graded = any(
+        state_of(item, full_scores[0]) == PARTLY or (item.score.value or 0) > 1 for item in results
     )
     columns = [[row[number] for row in samples.results] for number in range(len(samples.runs))]
     names = dict.fromkeys(name for run in samples.runs for name in run.parts.benchmark.facets)
@@ -110,10 +111,10 @@ def index_of(samples: SampleSet, thumbnails: Mapping[str, int]) -> dict[str, Any
         "snippets": [cut(" ".join(text.split()), _SNIPPET) for text in asked],
         "facets": [_facet(name, questions) for name in names],
         "states": [
-            "".join(state_of(item, score) for item in column)
-            for column, score in zip(columns, full, strict=True)
+            "".join(state_of(item, full_score) for item in column)
+            for column, full_score in zip(columns, full_scores, strict=True)
         ],
-        "values": [[_value(item) for item in column] for column in columns] if graded else None,
+        "values": [[_value(item) for item in column] for column in columns] if is_graded else None,
         "thumbnails": {
             str(index): thumbnails[item.id]
             for index, item in enumerate(questions)

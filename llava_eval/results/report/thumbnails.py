@@ -126,13 +126,17 @@ def make_thumbnails(
 
 def _wanted(samples: SampleSet) -> dict[Key, list[str]]:
     """Return sample ids by the frames they show, the most interesting first."""
+    full_scores = [run.full_score for run in samples.runs]
+
+    def are_all_right(row: Sequence[SampleResult | None]) -> bool:
+        pairs = zip(row, full_scores, strict=True)
+        return all(state_of(result, full_score) == RIGHT for result, full_score in pairs)
+
     places = [(_media_root(run), _turns_images(run)) for run in samples.runs]
     keys: dict[Key, list[str]] = {}
     exists: dict[str, bool] = {}
     rows = zip(samples.questions, samples.results, strict=True)
-    # samples that all runs got right come last
-    full = [run.full_score for run in samples.runs]
-    for question, row in sorted(rows, key=lambda pair: {*map(state_of, pair[1], full)} == {RIGHT}):
+    for question, row in sorted(rows, key=lambda item: are_all_right(item[1])):
         key = _key(row, places)
         for request in key:
             if request.path not in exists:
@@ -158,15 +162,19 @@ def _turns_images(run: Run) -> bool:
 
 
 def _key(row: Sequence[SampleResult | None], places: Sequence[tuple[Path, bool]]) -> Key:
-    """Return the frames to show of a sample: those of the run that showed the most."""
-    seen = [
-        (sum(map(len, item.frame_indices)), place, item)
-        for item, place in zip(row, places, strict=True)
-        if item is not None and item.frame_indices and len(item.frame_indices) == len(item.media)
-    ]
-    if not seen:
+    """Return the frames to show of a sample: those of the run that showed the most.
+
+    Args:
+        row: its result in each run.
+        places: of each run the folder of its media, and whether its images are turned.
+    """
+    shown = []
+    for item, place in zip(row, places, strict=True):
+        if item is not None and len(item.frame_indices) == len(item.media) > 0:
+            shown.append((sum(map(len, item.frame_indices)), item, place))
+    if not shown:
         return ()
-    _, (root, upright), result = max(seen, key=lambda part: part[0])
+    _, result, (root, upright) = max(shown, key=lambda item: item[0])
     return tuple(
         FrameRequest(str(root / path), spread(frames), upright)
         for path, frames in zip(result.media, result.frame_indices, strict=True)

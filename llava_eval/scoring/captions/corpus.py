@@ -37,7 +37,7 @@ _ONE_CAPTION = (
 )
 
 
-def _counted(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Captions:
+def _tokenized(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Captions:
     """Tokenize captions; see :func:`score_captions`."""
     check_captions(hypotheses, references)
     tokenized_references = iter(tokenize(list(itertools.chain.from_iterable(references))))
@@ -71,7 +71,7 @@ def score_captions(
         ValueError: no sample, unequal lengths, or a sample without references.
         TypeError: a caption is not a string.
     """
-    return _scores(_counted(hypotheses, references))
+    return _scores(_tokenized(hypotheses, references))
 
 
 @dataclass(frozen=True)
@@ -104,23 +104,24 @@ class CaptionScorer:
         """Return the scores of captions with their references."""
         if not pairs:
             return []
-        counted = _counted([text for text, _ in pairs], [refs for _, refs in pairs])
-        details = {name: score.per_sample.tolist() for name, score in _scores(counted).items()}
-        details[BLEU_COUNTS] = sample_counts(counted).tolist()
-        if len(set(map(frozenset, counted.references))) == 1:
+        captions = _tokenized([text for text, _ in pairs], [refs for _, refs in pairs])
+        details = {name: score.per_sample.tolist() for name, score in _scores(captions).items()}
+        details[BLEU_COUNTS] = sample_counts(captions).tolist()
+        if len(set(map(frozenset, captions.references))) == 1:
             details["cider"] = [None] * len(pairs)
-        return [
-            Score(
-                value=details["cider"][row],
-                answer=" ".join(text.split()),
-                explanation=_ONE_CAPTION
-                if details["cider"][row] is None
-                else f"CIDEr {details['cider'][row]:.4g} of 10 against {len(references)} "
-                "references, weighed by the whole set",
-                details={name: values[row] for name, values in details.items()},
+        scores = []
+        for row, (text, references) in enumerate(pairs):
+            value, explanation = details["cider"][row], _ONE_CAPTION
+            if value is not None:
+                explanation = (
+                    f"CIDEr {value:.4g} of 10 against {len(references)} references, weighed by the "
+                    "whole set"
+                )
+            own = {name: values[row] for name, values in details.items()}
+            scores.append(
+                Score(value, " ".join(text.split()), explanation=explanation, details=own)
             )
-            for row, (text, references) in enumerate(pairs)
-        ]
+        return scores
 
 
 def corpus_bleu(results: Sequence[SampleResult], *, order: Literal[1, 2, 3, 4] = 4) -> MetricValue:
@@ -152,6 +153,6 @@ def bleu_counts_of(results: Sequence[SampleResult]) -> IntArray:
     stored = [result.score.details.get(BLEU_COUNTS) for result in results]
     if all(isinstance(row, list) for row in stored):
         return expand_counts(np.array(stored, np.int64))
-    captions = [str(result.generation.text) for result in results]
-    counted = _counted(captions, [result.target for result in results])
-    return expand_counts(sample_counts(counted))
+    texts = [str(result.generation.text) for result in results]
+    captions = _tokenized(texts, [result.target for result in results])
+    return expand_counts(sample_counts(captions))

@@ -3,7 +3,7 @@
 The rules describe the observable behaviour of `edu.stanford.nlp.process.PTBTokenizer` in
 stanford-corenlp 3.4.1 (Manning et al. 2014, https://aclanthology.org/P14-5010), the version that
 pycocoevalcap ships, with `-preserveLines -lowerCase`. They are written for this project and were
-checked by putting several million lines to that program (`tests/metrics/captions/agreement.md`);
+checked by putting several million lines to that program (`tests/scoring/captions/agreement.md`);
 its lists of abbreviations and file extensions were found by trying every word of four letters, and
 the words of large dictionaries. None of its code is copied.
 

@@ -90,10 +90,9 @@ def _tokens(text: str, shape: str, begin: int, end: int) -> list[str]:
         if blanks := _BLANKS.match(shape, position):
             position = blanks.end()
             continue
-        if (word := _PLAIN_WORD.match(shape, position)) and (
-            token := word[0].lower()
-        ) not in _SPLIT_WORDS:
-            tokens.append(token)
+        word = _PLAIN_WORD.match(shape, position)
+        if word is not None and word[0].lower() not in _SPLIT_WORDS:
+            tokens.append(word[0].lower())
             position = word.end()
             continue
         longest, rewrite, token_end = position, None, position + 1
@@ -181,6 +180,12 @@ _WORD_TO_LOWER = re.compile(
 )
 
 
+#: Modifiers, combining marks and numerals that are cased, too.
+_OTHERWISE_CASED = re.compile(
+    "[\u02b0-\u02b8\u02c0\u02c1\u02e0-\u02e4\u0345\u037a\u1d2c-\u1d61\u2160-\u217f\u24b6-\u24e9]"
+)
+
+
 def _lower(token: str) -> str:
     """Java's lower case. It differs from Python's in which capital sigmas are final."""
     if "\u03a3" in token:
@@ -202,9 +207,5 @@ def _lower_word(word: str) -> str:
 
 def _is_cased(character: str) -> bool:
     """`isCased` of java.lang.ConditionalSpecialCasing."""
-    return unicodedata.category(character) in ("Lu", "Ll", "Lt") or bool(
-        re.match(
-            "[\u02b0-\u02b8\u02c0\u02c1\u02e0-\u02e4\u0345\u037a\u1d2c-\u1d61\u2160-\u217f\u24b6-\u24e9]",
-            character,
-        )
-    )
+    is_letter = unicodedata.category(character) in ("Lu", "Ll", "Lt")
+    return is_letter or _OTHERWISE_CASED.match(character) is not None

@@ -210,11 +210,11 @@ class VideoHolmesOfficial(LetterRule):
     def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
         tagged = _HOLMES_ANSWER.findall(reply)
         text = tagged[-1].strip() if tagged else reply
-        marked = (x for x in "ABCDEF" if f"{x} " in text or f"{x}:" in text or f"[{x}" in text)
-        letter = next(marked, None) or next((x for x in "ABCDEF" if x in text), None)
-        if letter is None:
-            return None, "none of A to F occurs"
-        return letter, "the first of A to F in the answer"
+        for forms in (("{} ", "{}:", "[{}"), ("{}",)):
+            for letter in "ABCDEF":
+                if any(form.format(letter) in text for form in forms):
+                    return letter, "the first of A to F in the answer"
+        return None, "none of A to F occurs"
 
 
 @dataclass(frozen=True)
