@@ -284,5 +284,5 @@ def shown_medium(kind: MediaKind, clip: Clip, *, as_images: bool) -> PreparedMed
     if kind == "video" and not as_images:
         return PreparedMedia(kind, clip=clip, shown=(clip.frames,), shown_kinds=("video",))
     images = tuple(map(Image.fromarray, clip.pixels))  # some processors take no other images
-    kinds: tuple[MediaKind, ...] = ("image",) * len(images)
+    kinds: tuple[MediaKind, ...] = tuple("image" for _ in images)
     return PreparedMedia(kind, clip=clip, shown=images, shown_kinds=kinds)
