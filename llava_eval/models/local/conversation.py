@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -21,19 +20,19 @@ from llava_eval.types import PreparedMedia, Request
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
 class Conversation:
     """How a request becomes the text that the model reads.
 
-    Attributes:
+    Args:
         config: which conversation.
         processor: of the checkpoint.
     """
 
-    config: ConversationConfig
-    processor: Any
-    _tried: set[object] = field(default_factory=set, init=False, repr=False, compare=False)
-    _told: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    def __init__(self, config: ConversationConfig, processor: Any) -> None:
+        self.config = config
+        self.processor = processor
+        self._harmless: set[object] = set()  # forms of turns that were tried in a child process
+        self._has_warned_of_dates = False
 
     @cached_property
     def placeholders(self) -> Placeholders:
@@ -90,7 +89,7 @@ class Conversation:
         ]
         if self.config.template is None:
             with suppress(Exception, HarmError):  # it may refuse the turns
-                behind = str(self._in_its_form(turns)).rpartition("So.")[2].strip()
+                behind = str(self._apply_template(turns)).rpartition("So.")[2].strip()
                 first = tokenizer(behind, add_special_tokens=False)["input_ids"][:1]
                 if first and not tokenizer.decode(first, skip_special_tokens=True):
                     return str(tokenizer.decode(first))
@@ -104,7 +103,7 @@ class Conversation:
             )
         try:
             end = "continue_final_message" if request.assistant_prefill else "add_generation_prompt"
-            text = self._in_its_form(_messages(request), **{end: True})
+            text = self._apply_template(_messages(request), **{end: True})
         except HarmError as error:
             raise CheckpointError(
                 f"the checkpoint's chat template {error}; choose a literal conversation such as "
@@ -130,14 +129,18 @@ class Conversation:
         self._check_texts(request, text)
         return text
 
-    def _in_its_form(self, messages: list[dict[str, Any]], **end: bool) -> object:
-        """Return what the template makes of a turn, given as strings where it wants those."""
-        text = self._rendered(messages, **end)
+    def _apply_template(self, messages: list[dict[str, Any]], **end: bool) -> object:
+        """Return what the template makes of turns, given as strings where it wants those."""
+        text = self._apply_safely(messages, **end)
         as_strings = [_as_string(turn, text) for turn in messages]
-        return text if as_strings == messages else self._rendered(as_strings, **end)
+        return text if as_strings == messages else self._apply_safely(as_strings, **end)
 
-    def _rendered(self, messages: list[dict[str, Any]], **end: bool) -> object:
-        """Return what the template makes of a turn; the first of each form is tried elsewhere."""
+    def _apply_safely(self, messages: list[dict[str, Any]], **end: bool) -> object:
+        """Return what the template makes of turns, those of each form tried elsewhere first.
+
+        Raises:
+            HarmError: it would harm this process.
+        """
         dates: list[str] = []
 
         def render() -> object:
@@ -149,22 +152,27 @@ class Conversation:
             for turn in messages
             for part in turn["content"]
         )
-        if form not in self._tried:
+        if form not in self._harmless:
             harm = why_harmful(render)
             if harm is not None:
                 raise HarmError(harm)
-            self._tried.add(form)
+            self._harmless.add(form)
         text = render()
-        written = [] if not isinstance(text, str) else [d for d in dates if d.strip() and d in text]
-        if written and not self._told:
-            self._told.update(written)
-            _log.warning(
-                "the checkpoint's chat template writes the time of asking into prompts (%r): on "
-                "another day, as where a run is continued or held to a baseline, they are others; "
-                "a literal conversation such as conversation=plain writes none",
-                written[0],
-            )
+        if isinstance(text, str) and not self._has_warned_of_dates:
+            self._warn_of_dates([date for date in dates if date.strip() and date in text])
         return text
+
+    def _warn_of_dates(self, written: Sequence[str]) -> None:
+        """Warn, once, of times that a template has written into a prompt."""
+        if not written:
+            return
+        self._has_warned_of_dates = True
+        _log.warning(
+            "the checkpoint's chat template writes the time of asking into prompts (%r): on "
+            "another day, as where a run is continued or held to a baseline, they are others; "
+            "a literal conversation such as conversation=plain writes none",
+            written[0],
+        )
 
     def _check_texts(self, request: Request, text: str) -> None:
         """Raise where a template drops, changes or repeats a text that it was given.

@@ -115,10 +115,10 @@ class Decoder:
         if self._ignores_processors:
             if settings.temperature > 0:
                 raise ForwardError(f"{loaded.name} ignores logits processors, so it cannot sample")
-            input_ids = batch.inputs["input_ids"]  # (B, T)
-            for number, logits in enumerate(output.logits):
+            length = batch.inputs["input_ids"].shape[1]  # T
+            for number, logits in enumerate(output.logits):  # of each step (B, vocabulary)
                 for processor in processors:
-                    processor(output.sequences[:, : input_ids.shape[1] + number], logits)
+                    processor(output.sequences[:, : length + number], logits)
         sequences = output.sequences if self._ignores_processors else output  # (B, L)
         new_tokens = loaded.new_tokens(sequences, batch.inputs["input_ids"]).tolist()
         return [
@@ -136,9 +136,7 @@ class Decoder:
         ends, stops = self._loaded.end_tokens, settings.stop_strings
         end = next((index for index, token in enumerate(tokens) if token in ends), None)
         own = list(tokens if end is None else tokens[: end + 1])
-        marks, decode = self._loaded.reasoning_marks, self._loaded.tokenizer.decode
-        runs = [(is_mark, list(run)) for is_mark, run in groupby(own, marks.__contains__)]
-        text = "".join(decode(run, skip_special_tokens=not is_mark) for is_mark, run in runs)
+        text = self._text_of(own)
         reason: StopReason = "length" if end is None else "eos"
         cuts = [text.find(stop) for stop in stops if stop in text]
         if cuts:
@@ -161,6 +159,14 @@ class Decoder:
             choice_logprobs=choice_logprobs,
         )
 
+    def _text_of(self, tokens: Sequence[int]) -> str:
+        """Return the text of new tokens, without special ones but those around reasoning."""
+        marks, decode = self._loaded.reasoning_marks, self._loaded.tokenizer.decode
+        text = ""
+        for is_mark, run in groupby(tokens, key=lambda token: token in marks):
+            text += decode(list(run), skip_special_tokens=not is_mark)
+        return text
+
 
 class FirstLogprobs(LogitsProcessor):
     """Keeps how likely some tokens are as the first new one of each row; changes nothing.
@@ -181,9 +187,9 @@ class FirstLogprobs(LogitsProcessor):
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Look at the first logits (B, vocabulary)."""
         if self._kept is None:
-            logprobs = scores.float().log_softmax(dim=-1)
+            logprobs = scores.float().log_softmax(dim=-1)  # (B, vocabulary)
             self._kept = [
-                _likelier(row, letters) if letters else None
+                _letter_logprobs(row, letters) if letters else None
                 for row, letters in zip(logprobs, self._rows, strict=True)
             ]
         return scores
@@ -193,8 +199,13 @@ class FirstLogprobs(LogitsProcessor):
         return [None] * len(self._rows) if self._kept is None else self._kept
 
 
-def _likelier(logprobs: torch.Tensor, letters: Sequence[Sequence[int]]) -> tuple[float, ...]:
-    """Return for each letter the log-probability (of a vocabulary) of its likeliest token."""
+def _letter_logprobs(logprobs: torch.Tensor, letters: Sequence[Sequence[int]]) -> tuple[float, ...]:
+    """Return for each letter that of its tokens which is the likeliest.
+
+    Args:
+        logprobs: (vocabulary,), in nats.
+        letters: for each letter the tokens that write it.
+    """
     best = torch.stack([logprobs[list(tokens)].max() for tokens in letters])
     return tuple(round(value, _DECIMALS) for value in best.clamp(min=_LEAST_LOGPROB).tolist())
 
@@ -254,7 +265,7 @@ class SeededSampler(LogitsProcessor):
             [torch.rand(scores.shape[1], generator=stream) for stream in self._generators]
         )
         smallest = torch.finfo(torch.float32).tiny
-        gumbel = -torch.log(-torch.log(uniform.clamp(min=smallest)))
+        gumbel = -torch.log(-torch.log(uniform.clamp(min=smallest)))  # (B, vocabulary)
         return logits + gumbel.to(scores.device)
 
 
@@ -279,19 +290,18 @@ def option_losses(prompts: Sequence[Prompt], logits: torch.Tensor) -> list[Gener
     for prompt, row in zip(prompts, logits, strict=True):
         option = prompt.token_ids[prompt.option_start :]
         before = row[-len(option) - 1 : -1].float()  # (option's tokens, vocabulary)
-        chosen = torch.tensor(option, device=row.device).unsqueeze(1)
+        chosen = torch.tensor(option, device=row.device).unsqueeze(1)  # (option's tokens, 1)
         losses.append(-before.log_softmax(dim=-1).gather(1, chosen).mean())
-    return [
-        Generation(
+    generations: list[Generation | None] = []
+    for prompt, loss in zip(prompts, torch.stack(losses).tolist(), strict=True):
+        generation = Generation(
             text=prompt.request.options[prompt.option or 0],
             num_input_tokens=prompt.option_start,
             num_output_tokens=len(prompt.token_ids) - prompt.option_start,
             option_losses=(loss,),
         )
-        if math.isfinite(loss)
-        else None
-        for prompt, loss in zip(prompts, torch.stack(losses).tolist(), strict=True)
-    ]
+        generations.append(generation if math.isfinite(loss) else None)
+    return generations
 
 
 def likeliest(asked: Sequence[tuple[Prompt, Generation]]) -> Generation:

@@ -122,11 +122,11 @@ def _compared(
     answers: Mapping[str, Generation],
     expected: Mapping[str, Generation],
 ) -> Finding:
-    differences = [
-        f"{title} {difference}"
-        for title, plain in expected.items()
-        if (difference := _difference(runner.loaded, answers[title], plain))
-    ]
+    differences = []
+    for title, plain in expected.items():
+        difference = _difference(runner.loaded, answers[title], plain)
+        if difference:
+            differences.append(f"{title} {difference}")
     num_tokens = expected["question 0"].num_input_tokens
     path = "; ".join(sorted(set(runner.settings()["prompts_asked_as"].values())))
     logits = runner.guards.get("shared_prefix_logit_difference")

@@ -88,6 +88,7 @@ class FeaturePrefixes:
         features: dict[int, torch.Tensor] = {}
         for indices in alike.values():
             values = media[indices[0]].inputs.values()
+            # Pixels are (1, frames or tiles, 3, h, w).
             num_frames = max(value.shape[1] if value.ndim == 5 else 1 for value in values)
             step = max(1, _MAX_FRAMES // num_frames)
             for start in range(0, len(indices), step):
@@ -95,17 +96,20 @@ class FeaturePrefixes:
                 encoded = self._encode_alike([media[index] for index in chosen])
                 features.update(zip(chosen, encoded, strict=True))
         for index, medium in enumerate(media):
-            expected = medium.token_ids.count(self._loaded.placeholder_id(medium.kind))
-            if len(features[index]) != expected:
-                raise CheckpointError(
-                    f"a {medium.kind} has {expected} placeholder tokens but {len(features[index])} "
-                    "features: the processor's frame size, patch size or pooling does not fit the "
-                    "model's; correct the checkpoint's processor_config.json"
-                )
+            self._check_number(medium, len(features[index]))
         return [features[index] for index in range(len(media))]
 
+    def _check_number(self, medium: PreparedMedia, num_features: int) -> None:
+        expected = medium.token_ids.count(self._loaded.placeholder_id(medium.kind))
+        if num_features != expected:
+            raise CheckpointError(
+                f"a {medium.kind} has {expected} placeholder tokens but {num_features} "
+                "features: the processor's frame size, patch size or pooling does not fit the "
+                "model's; correct the checkpoint's processor_config.json"
+            )
+
     def _encode_alike(self, media: Sequence[PreparedMedia]) -> list[torch.Tensor]:
-        """Encode media of one kind and shape together."""
+        """Encode media of one kind and shape together; for each (num_tokens, hidden)."""
         model = self._loaded.model
         inputs = self.inputs(media)
         encode: Callable[..., Any] = getattr(model, f"get_{media[0].kind}_features")
@@ -117,14 +121,14 @@ class FeaturePrefixes:
         return [feature.reshape(-1, hidden) for feature in pooled]
 
     def inputs(self, media: Sequence[PreparedMedia]) -> dict[str, torch.Tensor]:
-        """Return the model's arguments for media of one kind and shape, on its device."""
+        """Return the model's arguments for B media of one kind and shape, on its device."""
         inputs = {}
         for name in media[0].inputs:
-            value = torch.cat([medium.inputs[name] for medium in media])
+            value = torch.cat([medium.inputs[name] for medium in media])  # (B, ...)
             value = value.to(self._loaded.plan.device, non_blocking=True)
             if value.dtype == torch.uint8:
                 # Frames (B, F, 3, h, w) that still lack the second half of the processor's work.
-                finished = self._loaded.pixels.finish(value.flatten(0, 1))
+                finished = self._loaded.pixels.finish(value.flatten(0, 1))  # (B * F, 3, h, w)
                 value = finished.reshape(*value.shape[:2], *finished.shape[1:])
             inputs[name] = value
         return self._loaded.to_device(inputs)
@@ -138,8 +142,12 @@ class FeaturePrefixes:
         """Return embeddings (G, P, hidden) with the features of all rows' media in their places."""
         embeddings: torch.Tensor = self._loaded.model.get_input_embeddings()(token_ids)
         for kind in {medium.kind for medium in media}:
-            alike = [features[n] for n, medium in enumerate(media) if medium.kind == kind]
+            of_kind = [
+                feature
+                for feature, medium in zip(features, media, strict=True)
+                if medium.kind == kind
+            ]
             here = token_ids == self._loaded.placeholder_id(kind)  # (G, P)
-            source = torch.cat(alike).to(embeddings.dtype)  # (all tokens, hidden)
+            source = torch.cat(of_kind).to(embeddings.dtype)  # (all tokens of them, hidden)
             embeddings = embeddings.masked_scatter(here.unsqueeze(-1), source)
         return embeddings

@@ -106,12 +106,12 @@ class LoadedModel:
             config = read_config(self.plan.checkpoint, self.plan.trust_remote_code)
             before = config.get_text_config().rope_parameters
             whole = [name for name in kinds if "sliding" not in name] or kinds
-            trained = stated * min(_factor(rope[name]) / _factor(before[name]) for name in whole)
+            stretched = stated * min(_factor(rope[name]) / _factor(before[name]) for name in whole)
         elif rope.get("rope_type") in _STRETCHING_SCHEMES:
-            trained = stated * _factor(rope)
+            stretched = stated * _factor(rope)
         else:
-            trained = _factor(rope) * (rope.get("original_max_position_embeddings") or 0)
-        return max(int(stated), int(trained))
+            stretched = _factor(rope) * (rope.get("original_max_position_embeddings") or 0)
+        return max(int(stated), int(stretched))
 
     @cached_property
     def has_grid_positions(self) -> bool:
@@ -161,17 +161,16 @@ class LoadedModel:
     def media_token_ids(self) -> frozenset[int]:
         """Ids of all tokens that the configuration or the processor names as standing for media."""
         settings = [*self.model.config.to_dict().items(), *vars(self.processor).items()]
-        named = {
-            item
-            for name, value in settings
-            if "token" in name and any(word in name for word in _MEDIA_WORDS)
-            for item in (value if isinstance(value, list | tuple) else [value])
-            if isinstance(item, str) or (type(item) is int and _ID.search(name))
-        }
-        return frozenset(
-            self.tokenizer.convert_tokens_to_ids(item) if isinstance(item, str) else item
-            for item in named
-        )
+        ids: set[int] = set()
+        for name, value in settings:
+            if "token" not in name or not any(word in name for word in _MEDIA_WORDS):
+                continue
+            for item in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(item, str):
+                    ids.add(self.tokenizer.convert_tokens_to_ids(item))
+                elif type(item) is int and _ID.search(name):
+                    ids.add(item)
+        return frozenset(ids)
 
     def placeholder(self, kind: MediaKind) -> str | None:
         """Return the text that stands for a medium, for instance ``<video>``; None without one."""
@@ -194,10 +193,8 @@ class LoadedModel:
         tokenizer = self.tokenizer
         texts = (letter, f" {letter}")
         first = [tokenizer.encode(text, add_special_tokens=False)[:1] for text in texts]
-        ids = [*itertools.chain(*first), tokenizer.convert_tokens_to_ids(letter)]
-        found = {
-            one for one in ids if one is not None and tokenizer.decode([one]).strip() == letter
-        }
+        ids = {*itertools.chain(*first), tokenizer.convert_tokens_to_ids(letter)} - {None}
+        found = [token for token in ids if tokenizer.decode([token]).strip() == letter]
         if not found:
             raise CheckpointError(
                 f"{self.name}: its tokenizer has no token for the option letter {letter!r}, which "
@@ -211,9 +208,11 @@ class LoadedModel:
         One number a medium stays exact: bfloat16 seconds between frames give other positions.
         """
         device = self.plan.device
-        moved = BatchFeature(dict(inputs)).to(device, dtype=self.plan.dtype)
-        flat = (item for item in inputs.items() if getattr(item[1], "ndim", 0) == 1)
-        return {**moved, **{name: value.to(device) for name, value in flat}}
+        moved = dict(BatchFeature(dict(inputs)).to(device, dtype=self.plan.dtype))
+        for name, value in inputs.items():
+            if getattr(value, "ndim", 0) == 1:  # (number of media,)
+                moved[name] = value.to(device)
+        return moved
 
     def generate(self, inputs: Mapping[str, Any], **arguments: Any) -> Any:
         """Call the model's own ``generate``; its failures are this sample's.
@@ -370,21 +369,8 @@ def load_model(plan: ModelPlan) -> LoadedModel:
             reports.append(_load_adapter(model, checkpoint.path).to_dict())
         if quantization is None:
             model = model.to(plan.device)
-    if plan.stored_quantization == "bitsandbytes" and all(
-        weight.is_floating_point() for weight in model.parameters()
-    ):
-        raise CheckpointError(
-            f"{checkpoint.name}: config.json says that bitsandbytes quantized its weights, but "
-            "they are stored plain; take quantization_config out of it"
-        )
-    if plan.stored_quantization is not None:  # weights are left as they are stored
-        for weight in model.parameters():
-            if weight.dtype == plan.stored_dtype:
-                weight.data = weight.data.to(plan.dtype)
-                if weight.dtype != plan.dtype:  # torchao's float8
-                    raise CheckpointError(
-                        f"{checkpoint.name} computes in {weight.dtype} alone; set model.dtype=auto"
-                    )
+    if plan.stored_quantization is not None:
+        _convert_stored_weights(model, plan)
     for report in reports:
         _check_complete(checkpoint, report)
     if quantization is not None:
@@ -399,6 +385,30 @@ def load_model(plan: ModelPlan) -> LoadedModel:
     with foreign_code(f"{checkpoint.name}: its video processor fails on two small frames"):
         pixels = FramePreprocessor(getattr(processor, "video_processor", None))
     return LoadedModel(model, processor, plan, pixels)
+
+
+def _convert_stored_weights(model: Any, plan: ModelPlan) -> None:
+    """Give weights that a quantized checkpoint stores plain the plan's dtype.
+
+    transformers leaves them as they are stored.
+
+    Raises:
+        CheckpointError: none are quantized, or the quantized ones take no other dtype.
+    """
+    name = plan.checkpoint.name
+    are_plain = all(weight.is_floating_point() for weight in model.parameters())
+    if plan.stored_quantization == "bitsandbytes" and are_plain:
+        raise CheckpointError(
+            f"{name}: config.json says that bitsandbytes quantized its weights, but "
+            "they are stored plain; take quantization_config out of it"
+        )
+    for weight in model.parameters():
+        if weight.dtype == plan.stored_dtype:
+            weight.data = weight.data.to(plan.dtype)
+            if weight.dtype != plan.dtype:  # torchao's float8
+                raise CheckpointError(
+                    f"{name} computes in {weight.dtype} alone; set model.dtype=auto"
+                )
 
 
 def _tell_of_experts(model: Any, plan: ModelPlan) -> None:

@@ -158,21 +158,8 @@ def plan_checkpoint(
     dtype = choose_dtype(model.dtype, device, config)
     quantization = quantization or QuantizationConfig(name="none")
     quantization_config(quantization, dtype, device)
-    width = getattr(config.get_text_config(), "hidden_size", 0)
-    if quantization.method == "torchao_int4" and width % quantization.group_size:
-        raise CheckpointError(
-            f"{checkpoint.name}: quantization.group_size={quantization.group_size} does not divide "
-            f"the hidden size of its language model, {width}"
-        )
-    stored = getattr(config, "quantization_config", None) or None
-    if stored is not None:
-        stored = str(stored.get("quant_method", "bitsandbytes"))
-    if stored is not None and quantization.method is not None:
-        raise CheckpointError(
-            f"{checkpoint.name} is quantized already ({stored}), so quantization="
-            f"{quantization.name} would change nothing; name a checkpoint with plain weights, or "
-            "leave quantization out"
-        )
+    stored_quantization = _stored_quantization(config)
+    _check_quantization(quantization, checkpoint, config, stored_quantization)
     return ModelPlan(
         checkpoint,
         device,
@@ -186,8 +173,35 @@ def plan_checkpoint(
         shows_images=model.video_as == "images",
         trust_remote_code=model.trust_remote_code,
         stored_dtype=config.dtype if isinstance(config.dtype, torch.dtype) else None,
-        stored_quantization=stored,
+        stored_quantization=stored_quantization,
     )
+
+
+def _stored_quantization(config: Any) -> str | None:
+    """Return by which method a checkpoint's weights are quantized already; None where none are."""
+    stored = getattr(config, "quantization_config", None)
+    return str(stored.get("quant_method", "bitsandbytes")) if stored else None
+
+
+def _check_quantization(
+    quantization: QuantizationConfig,
+    checkpoint: CheckpointFolder,
+    config: Any,
+    stored_quantization: str | None,
+) -> None:
+    """Raise CheckpointError for a way to quantize that does not go with a checkpoint's weights."""
+    width = getattr(config.get_text_config(), "hidden_size", 0)
+    if quantization.method == "torchao_int4" and width % quantization.group_size:
+        raise CheckpointError(
+            f"{checkpoint.name}: quantization.group_size={quantization.group_size} does not divide "
+            f"the hidden size of its language model, {width}"
+        )
+    if stored_quantization is not None and quantization.method is not None:
+        raise CheckpointError(
+            f"{checkpoint.name} is quantized already ({stored_quantization}), so quantization="
+            f"{quantization.name} would change nothing; name a checkpoint with plain weights, or "
+            "leave quantization out"
+        )
 
 
 def dtype_of_weights(checkpoint: CheckpointFolder) -> torch.dtype | None:
@@ -290,16 +304,17 @@ def _generation_settings(
         except OSError:  # there is none: transformers looks into config.json
             stored = GenerationConfig.from_model_config(config)
         settings: dict[str, Any] = json.loads(stored.to_json_string(ignore_metadata=True))
-        for name in filter(settings.__contains__, TOKEN_SETTINGS):
-            value = settings[name]
-            ids = value if isinstance(value, list) else [value]
-            if name.endswith("_id") and not all(type(item) is int for item in ids):
-                raise ValueError(f"{name} is {value!r}, expected a token's number, or several")
+        for name, value in settings.items():
+            if name in TOKEN_SETTINGS and name.endswith("_id"):
+                ids = value if isinstance(value, list) else [value]
+                if not all(type(item) is int for item in ids):
+                    raise ValueError(f"{name} is {value!r}, expected a token's number, or several")
     own = {name: value for name, value in settings.items() if name not in TOKEN_SETTINGS}
     changing = dict(own)
     for name, value in settings.items():
         said = f"{checkpoint.name}: {name}={value!r} of its generation_config.json"
-        is_in_force = keeps or name not in own
+        is_in_force = keeps or name in TOKEN_SETTINGS
+        # What cannot be used ends a run only where it would be used.
         with foreign_code(said) if is_in_force else suppress(Exception):
             if not _changes_texts(name, getattr(stored, name), config):
                 changing.pop(name, None)

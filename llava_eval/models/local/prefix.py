@@ -82,12 +82,18 @@ class Prefix:
         if self.rule is RowRule.EQUAL:
             rows.sort(key=lambda row: len(row[1].token_ids))
         while rows:
-            length, size = len(rows[0][1].token_ids), batch_size
-            if self.rule is RowRule.EQUAL:
-                size = min(size, sum(len(prompt.token_ids) == length for _, prompt in rows))
-            batch = rows[: 1 if self.rule is RowRule.SINGLE else size]
+            batch = rows[: min(batch_size, self._num_together([prompt for _, prompt in rows]))]
             del rows[: len(batch)]
             yield self._batch(loaded, batch, is_last=not rows)
+
+    def _num_together(self, prompts: Sequence[Prompt]) -> int:
+        """Return how many of these, those of equal length in a row, may be asked together."""
+        if self.rule is RowRule.SINGLE:
+            return 1
+        if self.rule is RowRule.EQUAL:
+            length = len(prompts[0].token_ids)
+            return sum(len(prompt.token_ids) == length for prompt in prompts)
+        return len(prompts)
 
     def _batch(
         self, loaded: LoadedModel, rows: Sequence[tuple[int, Prompt]], *, is_last: bool

@@ -39,7 +39,7 @@ class WholePrompts:
         for name in ("image_processor", "video_processor"):
             part = getattr(processor, name, None)
             if part is not None:
-                setattr(self._processor, name, _Remembering(part, settings))
+                setattr(self._processor, name, _CachedProcessor(part, settings))
 
     def inputs(self, *prompts: tuple[str, Sequence[PreparedMedia]]) -> dict[str, Any]:
         """Return the model's inputs for some prompts, padded where there are several; on the CPU.
@@ -59,26 +59,32 @@ class WholePrompts:
         try:
             made = self._processor(**arguments, **shown)
         except Exception as error:  # noqa: BLE001 - a few want the media of each prompt in a list
-            apart = [_media_arguments(media) for _, media in prompts]
-            nested: dict[str, Any] = {
-                name: [part.get(name, []) for part in apart]
-                for name in ("images", "videos")
-                if name in shown
-            }
+            nested = dict(shown)
+            of_prompts = [_media_arguments(media) for _, media in prompts]
+            for name in {"images", "videos"} & shown.keys():
+                nested[name] = [of_prompt.get(name, []) for of_prompt in of_prompts]
             try:
-                made = self._processor(**arguments, **{**shown, **nested})
+                made = self._processor(**arguments, **nested)
             except Exception:  # noqa: BLE001 - the first failure says more
                 raise error from None
-        if "video_second_per_grid" in made:  # of Qwen's Omni, which takes one rate or assumes it
-            frames = self._processor.video_processor.temporal_patch_size
-            videos = shown["videos_kwargs"]["video_metadata"]
-            if all(video["duration"] for video in videos):
-                seconds = [video["duration"] / len(video["frames_indices"]) for video in videos]
-                made["video_second_per_grid"] = frames * torch.tensor(seconds)
+        if "video_second_per_grid" in made:
+            self._set_rates(made, shown["videos_kwargs"]["video_metadata"])
         return {name: value for name, value in made.items() if name not in _NO_INPUTS}
 
-    def prepare(self, medium: PreparedMedia) -> dict[str, Any]:
-        """Let the image or video processor see a medium now, ahead of the prompts that show it.
+    def _set_rates(self, made: dict[str, Any], videos: Sequence[Mapping[str, Any]]) -> None:
+        """Set the seconds a patch of each video; Qwen's Omni takes one rate for all, or assumes it.
+
+        Args:
+            made: what the processor made.
+            videos: metadata of each video.
+        """
+        if all(video["duration"] for video in videos):
+            frames = self._processor.video_processor.temporal_patch_size
+            seconds = [video["duration"] / len(video["frames_indices"]) for video in videos]
+            made["video_second_per_grid"] = frames * torch.tensor(seconds)
+
+    def inputs_ahead(self, medium: PreparedMedia) -> dict[str, Any]:
+        """Preprocess a medium now, so that the prompts which show it need not wait for that.
 
         Returns:
             What the processor makes of it alone; nothing where it needs the whole prompt.
@@ -91,8 +97,8 @@ class WholePrompts:
             return {}
 
 
-class _Remembering:
-    """Stands in for an image or video processor, and makes the same of the same media once.
+class _CachedProcessor:
+    """Stands in for an image or video processor, and preprocesses the same media once.
 
     What was made is forgotten when the media are. Settings that were replaced stay so where the
     processor around it calls with its own (InternVL's ``crop_to_patches``, Aria's ``split_image``).
@@ -119,8 +125,8 @@ class _Remembering:
             made = self._made.get(key)
         if made is None:
             frames = getattr(self._part, "temporal_patch_size", 1)
-            settings |= {name: _held(value, frames) for name, value in named.items()}
-            made = self._part(*_held(media, frames), **settings)
+            settings |= {name: _long_enough(value, frames) for name, value in named.items()}
+            made = self._part(*_long_enough(media, frames), **settings)
             with self._lock:
                 self._made[key] = made
             for item in items:
@@ -128,17 +134,17 @@ class _Remembering:
         return copy.copy(made)  # processors take entries out
 
 
-def _held(media: Any, num_frames: int) -> Any:
-    """Return nested lists with shorter videos held on their last frame, as processors pad others.
+def _long_enough(media: Any, num_frames: int) -> Any:
+    """Return nested lists in which shorter videos repeat their last frame, as others are padded.
 
     Those of Qwen3-VL, Qwen3.5 and GLM-4V refuse them otherwise.
     """
 
-    def hold(value: torch.Tensor) -> torch.Tensor:
-        missing = num_frames - len(value)
-        return torch.cat([value, *[value[-1:]] * missing]) if missing > 0 else value
+    def repeat_last(frames: torch.Tensor) -> torch.Tensor:  # (F, 3, H, W)
+        missing = num_frames - len(frames)
+        return torch.cat([frames, *[frames[-1:]] * missing]) if missing > 0 else frames
 
-    return tree_map_only(torch.Tensor, hold, media)
+    return tree_map_only(torch.Tensor, repeat_last, media)
 
 
 def _media_arguments(media: Iterable[PreparedMedia]) -> dict[str, Any]:
@@ -206,16 +212,17 @@ class MediaPreparer:
         Raises:
             CheckpointError: the processor takes no media of this kind, or makes no tokens of it.
         """
-        as_images = kind == "image" or self._loaded.plan.shows_images
-        medium = shown_medium(kind, clip, as_images=as_images)
-        if kind == "video" and not as_images and self._loaded.placeholder("video") is None:
+        shows_images = self._loaded.plan.shows_images
+        medium = shown_medium(kind, clip, as_images=shows_images)
+        if "video" in medium.shown_kinds and self._loaded.placeholder("video") is None:
             raise takes_none(self._loaded.processor, kind)
-        if not self._takes_apart or (kind == "video" and as_images):
-            made = self._whole.prepare(medium)
+        is_video_of_images = kind == "video" and shows_images
+        if not self._takes_apart or is_video_of_images:
+            made = self._whole.inputs_ahead(medium)
             return replace(medium, pixel_input_digest=pixel_input_digest(made))
         if kind == "video" and self._loaded.pixels.is_split:
-            return self._split(medium, clip)
-        inputs, token_ids = self._alone(medium)
+            return self._resized_video(medium, clip)
+        inputs, token_ids = self._inputs_and_tokens(medium)
         return replace(
             medium,
             inputs=self._pinned(inputs),
@@ -223,26 +230,28 @@ class MediaPreparer:
             pixel_input_digest=pixel_input_digest(inputs),
         )
 
-    def _split(self, medium: PreparedMedia, clip: Clip) -> PreparedMedia:
-        """Return a video with its frames resized and cropped."""
+    def _resized_video(self, medium: PreparedMedia, clip: Clip) -> PreparedMedia:
+        """Return a video whose inputs are uint8 frames, resized and cropped."""
         if not clip.is_resized:
             prepared = self._loaded.pixels.prepare(clip.frames)
             clip = replace(clip, frames=prepared, is_resized=True)
-        frames, shape = clip.frames, tuple(clip.frames.shape)
+        frames, shape = clip.frames, tuple(clip.frames.shape)  # (F, 3, h, w)
         medium = replace(medium, clip=clip, shown=(frames,))
         if shape not in self._video_tokens:
             # Their number follows from the shape alone; resizing again changes nothing.
-            self._video_tokens[shape] = self._alone(medium)[1]
-        inputs = self._pinned({"pixel_values_videos": frames.unsqueeze(0)})  # (1, F, 3, h, w)
+            _, self._video_tokens[shape] = self._inputs_and_tokens(medium)
+        inputs = {"pixel_values_videos": frames.unsqueeze(0)}  # (1, F, 3, h, w)
         values = {"pixel_values_videos": self._loaded.pixels.finish(frames).unsqueeze(0)}
         return replace(
             medium,
-            inputs=inputs,
+            inputs=self._pinned(inputs),
             token_ids=self._video_tokens[shape],
             pixel_input_digest=pixel_input_digest(values),
         )
 
-    def _alone(self, medium: PreparedMedia) -> tuple[dict[str, torch.Tensor], tuple[int, ...]]:
+    def _inputs_and_tokens(
+        self, medium: PreparedMedia
+    ) -> tuple[dict[str, torch.Tensor], tuple[int, ...]]:
         """Return what the processor makes of a medium alone: pixel values, and its tokens."""
         token = self._loaded.placeholder(medium.kind)
         made = self._whole.inputs((str(token), [medium]))
@@ -270,12 +279,10 @@ def shown_medium(kind: MediaKind, clip: Clip, *, as_images: bool) -> PreparedMed
     Args:
         kind: video, or image (a clip of one frame).
         clip: the frames.
-        as_images: each is shown as an image of its own, of PIL: some processors take nothing else.
+        as_images: each frame of a video is shown as an image of its own, too.
     """
-    images: tuple[MediaKind, ...] = tuple("image" for _ in clip.frame_indices)
-    return PreparedMedia(
-        kind,
-        clip=clip,
-        shown=tuple(map(Image.fromarray, clip.pixels)) if as_images else (clip.frames,),
-        shown_kinds=images if as_images else ("video",),
-    )
+    if kind == "video" and not as_images:
+        return PreparedMedia(kind, clip=clip, shown=(clip.frames,), shown_kinds=("video",))
+    images = tuple(map(Image.fromarray, clip.pixels))  # some processors take no other images
+    kinds: tuple[MediaKind, ...] = tuple("image" for _ in images)
+    return PreparedMedia(kind, clip=clip, shown=images, shown_kinds=kinds)

@@ -68,16 +68,18 @@ def _adjust_processor(processor: Any, settings: Mapping[str, Any]) -> None:
     Raises:
         CheckpointError: neither knows a key, it chooses frames, or a value is refused.
     """
+    if not settings:
+        return
     sample = getattr(getattr(processor, "video_processor", None), "sample_frames", None)
     choosing = {"do_sample_frames", *inspect.signature(sample).parameters} if sample else set()
+    allowed = {key: value for key, value in settings.items() if key not in choosing}
     known: set[str] = set()
     for name in ("image_processor", "video_processor"):
         part = getattr(processor, name, None)
-        if part is None or not settings:
+        if part is None:
             continue
         taken = getattr(getattr(part, "valid_kwargs", None), "__annotations__", {})
-        names = (key for key in settings if key not in choosing)
-        own = {key: settings[key] for key in names if key in taken or hasattr(part, key)}
+        own = {key: allowed[key] for key in allowed if key in taken or hasattr(part, key)}
         for key in known - own.keys():  # max_pixels with Qwen3-VL, whose videos have a size
             kind = type(part).__name__
             log.warning(
@@ -87,8 +89,9 @@ def _adjust_processor(processor: Any, settings: Mapping[str, Any]) -> None:
         with foreign_code(f"model.processor: {own} is refused"):
             setattr(processor, name, type(part).from_dict({**part.to_dict(), **own}))
     for key in settings:
-        if key not in known:
+        if key in choosing:
             said = "frames are chosen by the sampler, for instance sampler.num_frames=8"
-            if key not in choosing:
-                said = f"{type(processor).__name__} has no such setting of images or videos"
+            raise CheckpointError(f"model.processor.{key}: {said}")
+        if key not in known:
+            said = f"{type(processor).__name__} has no such setting of images or videos"
             raise CheckpointError(f"model.processor.{key}: {said}")

@@ -234,7 +234,7 @@ class PromptPreview:
             kind: video, or image (a clip of one frame).
             clip: the frames.
         """
-        return shown_medium(kind, clip, as_images=kind == "image" or self._plan.shows_images)
+        return shown_medium(kind, clip, as_images=self._plan.shows_images)
 
     def prompt(self, request: Request) -> tuple[str, list[str]]:
         """Return the text of a prompt, and its tokens with those of the media.

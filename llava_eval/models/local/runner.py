@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 #: Questions generated together when the configuration leaves the number open.
 DEFAULT_BATCH_SIZE = 32
 
+#: How prompts are asked where nothing may be shared, for the manifest.
+_ASKED_ALONE = "whole prompts, one at a time: runner.share_prefixes=false"
+
 
 @dataclass
 class ModelRunner(Runner):
@@ -147,21 +150,25 @@ class ModelRunner(Runner):
         torch.set_num_threads(self._threads_before)
 
     def _answers(self, prompts: Sequence[Prompt]) -> Iterator[tuple[Prompt, Generation]]:
+        """Yield an answer for every prompt, in any order."""
         assert self.max_batch_tokens is not None
         if not self._shares:
             for prompt in prompts:
-                why = "whole prompts, one at a time: runner.share_prefixes=false"
-                self._asked_alone[prompt.media_name] = why
+                self._asked_alone[prompt.media_name] = _ASKED_ALONE
                 yield prompt, self._ask_alone(prompt)
             return
         groups = group_prompts(prompts)
         comparison = self._sharing.try_first(groups)
         if comparison is not None:
             self.guards.setdefault("shared_prefix_logit_difference", comparison.difference)
-        shared = [group for group in groups if self._sharing.may_share(group)]
-        others = [group for group in groups if not self._sharing.may_share(group)]
-        others = [PromptGroup((prompt,), 0) for group in others for prompt in group.prompts]
-        for alike in (shared, others):
+        sharing: list[PromptGroup] = []
+        whole: list[PromptGroup] = []
+        for group in groups:
+            if self._sharing.may_share(group):
+                sharing.append(group)
+            else:
+                whole += [PromptGroup((prompt,), prefix_length=0) for prompt in group.prompts]
+        for alike in (sharing, whole):
             for microbatch in plan_microbatches(
                 alike, max_questions=self.batch_size, max_tokens=self.max_batch_tokens
             ):
@@ -173,19 +180,23 @@ class ModelRunner(Runner):
             with torch.inference_mode():
                 return self._ask(microbatch)
         except (torch.OutOfMemoryError, LlavaEvalError) as error:
-            failure, kind = Generation.failed(error), type(error)
-        if issubclass(kind, torch.OutOfMemoryError):
-            free_memory()  # only here is the error gone, whose traceback held the tensors
+            # The error itself must not be kept: its traceback holds the tensors.
+            failure = Generation.failed(error)
+            is_out_of_memory = isinstance(error, torch.OutOfMemoryError)
+            is_forward_error = isinstance(error, ForwardError)
+        if is_out_of_memory:
+            free_memory()
             num_questions = sum(len(group.prompts) for group in microbatch)
             if num_questions > 1:  # one alone says nothing of batches
                 self.batch_size = max(1, min(self.batch_size, num_questions) // 2)
                 log.warning("out of memory: at most %d questions at a time now", self.batch_size)
-        groups = microbatch if len(microbatch) > 1 else microbatch[0].halves()
-        if len(groups) > 1:
-            return [done for group in groups for done in self._try([group])]
-        if issubclass(kind, ForwardError):  # a whole prompt may still be answered
-            return [(prompt, self._ask_alone(prompt)) for prompt in groups[0].prompts]
-        return [(prompt, failure) for prompt in groups[0].prompts]
+        parts = microbatch if len(microbatch) > 1 else microbatch[0].halves()
+        if len(parts) > 1:
+            return [answered for part in parts for answered in self._try([part])]
+        (prompt,) = parts[0].prompts
+        if is_forward_error:  # a whole prompt may still be answered
+            return [(prompt, self._ask_alone(prompt))]
+        return [(prompt, failure)]
 
     def _ask(self, microbatch: Sequence[PromptGroup]) -> list[tuple[Prompt, Generation]]:
         """Ask groups that all share their prefixes, or single whole prompts."""
