@@ -54,11 +54,12 @@ _UNSUPPORTED = re.compile(
 _RETRY_DELAY = re.compile(r'"retryDelay":\s*"([\d.]+)s"')
 #: Those of models that reason, of any temperature but 1.
 _NO_TEMPERATURE = re.compile(r"\btemperature\b.*\bsupport|\bsupport.*\btemperature\b")
-#: Words of Gemini, xAI, Anthropic, Alibaba and Hugging Face, who say 400 of every request, and of
-#: OpenRouter, LiteLLM, Mistral and DeepSeek for a model that they do not have.
+#: Words of Gemini, xAI, Anthropic, Alibaba and Hugging Face, who say 400 of every request, of
+#: OpenRouter, LiteLLM, Mistral and DeepSeek for a model that they do not have, and of llama.cpp,
+#: which says 500, for one that was loaded without its projector.
 _FATAL = re.compile(
     r"API key not valid|Incorrect API key|credit balance is too low|Arrearage|model_not_supported"
-    r"|is not a valid model ID|Invalid model\b|Model Not Exist"
+    r"|is not a valid model ID|Invalid model\b|Model Not Exist|image input is not supported"
 )
 #: Where servers put reasoning beside the text.
 _REASONING = frozenset({"reasoning", "reasoning_content"})
@@ -362,7 +363,9 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
         return RejectedError(text)  # OpenRouter says 403 of one prompt too
     if any(word in code for code in codes for word in ("content_", "moderation")):
         return RejectedError(text)  # a filter does not like this prompt; others may pass
-    is_fatal = status in _FATAL_STATUSES or (status == 400 and _FATAL.search(f"{told} {codes}"))
+    is_fatal = status in _FATAL_STATUSES or (
+        status in (400, 500) and _FATAL.search(f"{told} {codes}")
+    )
     if is_fatal or "insufficient_quota" in codes:
         return RefusedError(text, status)
     if status in _PASSING_STATUSES or status >= 500:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import av
 import numpy as np
 
 from llava_eval.borders.paths import file_identity
@@ -59,8 +60,9 @@ class FrameCache:
         """
         import torch  # heavy, and only needed once there are frames
 
+        made_by = (_VERSION, av.__version__, self.key)
         identity = file_identity(path)
-        names = {index: digest("frame", _VERSION, identity, index, self.key) for index in indices}
+        names = {index: digest("frame", *made_by, identity, index) for index in indices}
         frames: dict[int, Clip] = {}  # by index, each a clip of one frame
         if self.store is not None:
             for index, name in names.items():

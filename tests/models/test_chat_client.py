@@ -122,6 +122,11 @@ def test_a_reply() -> None:
             RefusedError,
             "HTTP 400: Not served",
         ),
+        (
+            failure(500, "image input is not supported - hint: provide the mmproj"),  # llama.cpp
+            RefusedError,
+            "HTTP 500: image input is not supported",
+        ),
         (failure(408), BusyError, "HTTP 408: no"),
         (failure(409), BusyError, "HTTP 409: no"),
         (failure(425), BusyError, "HTTP 425: no"),

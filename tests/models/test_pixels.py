@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision
 from transformers import (
     LlavaNextVideoVideoProcessor,
     LlavaOnevisionVideoProcessor,
@@ -126,3 +127,9 @@ def test_the_key_changes_with_what_changes_prepared_frames() -> None:
 def test_other_tensors_are_refused(frames: torch.Tensor) -> None:
     with pytest.raises(ValueError, match=r"frames must be uint8 \(N, 3, H, W\), got"):
         FramePreprocessor(llava(28)).prepare(frames)
+
+
+def test_the_key_changes_with_what_resizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = FramePreprocessor(llava(336)).key
+    monkeypatch.setattr(torchvision, "__version__", "0.0.1")
+    assert FramePreprocessor(llava(336)).key != before

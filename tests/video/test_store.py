@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -265,6 +266,16 @@ def test_prepared_frames_are_shared_between_frame_counts(
     assert asked == [[12, 50]]
     through(FrameCache(default_store(), halve, "another way"), path, [0])
     assert asked == [[12, 50], [0]]
+
+
+def test_frames_that_another_decoder_made_are_not_taken(
+    file_of: FileOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = FrameCache(default_store(), halve, "half")
+    for version, num_decoded in (("18.1.0", 1), ("18.1.0", 1), ("19.0.0", 2)):
+        monkeypatch.setattr(av, "__version__", version)
+        through(frames, file_of("h264.mp4"), [3])
+        assert frames.counts["num_decoded"] == num_decoded
 
 
 def changed(value: object, random: np.random.Generator) -> object:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.borders.paths import local_path
+from llava_eval.config.build import forget_edited
 from llava_eval.config.schema import RunConfig
 from llava_eval.engine.ray.cluster import Share
 from llava_eval.errors import ConfigError, MediaError
@@ -59,6 +60,7 @@ class WorkerSettings:
         if Path(self.working_folder).is_dir():
             os.chdir(self.working_folder)
         sys.path += [folder for folder in self.module_folders if folder not in sys.path]
+        forget_edited()
 
 
 @dataclass(frozen=True)

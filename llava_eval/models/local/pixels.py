@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torchvision
+import transformers
 
 #: Methods of a video processor that the two halves stand in for; all must be the usual ones.
 _USUAL = (
@@ -115,7 +117,7 @@ class FramePreprocessor:
             "is_split": True,
             "processor": type(self.processor).__name__,
             "fields": {name: repr(getattr(self.processor, name, None)) for name in _FIELDS},
-            "torch": torch.__version__,
+            "versions": [each.__version__ for each in (torch, torchvision, transformers)],
             "cpu": torch.backends.cpu.get_cpu_capability(),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
