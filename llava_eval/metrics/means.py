@@ -111,6 +111,12 @@ def range_of(unit: str) -> tuple[float, float] | None:
     return None if found is None else (float(found[1]), float(found[2]))
 
 
+def width_of(unit: str) -> float | None:
+    """Return how far two values of a unit can be apart; None where that is not known."""
+    ends = range_of(unit)
+    return None if ends is None else ends[1] - ends[0]
+
+
 def sample_values(
     results: Sequence[SampleResult],
     *,

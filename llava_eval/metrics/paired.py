@@ -25,7 +25,7 @@ from llava_eval.metrics.intervals import (
     sign_p_value,
     student_quantile,
 )
-from llava_eval.metrics.means import range_of
+from llava_eval.metrics.means import width_of
 
 #: Probability with which a difference of ``smallest_detectable`` would have been found.
 POWER = 0.8
@@ -67,8 +67,7 @@ class PairedEstimate:
         names = ("first", "second", "difference", "low", "high", "smallest_detectable")
         values = {name: getattr(self, name) for name in names}
         known = {name: scale * value for name, value in values.items() if value is not None}
-        if (ends := range_of(unit)) and "low" in known:
-            most = ends[1] - ends[0]
+        if (most := width_of(unit)) is not None and "low" in known:
             known |= {"low": max(-most, known["low"]), "high": min(most, known["high"])}
         return replace(self, **known)
 

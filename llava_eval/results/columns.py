@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from llava_eval.metrics.means import width_of
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results.formatting import interval, number
 from llava_eval.types import MetricValue
@@ -67,4 +68,5 @@ def detectable_cell(smallest: float | None, unit: str) -> str:
 
 def is_beyond_scale(smallest: float | None, unit: str) -> bool:
     """Return whether no difference is as large as the smallest one that would be found."""
-    return unit == "percent" and smallest is not None and smallest > 100
+    width = width_of(unit)
+    return width is not None and smallest is not None and smallest > width

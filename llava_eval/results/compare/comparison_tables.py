@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from llava_eval.metrics.differences import PairedMean
+from llava_eval.metrics.means import width_of
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.models.clock import MODEL_STAGES, PREPARE_STAGE
 from llava_eval.results.columns import FLAG_WORDS, INTERVAL, is_beyond_scale, paired_cells
@@ -137,7 +138,9 @@ def agreement_table(comparisons: Sequence[RunComparison]) -> Table:
                 f"{100 * agreement.num_same_text / total:.1f} %",
                 f"{100 * agreement.num_same_answer / total:.1f} %",
                 *(str(len(flips)) if is_mean else "-" for flips in (item.worse, item.better)),
-                "> 100" if is_beyond_scale(smallest, unit) else number(smallest, unit),
+                f"> {width_of(unit):g}"
+                if is_beyond_scale(smallest, unit)
+                else number(smallest, unit),
             ]
         )
     alike = ["same text", "same answer", "worse", "better", "detectable"]

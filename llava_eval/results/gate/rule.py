@@ -24,6 +24,7 @@ from llava_eval.config.roles import protocol_difference
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.differences import DECIMALS, PairedMean
 from llava_eval.metrics.intervals import CONFIDENCE
+from llava_eval.metrics.means import width_of
 from llava_eval.metrics.paired import PairedEstimate, mcnemar_exact
 from llava_eval.results.columns import FLAG_WORDS, paired_cells
 from llava_eval.results.compare.comparison import flips_of
@@ -37,8 +38,8 @@ from llava_eval.results.summary import flag_counts
 #: What a run has to do to pass: show no drop, or show that there is none beyond the tolerance.
 Mode = Literal["regression", "noninferior"]
 
-#: A gate whose tolerance nobody has stated is asked to show a drop of so many percent.
-DEFAULT_VISIBLE_PERCENT = 10.0
+#: A gate whose tolerance nobody has stated is asked to show a drop by such a share of the scale.
+DEFAULT_VISIBLE = 0.1
 
 UNREADABLE = "unreadable"
 ERRORS = "errors"
@@ -167,7 +168,8 @@ def _is_underpowered(metric: ComparedMetric, rule: GateRule) -> bool:
     assert metric.estimate is not None
     if rule.must_be_shown(metric.name):
         return False
-    usual = DEFAULT_VISIBLE_PERCENT if metric.unit == "percent" else math.inf
+    width = width_of(metric.unit)
+    usual = math.inf if width is None else DEFAULT_VISIBLE * width
     visible = rule.tolerance.get(metric.name, usual)
     smallest = metric.estimate.smallest_detectable
     return smallest is not None and smallest > visible

@@ -281,10 +281,20 @@ def test_a_gate_that_could_not_see_its_tolerance_says_so(tmp_path: Path) -> None
     assert strict.outcome.startswith("passed, but 180 samples would mostly not show a drop in acc")
 
 
-def test_nothing_is_said_to_be_detectable_beyond_the_scale(tmp_path: Path) -> None:
-    before = [answered(n, True) for n in range(6)]
-    after = [answered(n, n != 2) for n in range(6)]
-    verdict = judged(tmp_path, before, after)
+def in_unit(unit: str, scale: float) -> dict[str, Any]:
+    node = {"_target_": "llava_eval.metrics.means.mean_score", "scale": scale, "unit": unit}
+    return {"accuracy": node}
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("percent", 100.0), ("0-5", 5.0)])
+def test_what_can_be_seen_is_judged_by_the_scale_of_the_unit(
+    tmp_path: Path, unit: str, scale: float
+) -> None:
+    metrics = in_unit(unit, scale)
+    few = make(tmp_path, "few", [answered(n, n != 2) for n in range(6)], metrics=metrics)
+    assert verdict_of(few, few, GateRule()).outcome.startswith("passed, but 6 samples would mostly")
+    right = make(tmp_path, "right", [answered(n, True) for n in range(6)], metrics=metrics)
+    verdict = verdict_of(few, right, GateRule())
     assert "(none is as large) or more in accuracy" in verdict.detectable_text
 
 
