@@ -71,6 +71,10 @@ def test_no_interval_in_percent_ends_beyond_100() -> None:
     assert found is not None
     assert found.low == -100.0
     assert found.high == pytest.approx(-94.0, abs=0.1)
+    grades = PairedMean(1 + 4 * first, 1 + second, 1.0, "1-5")  # which differ by 4 at most
+    graded = grades.difference(np.arange(6), np.arange(6), 0.95)
+    assert graded is not None
+    assert graded.low == -4.0
     points = PairedMean(first, second, 100.0, "points").difference(np.arange(6), np.arange(6), 0.95)
     assert points is not None
     assert points.low == pytest.approx(-102.7, abs=0.1)
