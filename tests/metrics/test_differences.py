@@ -127,6 +127,11 @@ def test_corpus_bleu_is_compared_by_its_sums() -> None:
     part = paired.difference(some, some // 3, 0.95)
     assert part is not None
     assert part.first == pytest.approx(metric(first[:12]).value)
+    # Of 40 equal pairs the score test rejects a share a where a / sqrt(a * (1 - a) / 40) is q.
+    same = paired_metric(metric, first, first).difference(*all_rows(first), 0.95)
+    assert same is not None
+    square = float(stats.t.ppf(0.975, 39)) ** 2
+    assert same.high == pytest.approx(100 * square / (40 + square))
 
 
 def test_a_failed_caption_adds_nothing_to_bleu() -> None:
