@@ -219,9 +219,7 @@ def _score_bound(
         return abs(_score_statistic(difference, discordance, size, assumed)) - quantile
 
     outer = end * (1 - 1e-12)
-    if abs(difference) >= 1 - 1e-9 and difference * end > 0:
-        return end
-    if excess(outer) <= 0:
+    if difference * end >= 1 - 1e-9 or excess(outer) <= 0:
         return end
     return float(brentq(excess, difference, outer, xtol=1e-12))
 

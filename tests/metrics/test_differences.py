@@ -71,6 +71,10 @@ def test_no_interval_in_percent_ends_beyond_100() -> None:
     assert found is not None
     assert found.low == -100.0
     assert found.high == pytest.approx(-94.0, abs=0.1)
+    grades = PairedMean(1 + 4 * first, 1 + second, 1.0, "1-5")  # which differ by 4 at most
+    graded = grades.difference(np.arange(6), np.arange(6), 0.95)
+    assert graded is not None
+    assert graded.low == -4.0
     points = PairedMean(first, second, 100.0, "points").difference(np.arange(6), np.arange(6), 0.95)
     assert points is not None
     assert points.low == pytest.approx(-102.7, abs=0.1)
@@ -123,6 +127,11 @@ def test_corpus_bleu_is_compared_by_its_sums() -> None:
     part = paired.difference(some, some // 3, 0.95)
     assert part is not None
     assert part.first == pytest.approx(metric(first[:12]).value)
+    # Of 14 equal pairs the score test rejects a share a where a / sqrt(a * (1 - a) / 14) is q.
+    same = paired_metric(metric, first, first).difference(*all_rows(first), 0.95)
+    assert same is not None
+    square = float(stats.t.ppf(0.975, 13)) ** 2
+    assert same.high == pytest.approx(100 * square / (14 + square))
 
 
 def test_a_failed_caption_adds_nothing_to_bleu() -> None:
@@ -191,11 +200,15 @@ def test_failed_captions_shift_no_references() -> None:
 
 
 def test_a_function_without_a_value_has_no_difference() -> None:
-    def nothing(results: Sequence[SampleResult]) -> MetricValue:
-        return MetricValue(None, None, None, None, 0, "percent")
+    def of_right(results: Sequence[SampleResult]) -> MetricValue:
+        value = 1.0 if any(result.score.value for result in results) else None
+        return MetricValue(value, None, None, None, 0, "percent")
 
-    first = answers(1, 3)
-    assert paired_metric(nothing, first, first).difference(*all_rows(first), 0.95) is None
+    right, wrong = (
+        [make_result(n, score=Score(value, "A")) for n in range(3)] for value in (1.0, 0.0)
+    )
+    for first, second in ((wrong, wrong), (right, wrong), (wrong, right)):
+        assert paired_metric(of_right, first, second).difference(*all_rows(first), 0.95) is None
 
 
 @pytest.mark.parametrize("num_clusters", [1, 2])

@@ -257,9 +257,9 @@ def test_detectable_by_hand() -> None:
 
 
 def test_holm_equals_statsmodels() -> None:
-    p_values = [0.01, 0.04, 0.03, 0.005, 0.5]
-    expected = multipletests(p_values, method="holm")[1]
-    assert holm(p_values) == pytest.approx(list(expected))
+    for p_values in ([0.01, 0.04, 0.03, 0.005, 0.5], [0.6, 0.7, 0.01]):
+        expected = multipletests(p_values, method="holm")[1]
+        assert holm(p_values) == pytest.approx(list(expected))
     assert holm([0.01, None, 0.03]) == [pytest.approx(0.02), None, pytest.approx(0.03)]
     assert holm([]) == []
 

@@ -116,7 +116,13 @@ def test_a_guess_needs_options() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "letter"), [("hmm", None), ("The answer is (H).", "H"), ("I", None)]
+    ("reply", "letter"),
+    [
+        ("hmm", None),
+        ("The answer is (H).", "H"),
+        ("I", None),
+        ("(B) as in the USA", "B"),  # the last letter counts where it is no part of a word
+    ],
 )
 def test_the_ranked_rule_knows_a_to_h_without_options(reply: str, letter: str | None) -> None:
     """Worked out by hand from lmms-eval's ``choices or _DEFAULT_CHOICES``."""
