@@ -215,3 +215,8 @@ def test_at_fps_refusals() -> None:
         samplers.at_fps(video(10), 8, fps=0)
     with pytest.raises(MediaError, match="no frames"):
         samplers.at_fps(video(0), None)
+
+
+def test_the_frames_of_clues_end_with_the_video() -> None:
+    shown = replace(video(10, fps=10.0), clue_seconds=((0.2, 0.4), (0.8, 1.2)))
+    assert samplers.clue_midpoints(shown, 32) == (2, 3, 8, 9)
