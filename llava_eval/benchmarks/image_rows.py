@@ -111,9 +111,8 @@ def row_facets(row: Row, facets: Mapping[str, Sequence[str]] | None) -> dict[str
 
     A column of mappings is written with its key: ``types.semantic``.
     """
-    return {
-        name: next(
-            (level for column in columns if (level := row.level(column)) is not None), UNKNOWN
-        )
-        for name, columns in (facets or {}).items()
-    }
+    levels = {}
+    for name, columns in (facets or {}).items():
+        known = (level for level in map(row.level, columns) if level is not None)
+        levels[name] = next(known, UNKNOWN)
+    return levels

@@ -73,14 +73,15 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
 
 def _of_whole_groups(benchmark: BenchmarkConfig) -> list[str]:
     """Return the metrics that take a group for right only as a whole."""
-    return [
-        name
-        for name, node in benchmark.metrics.items()
-        if isinstance(node, Mapping)
-        and str(node.get("_target_")).rpartition(".")[2] in _OF_WHOLE_GROUPS
-        and node.get("size") is None
-        and node.get("part") != "all"
-    ]
+    metrics = []
+    for name, node in benchmark.metrics.items():
+        if not isinstance(node, Mapping):
+            continue
+        function = str(node.get("_target_")).rpartition(".")[2]
+        is_of_any_size = node.get("size") is None and node.get("part") != "all"
+        if function in _OF_WHOLE_GROUPS and is_of_any_size:
+            metrics.append(name)
+    return metrics
 
 
 def _warn_of_parts_of_groups(
@@ -142,11 +143,11 @@ def _level(row: Row, sample: Sample, facet: str, rows: Sequence[Mapping[str, Any
     if facet in sample.facets:
         return sample.facets[facet]
     level = row.level(facet)
-    if level is None and not any(
-        facet in columns or Row(0, columns, "").level(facet) for columns in rows
-    ):
-        row.column(facet)
-    return UNKNOWN if level is None else level
+    if level is not None:
+        return level
+    if not any(facet in columns or Row(0, columns, "").level(facet) for columns in rows):
+        row.column(facet)  # which raises
+    return UNKNOWN
 
 
 def _check_unique(samples: Sequence[Sample], source: str) -> None:
@@ -197,7 +198,9 @@ def selected(
 
 
 def _at_levels(samples: list[Sample], facet: str, levels: Any) -> list[Sample]:
-    wanted = [str(level) for level in (levels if isinstance(levels, list | tuple) else [levels])]
+    if not isinstance(levels, list | tuple):
+        levels = [levels]
+    wanted = [str(level) for level in levels]
     present = {_known_level(sample, facet) for sample in samples}
     for level in wanted:
         if level not in present:

@@ -82,7 +82,8 @@ class Row:
     def optional(self, name: str) -> Any:
         """Return one value, or None where there is none or it is empty (null or "")."""
         value = self._held(name)
-        return None if is_null(value) or (isinstance(value, str) and not value) else value
+        is_empty_text = isinstance(value, str) and not value
+        return None if is_null(value) or is_empty_text else value
 
     def _held(self, name: str) -> Any:
         if name in self.columns or "[" not in name:
@@ -266,9 +267,12 @@ class Row:
                 candidates.append(self._under_root(template, fields))
         if not candidates:
             raise ConfigError("benchmark.adapter.media names no path")
+        for path in self._spelled(candidates):
+            if is_there(path):
+                return str(path)
         names = (self.text(template, **fields) for template in templates)
         address = next((name for name in names if name.startswith(_ADDRESS_SCHEMES)), None)
-        return str(next(filter(is_there, self._spelled(candidates)), address or candidates[0]))
+        return address or str(candidates[0])
 
     def _spelled(self, paths: Sequence[Path]) -> Iterator[Path]:
         """Yield paths, then those with accents composed, then apart, as macOS names files."""

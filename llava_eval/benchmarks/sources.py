@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -81,13 +82,15 @@ def _read_local(path: Path, split: str | None) -> list[Mapping[str, Any]]:
         return _read_saved(path)
     if path.is_dir():
         files = sorted(file for file in path.glob("[!.]*") if file.suffix.lower() in FILE_SUFFIXES)
-        files = _of_split(files, split) if split is not None else files
+        if split is not None:
+            files = _of_split(files, split)
         if not files:
             raise RowsError(
                 f"the folder {path} holds no {', '.join(FILE_SUFFIXES)} file; a clone of a data "
                 f"set of the hub is written {HUB_SCHEME}{path.absolute()}"
             )
-        twice = [file for file in files if [other.stem for other in files].count(file.stem) > 1]
+        stems = Counter(file.stem for file in files)
+        twice = [file for file in files if stems[file.stem] > 1]
         if twice:
             names = " and ".join(file.name for file in twice[:2])
             raise RowsError(
@@ -111,20 +114,31 @@ def _of_split(files: list[Path], split: str) -> list[Path]:
     Raises:
         RowsError: of several splits some have such a file, and others have none.
     """
-    names = {re.sub(r"\W", "_", name) for name in split.split(SET_SEPARATOR)}
-    named = [(re.sub(r"\W", "_", _SHARD.sub("", file.stem)), file) for file in files]
-    exact = [file for name, file in named if name in names]
-    missing = names.difference(name for name, _ in named)
+    splits = {_as_split(name) for name in split.split(SET_SEPARATOR)}
+    split_of = {file: _as_split(_SHARD.sub("", file.stem)) for file in files}
+    exact = [file for file in files if split_of[file] in splits]
+    missing = splits.difference(split_of.values())
     if exact and missing:
         raise RowsError(f"{files[0].parent} holds no file of the split {min(missing)}")
-    words = [{*_WORDS.split(file.stem)} for file in files]
-    names |= _VALIDATION if names & _VALIDATION else set()
-    chosen = exact or [file for file, own in zip(files, words, strict=True) if names & own]
-    others = sorted(_SPLITS & set().union(*words))
+    if exact:
+        return exact
+    if splits & _VALIDATION:
+        splits |= _VALIDATION
+    words_of = {file: {*_WORDS.split(file.stem)} for file in files}
+    chosen = [file for file in files if splits & words_of[file]]
+    others = sorted(_SPLITS & set().union(*words_of.values()))
     if not chosen and len(others) > 1:
-        said = "%s holds files of %s, and none of the split %s: all were read; see benchmark.split"
-        log.warning(said, files[0].parent, " and ".join(others), split)
+        log.warning(
+            "%s holds files of %s, and none of the split %s: all were read; see benchmark.split",
+            files[0].parent,
+            " and ".join(others),
+            split,
+        )
     return chosen or files
+
+
+def _as_split(name: str) -> str:
+    return re.sub(r"\W", "_", name)
 
 
 def _read_file(path: Path) -> list[Mapping[str, Any]]:
@@ -289,14 +303,13 @@ def read_row_sets(
     """
     names = [] if subset is None else subset.split(SET_SEPARATOR)
     is_hub, is_only = source.startswith(HUB_SCHEME), len(names) == 1
-    if not is_hub and (folder := local_path(source)).is_dir():
-        sets = [
-            (name, str(path))
-            for name in names
-            for path in _paths_of_set(folder, name, is_only=is_only)
-        ]
-    else:  # the names of several sets choose nothing of a single file
-        sets = [(name, source) for name in names if is_hub or is_only]
+    sets: list[tuple[str, str]] = []
+    if not is_hub and local_path(source).is_dir():
+        for name in names:
+            paths = _paths_of_set(local_path(source), name, is_only=is_only)
+            sets += [(name, str(path)) for path in paths]
+    elif is_hub or is_only:  # the names of several sets choose nothing of a single file
+        sets = [(name, source) for name in names]
     if not sets:
         return read_rows(source, split=split, revision=revision)
     return [
@@ -308,12 +321,8 @@ def read_row_sets(
 
 def _paths_of_set(folder: Path, name: str, *, is_only: bool) -> list[Path]:
     """Return the one file or folder of a set; where only one set is read, there may be several."""
-    paths = [
-        path
-        for path in sorted(folder.iterdir())
-        if name.lower() in path.name.lower()
-        and any(file.suffix.lower() in FILE_SUFFIXES for file in (path, *path.glob("*")))
-    ]
+    named = [path for path in sorted(folder.iterdir()) if name.lower() in path.name.lower()]
+    paths = [path for path in named if _holds_rows(path)]
     paths = [path for path in paths if path.stem.lower() == name.lower()] or paths
     if is_only:
         return paths or [folder]
@@ -323,3 +332,7 @@ def _paths_of_set(folder: Path, name: str, *, is_only: bool) -> list[Path]:
             f"{folder} should hold one file or folder for the row set {name}; found {listed}"
         )
     return paths
+
+
+def _holds_rows(path: Path) -> bool:
+    return any(file.suffix.lower() in FILE_SUFFIXES for file in (path, *path.glob("*")))

@@ -119,7 +119,8 @@ def _milliseconds(stamp: tuple[str, str, str, str]) -> int:
 
 
 def _cue_text(lines: Sequence[str]) -> str:
-    if len(lines) >= 2 and not "".join(lines[:-1]).strip() and re.match(r"\s*\d+\s*$", lines[-1]):
+    is_next_number = len(lines) >= 2 and re.match(r"\s*\d+\s*$", lines[-1]) is not None
+    if is_next_number and not "".join(lines[:-1]).strip():
         return ""
     text = re.sub(r"\n+ *\d+ *$", "", "".join(lines).strip())
     for tag in "isub":

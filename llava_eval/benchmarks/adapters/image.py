@@ -6,7 +6,7 @@ questions are those of VQAv2 and its relatives, POPE, MME and ChartQA.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from llava_eval.benchmarks.adapters.options import Options, right_letters
@@ -181,7 +181,9 @@ def image_question(
         RowsError: a missing column, answers of another form, or an answer that is the letter of a
             column whose option the prompt lacks, as in VLMEvalKit's tables.
     """
-    asked = _FORMED[question_form](row.text(question)).replace(delete_from_question or "\0", "")
+    asked = _FORMED[question_form](row.text(question))
+    if delete_from_question:
+        asked = asked.replace(delete_from_question, "")
     picture = row_image(row, column=image, files=media, upright=upright)
     has_tokens = ocr_tokens is not None and row.optional(ocr_tokens) is not None
     tokens = row.texts(ocr_tokens) if ocr_tokens is not None and has_tokens else ()
@@ -196,12 +198,8 @@ def image_question(
         if {"true", "false"} & set(targets):  # a JSON of one's own; replies say yes or no
             raise row.error(f"the answer {targets[0]!r} is neither yes nor no")
     text = row.text(prompt, question=asked, ocr=line)
-    for name in targets if "{question}" in prompt else ():
-        if len(name) == 1 and str(row.optional(name) or "") not in text:
-            raise row.error(
-                f"the answer is the option of column {name!r}, and the prompt shows no options: "
-                "they should stand in the question"
-            )
+    if "{question}" in prompt:
+        _check_options_shown(row, targets, text)
     return Sample(
         id=row.text(id),
         row=row.number,
@@ -211,3 +209,13 @@ def image_question(
         question=asked,
         facets=levels,
     )
+
+
+def _check_options_shown(row: Row, targets: Sequence[str], text: str) -> None:
+    """Raise for an answer that is the letter of a column whose option the prompt lacks."""
+    for name in targets:
+        if len(name) == 1 and str(row.optional(name) or "") not in text:
+            raise row.error(
+                f"the answer is the option of column {name!r}, and the prompt shows no options: "
+                "they should stand in the question"
+            )

@@ -93,9 +93,9 @@ def _images(
     if items is not None:
         held = {f"{column}_{number}": item for number, item in enumerate(items, start=1)}
     elif column is None:
-        numbered = {name: found for name in row.columns if (found := _NUMBERED.fullmatch(name))}
-        names = sorted(numbered, key=lambda name: int(numbered[name][1]))
-        held = {name: row.columns[name] for name in names}
+        matches = [match for match in map(_NUMBERED.fullmatch, row.columns) if match is not None]
+        matches.sort(key=lambda match: int(match[1]))
+        held = {match[0]: row.columns[match[0]] for match in matches}
     else:
         held = {} if value is None else {column: value}
     held = {name: item for name, item in held.items() if _is_there(item)}
@@ -116,4 +116,6 @@ def _images(
 
 def _is_there(item: Any) -> bool:
     """Return whether a cell holds an image; libraries write null in several ways."""
-    return any(item.values()) if isinstance(item, Mapping) else not is_null(item) and item != ""
+    if isinstance(item, Mapping):
+        return any(item.values())
+    return not is_null(item) and item != ""

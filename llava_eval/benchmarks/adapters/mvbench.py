@@ -72,5 +72,5 @@ def mvbench(
 
 def _task(row: Row) -> str:
     """Return the task as "fine_grained_action", however the source writes it."""
-    named = next((row.optional(name) for name in _TASK_COLUMNS if row.optional(name)), "unknown")
-    return re.sub(r"[^a-z0-9]+", "_", str(named).lower())
+    known = (value for value in map(row.optional, _TASK_COLUMNS) if value)
+    return re.sub(r"[^a-z0-9]+", "_", str(next(known, "unknown")).lower())

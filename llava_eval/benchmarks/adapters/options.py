@@ -74,8 +74,9 @@ class Options:
             by_letter = mapping_of(row.column(self.column))
             if by_letter is None:
                 return row.items(self.column)
-            if lists := [key for key, value in by_letter.items() if isinstance(value, list)]:
-                raise row.error(f"{self.column!r} holds lists; one is '{self.column}[{lists[0]}]'")
+            for key, value in by_letter.items():
+                if isinstance(value, list):
+                    raise row.error(f"{self.column!r} holds lists; one is '{self.column}[{key}]'")
             return _by_letter(by_letter)
         names = self.columns or ()
         values = [row.columns[name] if name in row.columns else row.column(name) for name in names]
@@ -153,7 +154,9 @@ def _right_index(answer: str, form: AnswerForm, choices: Sequence[str]) -> int |
     equal = [index for index, choice in enumerate(choices) if choice == answer]
     if form == "last_equal_text":
         return equal[-1] if equal else -1
-    return equal[0] if equal and (len(equal) == 1 or form == "first_equal_text") else None
+    if form == "first_equal_text" and equal:
+        return equal[0]
+    return equal[0] if len(equal) == 1 else None
 
 
 def index_of(answer: str) -> int:
@@ -255,11 +258,16 @@ def multiple_choice(
         strip_end=strip_options_end,
     )
     given = listed.of(row)
-    is_lettered = "{options}" in prompt and "{letter}" in option_format
-    if answer_form == "letter" if options_carry_letters else is_lettered:
+    if options_carry_letters:
+        needs_check = answer_form == "letter"
+    else:  # the prompt writes them
+        needs_check = "{options}" in prompt and "{letter}" in option_format
+    if needs_check:
         check_letters(row, given, carried=options_carry_letters)
     choices = listed.choices(given)
-    asked = row.text(question).strip() if strip_texts or strip_question else row.text(question)
+    asked = row.text(question)
+    if strip_texts or strip_question:
+        asked = asked.strip()
     parts = prompt.split("{subtitles}")
     if len(parts) != (1 if subtitles is None else 2):
         raise ConfigError(

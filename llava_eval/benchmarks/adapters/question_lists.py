@@ -37,21 +37,22 @@ def lvbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
     Raises:
         RowsError: a missing column, or a question without options or an answer.
     """
-    return tuple(
-        _sample(
+    samples = []
+    for question in _questions(row):
+        identifier, asked = question.text("{uid}"), question.text("{question}")
+        types = list_items(question.column("question_type")) or ()
+        sample = _sample(
             row,
-            identifier=question.text("{uid}"),
+            identifier=identifier,
             media=media,
-            prompt=row.text(prompt, question=question.text("{question}")),
-            asked=question.text("{question}"),
-            choices=[text for _, text in _BRACKETED.findall(question.text("{question}"))],
+            prompt=row.text(prompt, question=asked),
+            asked=asked,
+            choices=[text for _, text in _BRACKETED.findall(asked)],
             answer=question.text("{answer}"),
-            question_type="+".join(
-                item for item in list_items(question.column("question_type")) or () if item
-            ),
+            question_type="+".join(item for item in types if item),
         )
-        for question in _questions(row)
-    )
+        samples.append(sample)
+    return tuple(samples)
 
 
 def motionbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
@@ -80,12 +81,15 @@ def motionbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...
         answer = str(question.columns.get("answer") or "").strip().upper()
         text = str(question.columns.get("question") or "").strip()
         marks = list(_MARKED.finditer(text))
-        options = [(mark[1], _flat(mark[2])) for mark in marks if _flat(mark[2])]
-        if listed_options := _listed_options(question):
-            marks, options = [], listed_options
+        options = _listed_options(question)
+        if options:
+            marks = []
+        else:
+            options = [(mark[1], _flat(mark[2])) for mark in marks if _flat(mark[2])]
         if answer in _HIDDEN or answer not in {letter for letter, _ in options}:
             continue
-        asked = (_flat(text[: marks[0].start()]) if marks else "") or _flat(text)
+        before_options = _flat(text[: marks[0].start()]) if marks else ""
+        asked = before_options or _flat(text)
         listed = "\n".join(f"{letter}. {option}" for letter, option in options)
         name = question.optional("uid") or question.optional("id")
         sample = _sample(

@@ -65,7 +65,7 @@ class Readiness:
             and not self.missing
             and not self.damaged
             and (self.num_subtitles_present > 0 or self.num_subtitles == 0)
-            and all(result == expected for _, _, result, expected in self.counts)
+            and all(found == expected for _, _, found, expected in self.counts)
         )
 
 
@@ -108,28 +108,28 @@ def _unpack_archives(benchmark: BenchmarkConfig) -> None:
                 f"{benchmark.name} are to be unpacked into"
             )
         return
-    result: list[Path] = []
+    files: list[Path] = []
     if repository is not None and patterns:
         revision = settings.revision or benchmark.revision
         if settings.archives:
-            result += fetch_files(repository, revision, settings.archives)
+            files += fetch_files(repository, revision, settings.archives)
         if settings.files:
             _place(fetch_files(repository, revision, settings.files), root / settings.folder)
     # a clone of the data set may lie there, with archives in its folders
-    result += _matching(root, ["*", *settings.archives])
-    for path in result:
+    files += _matching(root, ["*", *settings.archives])
+    for path in files:
         if path.suffix.lower() in (".7z", ".rar"):
             log.warning("%s is to be unpacked by hand; zip and tar files are unpacked here", path)
     limits = Limits(int(settings.max_unpacked_gib * 2**30), settings.max_members)
-    for archive in find_archives(result, settings.split_archives):
+    for archive in find_archives(files, settings.split_archives):
         unpack(archive, root / settings.folder, limits)
 
 
 def _place(files: Sequence[Path], target: Path) -> None:
     """Link files of the hub's cache into a folder, under their paths in the data set."""
     for file in files:
-        snapshot = next(folder for folder in file.parents if folder.parent.name == "snapshots")
-        path = target / file.relative_to(snapshot)
+        root = next(folder for folder in file.parents if folder.parent.name == "snapshots")
+        path = target / file.relative_to(root)
         if is_there(path):
             continue
         try:
@@ -168,9 +168,9 @@ def _counts(
 ) -> list[tuple[str, str, int, int]]:
     lines = []
     for facet, levels in expected.items():
-        result = Counter(sample.facets.get(facet, "") for sample in samples)
-        for level in dict.fromkeys([*map(str, levels), *result]):
-            lines.append((facet, level, result[level], levels.get(level, 0)))
+        found = Counter(sample.facets.get(facet, "") for sample in samples)
+        for level in dict.fromkeys([*map(str, levels), *found]):
+            lines.append((facet, level, found[level], levels.get(level, 0)))
     return lines
 
 
@@ -188,8 +188,8 @@ def readiness_text(readiness: Readiness) -> str:
         num_present = readiness.num_subtitles_present
         lines.append(f"  subtitles  {num_present} of {readiness.num_subtitles} present")
     lines += [
-        f"  {facet} {level}: {result} of {wanted} questions"
-        for facet, level, result, wanted in readiness.counts
+        f"  {facet} {level}: {found} of {wanted} questions"
+        for facet, level, found, wanted in readiness.counts
     ]
     lines += [f"  missing: {path}" for path in readiness.missing]
     lines += [f"  damaged: {path}: {reason}" for path, reason in readiness.damaged]

@@ -17,7 +17,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import reduce
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn, Self, cast
@@ -127,12 +126,18 @@ def _check_gaps(archive: Archive) -> None:
     parts = [path for path, name in names if _PART.fullmatch(name) and not _WHOLE.fullmatch(name)]
     endings = [re.findall("[a-z]+$|[0-9]+$", path.name.lower())[0] for path in parts]
     for path, (ending, following) in zip(parts, pairwise(endings), strict=False):
-        first, second = (
-            int(end) if end.isdigit() else reduce(lambda n, letter: 26 * n + ord(letter), end, 0)
-            for end in (ending, following)
-        )
-        if second != first + 1:
+        if _place_of(following) != _place_of(ending) + 1:
             raise ArchiveError(f"{path}: the part that follows it is missing, or there twice")
+
+
+def _place_of(ending: str) -> int:
+    """Return a part's place among others with as long an ending: "09" before "10", "az" "ba"."""
+    if ending.isdigit():
+        return int(ending)
+    place = 0
+    for letter in ending:
+        place = 26 * place + ord(letter)
+    return place
 
 
 def unpack(archive: Archive, target: Path, limits: Limits) -> None:

@@ -1,8 +1,8 @@
 """What its sentence says of an option's letter: stated, ruled out, or only mentioned.
 
 All forms of sentences that state or reject a letter stand here, as patterns over the kinds of
-tokens before and after it (see :mod:`llava_eval.scoring.choice.words` for the kinds). A letter in
-a sentence of no such form is only mentioned.
+tokens before and after it, which :class:`llava_eval.scoring.choice.words.Kind` names: one character
+each, "aio" for "answer is option". A letter in a sentence of no such form is only mentioned.
 """
 
 from __future__ import annotations
@@ -216,12 +216,11 @@ class Mention:
 
     def is_given(self) -> bool:
         """Return whether a phrase before the letters gives them as the answer."""
-        return (
-            _gives(self.before, self.earlier)
-            or _GIVEN.search(self.before) is not None
-            or (_NOUN_ONLY.match(self.before) and _CLAUSE_ENDS.match(self.after)) is not None
-            or (_AFTER_CLAUSE.match(self.before) and _SENTENCE_ENDS.match(self.after)) is not None
-        )
+        if _gives(self.before, self.earlier) or _GIVEN.search(self.before):
+            return True
+        if _NOUN_ONLY.match(self.before) and _CLAUSE_ENDS.match(self.after):
+            return True
+        return bool(_AFTER_CLAUSE.match(self.before) and _SENTENCE_ENDS.match(self.after))
 
     def _is_weakly_stated(self) -> bool:
         """Return whether a lower-case letter without brackets is an answer.
@@ -232,18 +231,16 @@ class Mention:
         is_word = self.letters[0] in "AI"
         if self.begins_sentence and self.has_own_text:
             return True
-        if (
-            not is_word
-            and self.begins_sentence
-            and (not self.after.strip(".") or re.match(",?g", self.after) or self.is_said_right())
-        ):
-            return True
+        if self.begins_sentence and not is_word:
+            is_alone = not self.after.strip(".")
+            if is_alone or re.match(",?g", self.after) or self.is_said_right():
+                return True
         may_end = not is_word or re.search("[fr]a[fi]*:f*$", self.earlier)
-        ends = re.match("[.)z]" if not may_end else "$|[.)N,;gz]", self.after)
-        return (ends is not None or self.has_own_text) and (
-            _gives(self.before, self.earlier)
-            or re.search("(?:[cqsSoka>]|^i)[foakisS:,]*$", self.before) is not None
-        )
+        ends = re.match("$|[.)N,;gz]" if may_end else "[.)z]", self.after)
+        if ends is None and not self.has_own_text:
+            return False
+        is_given = re.search("(?:[cqsSoka>]|^i)[foakisS:,]*$", self.before)
+        return is_given is not None or _gives(self.before, self.earlier)
 
     def is_only_answer(self) -> bool:
         """Return whether a letter, the only one of a reply, answers without one of the phrases.

@@ -13,8 +13,10 @@ from collections.abc import Sequence
 
 from llava_eval.scoring.choice.mention import REACH, Mention
 from llava_eval.scoring.choice.tokens import Lexer, Token
+from llava_eval.scoring.choice.words import Kind
 from llava_eval.scoring.plain_text import plain_text, same_text
 
+_LABELS = (Kind.LABEL, Kind.WEAK_LABEL)
 #: A reply of more single letters is a model that repeats itself.
 _MOST_LETTERS = 1000
 
@@ -85,24 +87,20 @@ class _Reply:
         "Unlike A, B is correct", "(A) B is wrong" and "B — A and C are wrong" speak of two letters,
         "A and B are correct" of one group.
         """
-        at = [number for number in range(*group.span()) if self.kinds[number] in "Ll"]
-        if self.kinds[group.end() : group.end() + 1].isalpha():
+        at = [number for number in range(*group.span()) if self.kinds[number] in _LABELS]
+        following = self.kinds[group.end() : group.end() + 1]
+        if following.isalpha():
             for number, (left, right) in enumerate(itertools.pairwise(at), start=1):
                 if "—" in self.plain[self.tokens[left].end : self.tokens[right].start]:
                     return [at[:number], at[number:]]
-        if (
-            len(at) > 2
-            and self.kinds[at[-1] - 1] != ">"
-            and self.tokens[at[-1]].letter in {self.tokens[n].letter for n in at[:-1]}
-        ):
-            return [at[:-1], at[-1:]]  # "between A and B, A"
-        if (
-            len(at) > 1
-            and self._are_apart(*at[-2:])
-            and self.kinds[group.end() : group.end() + 1] in ("i", "v")
-            and not re.search("n[of]*$", self.kinds[: group.start()])  # "none of A, B is"
-        ):
-            return [at[:-1], at[-1:]]
+        if len(at) > 2 and self.kinds[at[-1] - 1] != Kind.ARROW:
+            *others, last = (self.tokens[number].letter for number in at)
+            if last in others:
+                return [at[:-1], at[-1:]]  # "between A and B, A"
+        if len(at) > 1 and following in (Kind.IS, Kind.VERB) and self._are_apart(*at[-2:]):
+            is_none_of = re.search("n[of]*$", self.kinds[: group.start()])  # "none of A, B is"
+            if not is_none_of:
+                return [at[:-1], at[-1:]]
         return [at]
 
     def _are_apart(self, left: int, right: int) -> bool:
@@ -124,7 +122,7 @@ class _Reply:
         text_letter, text_end = self._text_after(end)
         gap = _GAP_FROM_TEXT.search(self.kinds[max(0, start - 8) : start])
         text = self.tokens[start - 1 - (0 if gap is None else len(gap.group()))]
-        is_text = text.kind not in "Ll" or text.letter == letters[0]
+        is_text = text.kind not in _LABELS or text.letter == letters[0]
         verdict = text_end if text_letter == letters[-1] else end
         if self.kinds[verdict - 2 : verdict + 1] == "(T)":
             verdict += 1
@@ -136,8 +134,8 @@ class _Reply:
             earlier=self.kinds[:start],
             after=self.kinds[end:],
             verdict=self.kinds[verdict:],
-            is_text=self.kinds[start] == "T",
-            is_weak=self.kinds[start] == "l",
+            is_text=self.kinds[start] == Kind.TEXT,
+            is_weak=self.kinds[start] == Kind.WEAK_LABEL,
             is_bracketed=self.plain[self.tokens[end - 1].end - 1] == ")",
             has_own_text=text_letter == letters[-1],
             text_before=text.letter if is_text and text.end <= self.tokens[start].start else "",
@@ -148,9 +146,9 @@ class _Reply:
         """Return the letter whose option's text follows after marks, or "", and where that ends."""
         gap = _GAP_TO_TEXT.match(self.kinds, start)
         at = start if gap is None else gap.end()
-        if at == len(self.tokens) or self.kinds[at] in "Ll":
+        if at == len(self.tokens) or self.kinds[at] in _LABELS:
             return "", start
-        if self.kinds[at] != "T" and re.search("[iv]", self.kinds[start:at]):
+        if self.kinds[at] != Kind.TEXT and re.search("[iv]", self.kinds[start:at]):
             return "", start  # "D is right", where an option is "right"
         return self.tokens[at].letter, at + 1
 
@@ -190,9 +188,7 @@ class _Reply:
                     continue
                 open_pair = {} if open_pair.keys() & group.keys() else open_pair
                 stated.update(group)
-                other, _ = self._text_after(mention.end)
-                if mention.is_contradicted:
-                    other = mention.text_before
+                other = self._other_text(mention)
                 if other and other not in mention.letters:
                     stated[other] = quote  # another option's text: "A. a pretty girl"
             elif stated and mention.is_added:
@@ -200,17 +196,19 @@ class _Reply:
             elif not mention.is_unsaid():
                 open_mentions.append(mention)
         stated.update(open_pair)
-        stated.update(right_texts if rejected else ())  # else it may be "on the right"
+        if rejected:  # else it may be "on the right"
+            stated.update(right_texts)
         stated.update(self._stated_texts(by_any_phrase=not stated))
-        if (
-            not stated
-            and not self.listed
-            and len({mention.letters for mention in open_mentions}) == 1
-            and all(mention.is_only_answer() for mention in open_mentions)
-        ):
+        is_silent = not stated and not self.listed
+        is_one_letter = len({mention.letters for mention in open_mentions}) == 1
+        if is_silent and is_one_letter and all(item.is_only_answer() for item in open_mentions):
             mention = open_mentions[-1]
             stated[mention.letters[0]] = self._quote(mention.start, mention.end)
         return stated, rejected
+
+    def _other_text(self, mention: Mention) -> str:
+        """Return the letter of the option whose text stands beside a mention, or ""."""
+        return mention.text_before if mention.is_contradicted else self._text_after(mention.end)[0]
 
     def _stated_texts(self, *, by_any_phrase: bool) -> dict[str, str]:
         """Return the letters whose option's text is given as the answer, word for word."""
@@ -218,20 +216,20 @@ class _Reply:
         texts = {
             number: self._mention([number])
             for number, token in enumerate(self.tokens)
-            if token.letter and token.kind not in "Ll" and number not in own
+            if token.letter and token.kind not in _LABELS and number not in own
         }
         rejected = {n for n, text in texts.items() if text.is_rejected(is_listed=False)}
         named = {token.letter for n, token in enumerate(self.tokens) if n not in rejected} - {""}
         is_sole = by_any_phrase and len(named) == 1
-        return {
-            token.letter: self._quote(number, number + 1)
-            for number, text in texts.items()
-            if number not in rejected
-            and not text.is_unsaid()
-            and text.is_given_text(
-                self.plain[(token := self.tokens[number]).start : token.end], is_sole=is_sole
-            )
-        }
+        stated = {}
+        for number, text in texts.items():
+            if number in rejected or text.is_unsaid():
+                continue
+            token = self.tokens[number]
+            words = self.plain[token.start : token.end]
+            if text.is_given_text(words, is_sole=is_sole):
+                stated[token.letter] = self._quote(number, number + 1)
+        return stated
 
     def _listed(self) -> set[int]:
         """Return the numbers of mentions that are entries of lists of options.

@@ -8,7 +8,7 @@ import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from llava_eval.scoring.choice.words import KINDS
+from llava_eval.scoring.choice.words import KINDS, Kind
 from llava_eval.scoring.plain_text import same_text
 
 _SINGLE_LETTER = re.compile(
@@ -25,26 +25,32 @@ _WORD = re.compile(
 )
 _ARROW = re.compile("-{1,2}>|=>|[→⇒∴]")
 _ENUMERATOR = re.compile(r"\d{1,2}\.(?=\s)")
+_TEXT_ENDS = re.compile(r"(?!\w|[.:,]\d)|(?<=[\u2e80-\uffff])")
 _MOST_WORDS = max(len(phrase.split()) for phrase in KINDS)
 _MOST_CHARACTERS = 8
-_MARKS = {
-    mark: kind
-    for kind, marks in {
-        ".": ".!。…।",
-        ";": ";；",
-        "?": "?？؟",
-        ",": ",、،",
-        ":": ":=",
-        "-": "-–—~",
-        "j": "/&+",
-        "V": "✅✔☑✓√",
-        "X": "❌✗✘✖🚫×",
-        "N": "\n",
-        "(": "(",
-        ")": ")",
-    }.items()
-    for mark in marks
+_MARKS_BY_KIND = {
+    Kind.STOP: ".!。…।",
+    Kind.SEMICOLON: ";；",
+    Kind.QUESTION: "?？؟",
+    Kind.COMMA: ",、،",
+    Kind.COLON: ":=",
+    Kind.DASH: "-–—~",
+    Kind.AND: "/&+",
+    Kind.TICK: "✅✔☑✓√",
+    Kind.CROSS: "❌✗✘✖🚫×",
+    Kind.NEW_LINE: "\n",
+    Kind.OPENING: "(",
+    Kind.CLOSING: ")",
 }
+_MARKS = {mark: kind for kind, marks in _MARKS_BY_KIND.items() for mark in marks}
+#: What follows an "A" that is an option's letter and no article: "A is", "A not", "A because".
+_AFTER_THE_LETTER_A = frozenset(
+    {
+        *(Kind.IS, Kind.VERB, Kind.FITS, Kind.NOT, Kind.BECAUSE, Kind.BUT, Kind.AND, Kind.IF),
+        *(Kind.THINK, Kind.CHOSEN, Kind.IT, Kind.SO, Kind.POSSIBLE, Kind.UNLIKE, Kind.ALTHOUGH),
+        Kind.PRONOUN,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +58,13 @@ class Token:
     """A letter, an option's text, a word or a mark.
 
     Attributes:
-        kind: one character: "L" for an option's letter, "l" for one that only a phrase makes a
-            letter ("the answer is b"), "T" for an option's text, those of
-            :data:`llava_eval.scoring.choice.words.KINDS` and "x" for other words, ">" for arrows,
-            "V" and "X" for ticks and crosses, "N" for a new line, or a punctuation mark.
+        kind: what it is or does.
         start, end: in the plain text; brackets around a letter belong to it.
         letter: of an option's letter, or of the option whose text it is; empty for other tokens,
             and for a text that several options have.
     """
 
-    kind: str
+    kind: Kind
     start: int
     end: int
     letter: str = ""
@@ -79,10 +82,8 @@ class Lexer:
         self.plain = plain
         # As many characters as the text: "İ" and "ß" become two.
         lowered = (character.casefold() for character in plain)
-        self._lowered = "".join(
-            low if len(low) == 1 else character
-            for low, character in zip(lowered, plain, strict=True)
-        )
+        pairs = zip(lowered, plain, strict=True)
+        self._lowered = "".join(low if len(low) == 1 else character for low, character in pairs)
         texts: dict[str, str] = {}
         for letter, choice in zip(string.ascii_uppercase, map(same_text, choices), strict=False):
             if len(choice) > 1 or choice.isdigit() or _UNSPACED.match(choice):
@@ -97,7 +98,7 @@ class Lexer:
 
     def tokens(self) -> Iterator[Token]:
         """Yield the tokens in their order."""
-        position, previous = 0, Token("", 0, 0)
+        position, previous = 0, Token(Kind.NOTHING, 0, 0)
         while position < len(self.plain):
             if self.plain[position] == " ":
                 position += 1
@@ -110,24 +111,26 @@ class Lexer:
                 or self._mark(position)
             )
             position = token.end
-            if token.kind:
+            if token.kind is not Kind.NOTHING:
                 previous = token
                 yield token
 
     def _enumerator(self, position: int, previous: Token) -> Token | None:
         """Return the number of the next entry, as in "1. A 2. B"; in "B 2." it may be B's text."""
-        match = _ENUMERATOR.match(self.plain, position) if previous.kind == "L" else None
-        own = None if match is None else self._text(position)
-        if match is None or (own is not None and own.letter == previous.letter):
+        match = _ENUMERATOR.match(self.plain, position) if previous.kind is Kind.LABEL else None
+        if match is None:
             return None
-        return Token("x", *match.span())
+        text = self._text(position)
+        if text is not None and text.letter == previous.letter:
+            return None
+        return Token(Kind.WORD, *match.span())
 
     def _mark(self, position: int) -> Token:
         """Return the token of a punctuation mark, of no kind for one that says nothing."""
         arrow = _ARROW.match(self.plain, position)
         if arrow is not None:
-            return Token(">", *arrow.span())
-        return Token(_MARKS.get(self.plain[position], ""), position, position + 1)
+            return Token(Kind.ARROW, *arrow.span())
+        return Token(_MARKS.get(self.plain[position], Kind.NOTHING), position, position + 1)
 
     def _letter(self, position: int) -> Token | None:
         opening = re.compile(r"\(\s?|").match(self.plain, position)
@@ -138,7 +141,7 @@ class Lexer:
         closing = re.compile(r"\s?\)").match(self.plain, start + 1)
         if closing is not None and (start > position or not self._in_brackets(position)):
             # "(B)", and "B)" unless its bracket was opened before.
-            return Token("L", position, closing.end(), letter.upper())
+            return Token(Kind.LABEL, position, closing.end(), letter.upper())
         kind = None if start > position else self._kind_of(letter, start)
         return None if kind is None else Token(kind, start, start + 1, letter.upper())
 
@@ -146,31 +149,31 @@ class Lexer:
         before = self.plain[max(0, position - 240) : position]
         return before.count("(") > before.count(")")
 
-    def _kind_of(self, letter: str, index: int) -> str | None:
+    def _kind_of(self, letter: str, index: int) -> Kind | None:
         """Return the kind of a letter without brackets; None for a word or a name."""
         before, after = self.plain[max(0, index - 40) : index], self.plain[index + 1 : index + 80]
         if self._own_text_follows(letter.upper(), index + 1):
-            return "L" if letter.isupper() else "l"
+            return Kind.LABEL if letter.isupper() else Kind.WEAK_LABEL
         if re.match(r"-[A-Za-z]", after) or self._text(index) is not None:
             return None  # a compound, or a word of an option's text: "A blue square"
         is_word = letter in "AIaeiouy" and re.match(r"[ \t]+[A-Za-zÀ-ɏ]", after) is not None
         if letter.islower():
-            return None if is_word else "l"
+            return None if is_word else Kind.WEAK_LABEL
         previous = re.search(r"([^\W\d_]+)[-\s]*$", before)
-        has_noun = previous is not None and KINDS.get(previous.group(1).lower(), "x") in "oka"
+        noun = None if previous is None else KINDS.get(previous.group(1).lower())
+        has_noun = noun in (Kind.OPTION, Kind.LETTER, Kind.ANSWER)
         if not is_word or (has_noun and letter != "I"):
-            return "L"
+            return Kind.LABEL
+        if letter != "A":
+            return None
         following = self._phrase(index + 1 + len(after) - len(after.lstrip()))
-        kind = "x" if following is None else following.kind
-        if (
-            following is not None
-            and kind == "f"
-            and re.match(r"\s*(?:$|[.,!;\n])", self.plain[following.end :])
-        ):
-            kind = "z"  # "A obviously"
+        kind = None if following is None else following.kind
+        if following is not None and kind is Kind.FILL:
+            ends_clause = re.match(r"\s*(?:$|[.,!;\n])", self.plain[following.end :])
+            kind = Kind.CHOSEN if ends_clause else kind  # "A obviously"
         # "A and B", "A ist", but not the Portuguese "A opção B".
-        is_joined = kind != "o" and re.match(r"\s+(?:\w{1,5}\s+)?\(?[A-Z](?!\w)", after)
-        return "L" if letter == "A" and (kind in "ivFngbjhqzsSmuy4" or is_joined) else None
+        is_joined = kind is not Kind.OPTION and re.match(r"\s+(?:\w{1,5}\s+)?\(?[A-Z](?!\w)", after)
+        return Kind.LABEL if kind in _AFTER_THE_LETTER_A or is_joined else None
 
     def _own_text_follows(self, letter: str, index: int) -> bool:
         """Return whether a letter's own option text, and nothing longer, follows at once."""
@@ -188,16 +191,15 @@ class Lexer:
         One that is a word with a kind keeps it: "No", "right".
         """
         here = self.plain[position : position + 1]
-        if not here or (here.isascii() and self.plain[max(0, position - 1)].isalnum() and position):
+        is_in_word = here.isascii() and position > 0 and self.plain[position - 1].isalnum()
+        if not here or is_in_word:
             return None
         for text, letter in self._texts:
             end = position + len(text)
-            if self._lowered.startswith(text, position) and re.compile(
-                r"(?!\w|[.:,]\d)|(?<=[\u2e80-\uffff])"
-            ).match(self.plain, end):
-                known = self._phrase(position)
-                kind = "T" if known is None or known.end != end else known.kind
-                return Token("T" if kind == "x" else kind, position, end, letter)
+            if self._lowered.startswith(text, position) and _TEXT_ENDS.match(self.plain, end):
+                phrase = self._phrase(position)
+                kind = Kind.WORD if phrase is None or phrase.end != end else phrase.kind
+                return Token(Kind.TEXT if kind is Kind.WORD else kind, position, end, letter)
         return None
 
     def _phrase(self, position: int) -> Token | None:
@@ -207,7 +209,7 @@ class Lexer:
                 kind = KINDS.get(self._lowered[position:end])
                 if kind is not None:
                     return Token(kind, position, end)
-            return Token("x", position, position + 1)
+            return Token(Kind.WORD, position, position + 1)
         token: Token | None = None
         start = position
         for _ in range(_MOST_WORDS):
@@ -231,8 +233,9 @@ class Lexer:
         return token
 
 
-def _kind_by_ending(word: str) -> str:
+def _kind_by_ending(word: str) -> Kind:
     if word.endswith("n't"):
-        return "n"
-    # Adverbs such as "accurately", and how sure somebody is, as in "100%", fill.
-    return "f" if word.endswith("%") or (word.endswith("ly") and len(word) > 6) else "x"
+        return Kind.NOT
+    is_adverb = word.endswith("ly") and len(word) > 6
+    is_share = word.endswith("%")  # how sure somebody is
+    return Kind.FILL if is_adverb or is_share else Kind.WORD

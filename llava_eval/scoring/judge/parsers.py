@@ -261,5 +261,7 @@ def _verdict_and_score(content: Any) -> ParsedReply:
     score = float(int(content["score"]))
     verdict = content["pred"]
     lowered = verdict.lower()
-    is_right = True if "yes" in lowered else False if "no" in lowered else None
+    is_right = None
+    if "yes" in lowered or "no" in lowered:
+        is_right = "yes" in lowered
     return ParsedReply(verdict, is_right, score)

@@ -69,8 +69,11 @@ class JudgedText(RulesFirst):
         value = parsed.score if parsed.is_right is None else float(parsed.is_right)
         if parsed.verdict is not None and parsed.is_right is None:
             value = None  # neither yes nor no: out of the accuracy, inside the mean score
-        number = None if parsed.score is None else f"{parsed.score:g}"
-        answer = None if parsed.unreadable else number if parsed.verdict is None else parsed.verdict
+        answer = parsed.verdict
+        if answer is None and parsed.score is not None:
+            answer = f"{parsed.score:g}"
+        if parsed.unreadable:
+            answer = None
         said = "the judge's reply cannot be read" if answer is None else f"the judge says {answer}"
         return Score(
             value=value,

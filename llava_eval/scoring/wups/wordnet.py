@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,14 +18,11 @@ _HYPERNYM_SYMBOLS = ("@", "@i")
 _ADJECTIVE_POSITION = re.compile(r"\(.*\)$")
 
 #: Endings that Morphy replaces, by part of speech, each before what it becomes.
-_SUFFIXES: Mapping[str, Sequence[tuple[str, str]]] = {
-    pos: [(old, new) for pair in pairs.split() for old, _, new in [pair.partition(":")]]
-    for pos, pairs in {
-        NOUN: "s: ses:s ves:f xes:x zes:z ches:ch shes:sh men:man ies:y",
-        VERB: "s: ies:y es:e es: ed:e ed: ing:e ing:",
-        ADJECTIVE: "er: est: er:e est:e",
-        ADVERB: "",
-    }.items()
+_SUFFIXES = {
+    NOUN: "s: ses:s ves:f xes:x zes:z ches:ch shes:sh men:man ies:y",
+    VERB: "s: ies:y es:e es: ed:e ed: ing:e ing:",
+    ADJECTIVE: "er: est: er:e est:e",
+    ADVERB: "",
 }
 
 
@@ -183,10 +180,11 @@ class WordNet:
 
 
 def _without_suffixes(forms: Sequence[str], pos: str) -> list[str]:
+    suffixes = [pair.split(":") for pair in _SUFFIXES[pos].split()]
     return [
         form.removesuffix(old) + new
         for form in forms
-        for old, new in _SUFFIXES[pos]
+        for old, new in suffixes
         if form.endswith(old)
     ]
 

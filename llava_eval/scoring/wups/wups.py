@@ -79,9 +79,11 @@ class Wups(ReplyScorer):
             at_all = at_0_9 = float(words in references)
             how = "its content words, which must equal the answer's"
         else:
-            thresholds = [_THRESHOLD, *[self.additional_threshold] * (len(references) - 1)]
-            at_all = max((wups(words, item, 0.0) for item in references), default=0.0)
-            at_0_9 = max(map(wups, [words] * len(references), references, thresholds), default=0.0)
+            at_all = at_0_9 = 0.0
+            for number, reference in enumerate(references):
+                threshold = self.additional_threshold if number else _THRESHOLD
+                at_all = max(at_all, wups(words, reference, 0.0))
+                at_0_9 = max(at_0_9, wups(words, reference, threshold))
             how = "its content words, compared word by word"
         return read(sample, words, at_all, how, {"wups_0_9": at_0_9} if references else {})
 
