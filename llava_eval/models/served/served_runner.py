@@ -78,16 +78,6 @@ class ServedRunner(Runner):
         self._tried: set[tuple[Frames, ...]] = set()
 
     def prepare(self, kind: MediaKind, clip: Clip) -> ServedMedia:
-        """Encode one clip; may be called from other threads, ahead of :meth:`generate`.
-
-        Args:
-            kind: video, or image (a clip of one frame).
-            clip: the frames as they were decoded.
-
-        Raises:
-            MediaError: the server cannot be given this video's address.
-            StorageError: a clip cannot be written.
-        """
         shown = self._encoder.encode(kind, clip)
         why = None if clip.video is None else self.model.unconfirmed
         if kind == "image":
@@ -97,20 +87,12 @@ class ServedRunner(Runner):
         return replace(shown, problems=(MediaProblem("unconfirmed_frames", why),))
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Generation]]:
-        """Yield a generation for every request, as the server answers.
-
-        A request that fails, its further attempts and all, yields a generation with its error.
-
-        Raises:
-            CheckpointError: the server refuses the key or the model.
-            ServerError: it has stopped answering.
-        """
         draws = bool(requests) and requests[0].settings.temperature > 0
-        is_alone = draws and not self._dialect.seeds_apart
+        one_at_a_time = draws and not self._dialect.seeds_apart
         answers = ask_all(
             requests,
             self._answer,
-            concurrency=1 if is_alone else self._asked.concurrency,
+            concurrency=1 if one_at_a_time else self._asked.concurrency,
             stop=self._stop,
         )
         while True:
@@ -127,7 +109,6 @@ class ServedRunner(Runner):
         self.guards["num_requests"] = self._num_requests
 
     def settings(self) -> dict[str, Any]:
-        """Return what the manifest says of the runner."""
         return {
             "batch_size": self.batch_size,
             "concurrency": self._asked.concurrency,
@@ -136,11 +117,9 @@ class ServedRunner(Runner):
         }
 
     def describe(self) -> dict[str, Any]:
-        """Return the manifest's record of the model."""
         return self.model.describe()
 
     def close(self) -> None:
-        """Close connections and remove files that were written for the server."""
         self._stop.set()
         self._client.close()
         self._encoder.close()
@@ -254,12 +233,10 @@ class ServedRunner(Runner):
         return completion
 
     def _prove_frames(self, request: Request) -> None:
-        """Raise RejectedError where the server keeps fewer frames than its longest video has."""
+        """Raise RejectedError where the server keeps fewer frames than a question shows at once."""
         videos = _videos(request)
         lengths = [number for number, _ in videos]
-        num_frames = max(lengths, default=0)
-        if self.model.video_as == "images":
-            num_frames = sum(lengths)
+        num_frames = sum(lengths) if self.model.video_as == "images" else max(lengths, default=0)
         with self._proving:
             if num_frames not in self._lost and videos not in self._tried:
                 probe = FrameProbe(self.model, self._client)
