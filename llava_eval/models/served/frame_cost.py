@@ -116,15 +116,12 @@ class FrameCost:
         num_frames, size = video
         if video in self.clips:
             return self.clips[video]
-        least = max(num_frames + 1, _FEWEST_TO_SHARE)
-        of_size = {
-            number: tokens for (number, other), tokens in self.clips.items() if other == size
-        }
-        longer = [number for number in of_size if number >= least]
+        enough = max(num_frames, _FEWEST_TO_SHARE)
+        longer = [number for number, other in self.clips if other == size and number >= enough]
         if not longer:
             return None
         shortest = min(longer)
-        return of_size[shortest] * num_frames / shortest
+        return self.clips[shortest, size] * num_frames / shortest
 
     def makes_smaller(self, video: Frames) -> bool:
         """Return whether frames cost less than by their area, of a size that was tried."""
