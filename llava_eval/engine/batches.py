@@ -194,26 +194,22 @@ class GroupContent(Generic[MediumT]):
     ) -> GroupContent[ShownMedia]:
         """Return the content as a model takes it, each clip preprocessed once."""
         media = {medium: prepare(medium.kind, clip) for medium, clip in self.media.items()}
-        frame_dependent = {
-            piece: tuple(
-                part if isinstance(part, str) else prepare("image", part) for part in parts
-            )
-            for piece, parts in self.frame_dependent.items()
-        }
         shown = {medium: [item] for medium, item in media.items()}
-        for piece, parts in frame_dependent.items():
-            images = [part for part in parts if not isinstance(part, str)]
+        frame_dependent: dict[FrameDependentPart, tuple[str | ShownMedia, ...]] = {}
+        for piece, parts in self.frame_dependent.items():
+            prepared = [part if isinstance(part, str) else prepare("image", part) for part in parts]
+            images = [part for part in prepared if not isinstance(part, str)]
             shown.setdefault(piece.media, []).extend(images)
+            frame_dependent[piece] = tuple(prepared)
         inputs: dict[Media, MediaInput] = {}
         frame_indices: dict[Media, tuple[int, ...]] = {}
         for medium, read in self.inputs.items():
             items = shown.get(medium, [])
+            problems = chain(read.problems, *(item.problems for item in items))
             inputs[medium] = replace(
                 read,
-                pixel_input_digest=_joint([item.pixel_input_digest for item in items]),
-                problems=distinct_problems(
-                    chain(read.problems, *(item.problems for item in items))
-                ),
+                pixel_input_digest=_joint_digest([item.pixel_input_digest for item in items]),
+                problems=distinct_problems(problems),
             )
             # None where no frame is shown, or a server chooses them.
             are_known = any(item.frame_indices for item in items)
@@ -250,32 +246,38 @@ def frame_cache(resize: FramePreprocessor | None) -> FrameCache | None:
     return None if resize is None else FrameCache(default_store(), resize.prepare, resize.key)
 
 
-def _joint(digests: Sequence[str | None]) -> str | None:
+def _joint_digest(digests: Sequence[str | None]) -> str | None:
     """Return one digest of all that a model is shown of a medium; None where one is not known."""
     known = [digest for digest in digests if digest is not None]
     if not known or len(known) < len(digests):
         return None
-    joined = "".join(known).encode()
-    return known[0] if len(known) == 1 else hashlib.blake2b(joined, digest_size=8).hexdigest()
+    if len(known) == 1:
+        return known[0]
+    return hashlib.blake2b("".join(known).encode(), digest_size=8).hexdigest()
 
 
 def decode_group(
     group: MediaGroup, sampler: Sampler, cache: FrameCache | None
 ) -> GroupContent[Clip]:
-    """Decode what a group shows, each medium once; videos come resized where there is a cache.
+    """Decode what a group shows, each medium once.
+
+    Args:
+        group: samples with the same media.
+        sampler: chooses the frames of a video.
+        cache: resizes and keeps the frames of videos, unless some stand in a prompt as images.
 
     Raises:
         MediaError: a medium, or a file that a frame-dependent part needs, cannot be read.
     """
     from llava_eval.video import read_media
 
-    # A processor treats images, as which frames stand there, in another way than videos.
-    used = None if any(sample.frame_dependent_parts for sample in group.samples) else cache
-    clips = {medium: read_media(medium, sampler, cache=used) for medium in group.media}
-    return expanded(group.samples, clips)
+    if any(sample.frame_dependent_parts for sample in group.samples):
+        cache = None  # frames stand there as images, which a processor resizes by another rule
+    clips = {medium: read_media(medium, sampler, cache=cache) for medium in group.media}
+    return content_of_clips(group.samples, clips)
 
 
-def expanded(samples: Sequence[Sample], clips: Mapping[Media, Clip]) -> GroupContent[Clip]:
+def content_of_clips(samples: Sequence[Sample], clips: Mapping[Media, Clip]) -> GroupContent[Clip]:
     """Return the content of samples from the decoded frames of each of their media."""
     shown = {piece for sample in samples for piece in sample.content if isinstance(piece, Media)}
     frame_dependent = dict.fromkeys(

@@ -128,11 +128,15 @@ def _check_value(key: str, value: MetricValue, *, needs_finite: bool) -> None:
     One of ours that does is a defect.
     """
 
-    def fits(name: str, given: Any) -> bool:
-        if name in ("num_samples", "unit", "note"):
-            return isinstance(given, int if name == "num_samples" else str)
-        is_number = isinstance(given, int | float) and not isinstance(given, bool)
-        return given is None or (is_number and (math.isfinite(given) or not needs_finite))
+    def fits(name: str, item: Any) -> bool:
+        if name == "num_samples":
+            return isinstance(item, int)
+        if name in ("unit", "note"):
+            return isinstance(item, str)
+        if item is None:
+            return True
+        is_number = isinstance(item, int | float) and not isinstance(item, bool)
+        return is_number and (math.isfinite(item) or not needs_finite)
 
     given = {entry.name: getattr(value, entry.name) for entry in dataclasses.fields(MetricValue)}
     strange = [f"{name}={item!r}" for name, item in given.items() if not fits(name, item)]
@@ -181,22 +185,37 @@ def _check_names(config: RunConfig, metrics: Mapping[str, Metric]) -> None:
     It would end a run after all its work, or leave a table out.
     """
     benchmark = config.benchmark
-    named = [("benchmark.facet_metrics", "metric", name) for name in benchmark.facet_metrics or ()]
+    metric_names = ", ".join(benchmark.metrics) or "none"
+    facet_names = ", ".join(benchmark.facets) or "none"
+
+    def check_metric(key: str, name: str) -> None:
+        if name not in benchmark.metrics:
+            raise ConfigError(f"{key}: there is no metric {name!r}; metrics: {metric_names}")
+
+    for name in benchmark.facet_metrics or ():
+        check_metric("benchmark.facet_metrics", name)
     for number in config.published:
-        named += [("published", "metric", number.metric)]
-        named += [("published", "facet", number.facet)] if number.facet is not None else []
+        check_metric("published", number.metric)
+        if number.facet is not None and number.facet not in benchmark.facets:
+            raise ConfigError(
+                f"published: there is no facet {number.facet!r}; facets: {facet_names}"
+            )
     for name, metric in metrics.items():
-        given = inspect.signature(metric).parameters if _is_ours(metric, _OUR_METRICS) else {}
-        for key in _FACET_SETTINGS & given.keys():
-            if isinstance(facet := given[key].default, str):
-                named.append((f"benchmark.metrics.{name}.{key}", "facet", facet))
-    for key, kind, name in named:
-        known = benchmark.metrics if kind == "metric" else benchmark.facets
-        listed = f"{kind}s: {', '.join(known) or 'none'}"
-        if key.startswith("benchmark.metrics."):
-            listed = f"benchmark.facets has to name it (it has {', '.join(known) or 'none'})"
-        if name not in known:
-            raise ConfigError(f"{key}: there is no {kind} {name!r}; {listed}")
+        for key, facet in _facets_of(metric).items():
+            if facet not in benchmark.facets:
+                raise ConfigError(
+                    f"benchmark.metrics.{name}.{key}: there is no facet {facet!r}; "
+                    f"benchmark.facets has to name it (it has {facet_names})"
+                )
+
+
+def _facets_of(metric: Metric) -> dict[str, str]:
+    """Return the facets that a metric of ours is set to, by setting."""
+    if not _is_ours(metric, _OUR_METRICS):
+        return {}
+    given = inspect.signature(metric).parameters
+    settings = {key: given[key].default for key in _FACET_SETTINGS & given.keys()}
+    return {key: facet for key, facet in settings.items() if isinstance(facet, str)}
 
 
 #: Beside numbers of an experiment whose rows are of another split than the published ones.
@@ -308,16 +327,15 @@ class Benchmark:
             if not _is_ours(self.parts.metrics[name]):
                 part = f" (of {facet} {level})" if facet else ""
                 _check_value(f"benchmark.metrics.{name}{part}", value, needs_finite=True)
-        unlike = bool(self.config.published) and self._is_of_another_split
+        notes, published = list(notes), self.config.published
+        if published and self._is_of_another_split:
+            notes.append(_OF_ANOTHER_SPLIT)
+            published = []
         return dataclasses.replace(
             numbers,
             judge=None if judge is None else judge.content,
-            notes=(*numbers.notes, *notes, *([_OF_ANOTHER_SPLIT] if unlike else [])),
-            published=tuple(
-                compare_to_published(numbers, number)
-                for number in self.config.published
-                if not unlike
-            ),
+            notes=(*numbers.notes, *notes),
+            published=tuple(compare_to_published(numbers, number) for number in published),
         )
 
     @property
@@ -328,8 +346,10 @@ class Benchmark:
     def _num_rows(self) -> int | None:
         """Rows of the complete set: not known of another split, nor of a larger subset."""
         known, chosen = self.config.benchmark.num_rows, self.composed.benchmark_overrides
-        larger = known is not None and "subset" in chosen and len(self.samples) > known
-        return None if self._is_of_another_split or larger else known
+        if known is None or self._is_of_another_split:
+            return None
+        is_larger_subset = "subset" in chosen and len(self.samples) > known
+        return None if is_larger_subset else known
 
     def _label(self, judged: Mapping[str, Any]) -> str:
         benchmark, composed = self.config.benchmark, self.composed

@@ -78,21 +78,26 @@ class Progress:
             self._bar.update(1)
         self._write_line(seconds, speed)
         if result.generation.error is not None:
-            cause = cause_of(result)
-            self._failures[cause] += 1
-            is_known = self._failures[cause] > _NUM_SHOWN_OF_A_CAUSE
+            self._write_failure(result)
+
+    def _write_failure(self, result: SampleResult) -> None:
+        """Log why a sample failed; after the first ones of a cause, for the run's file alone."""
+        cause = cause_of(result)
+        self._failures[cause] += 1
+        is_known = self._failures[cause] > _NUM_SHOWN_OF_A_CAUSE
+        more = ""
+        if self._failures[cause] == _NUM_SHOWN_OF_A_CAUSE:
             # A quiet run, and one in a script, has no other file that tells of them.
             place = "run.log" if log.isEnabledFor(logging.INFO) else files.LEDGER
-            log.log(
-                logging.INFO if is_known else logging.WARNING,
-                "sample %s failed: %s%s",
-                result.id,
-                result.generation.error,
-                f"; further ones of this cause go to {place}"
-                if self._failures[cause] == _NUM_SHOWN_OF_A_CAUSE
-                else "",
-                extra={"is_for_file": is_known},
-            )
+            more = f"; further ones of this cause go to {place}"
+        log.log(
+            logging.INFO if is_known else logging.WARNING,
+            "sample %s failed: %s%s",
+            result.id,
+            result.generation.error,
+            more,
+            extra={"is_for_file": is_known},
+        )
 
     def _count(self, result: SampleResult) -> None:
         self._counts["done"] += 1

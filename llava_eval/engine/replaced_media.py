@@ -27,8 +27,8 @@ ItemT = TypeVar("ItemT")
 _TIME_DECIMALS = 6
 
 
-#: A medium with what a ledger says of it.
-_Seen = tuple[Media, MediaInput | None]
+#: A medium with what a ledger says of it; None where it says nothing.
+_ReadMedium = tuple[Media, MediaInput | None]
 
 
 def replaced_samples(
@@ -58,45 +58,48 @@ def replaced_samples(
     since = 0.0 if moved else _start_of(manifest)
     if since is None:
         return set()
-    users: dict[_Seen, list[str]] = {}
-    for identifier, result in results.items():
-        for number, medium in enumerate(samples[identifier].media):
-            if medium.data is None and not is_address(medium.path):
-                seen = result.inputs[number] if number < len(result.inputs) else None
-                users.setdefault((medium, seen), []).append(identifier)
-    changed = cache(_changed)
-    suspects = [seen for seen in users if changed(seen[0].path) > since]
-    replaced = _otherwise(
-        suspects,
-        lambda seen: _shown(MediaInput.of(read_media(seen[0], sampler))),
-        lambda seen: _shown(seen[1]),
+    changed = cache(_time_of_change)
+    users = _users_of_files(samples, results)
+    replaced = _differing(
+        [read for read in users if changed(read[0].path) > since],
+        lambda read: _shown(MediaInput.of(read_media(read[0], sampler))),
+        lambda read: _shown(read[1]),
         runner,
     )
-    anew = {identifier for seen in replaced for identifier in users[seen]}
-    files = {
-        identifier: path
-        for identifier in results
-        if identifier not in anew
-        for path in samples[identifier].files
-        if changed(path) > since
-    }
-    asked = [samples[identifier] for identifier in files]
-    reworded = _otherwise(
-        asked,
+    stale = {identifier for read in replaced for identifier in users[read]}
+    subtitles: dict[str, str] = {}
+    for identifier in results.keys() - stale:
+        for path in samples[identifier].files:
+            if changed(path) > since:
+                subtitles[identifier] = path
+    reworded = _differing(
+        [samples[identifier] for identifier in results if identifier in subtitles],
         lambda sample: _prompt(sample, sampler),
         lambda sample: results[sample.id].prompt,
         runner,
     )
-    anew |= {sample.id for sample in reworded}
-    paths = [medium.name for medium, _ in replaced] + [files[sample.id] for sample in reworded]
-    names = [*dict.fromkeys(paths)]
-    if names:
+    stale |= {sample.id for sample in reworded}
+    paths = [medium.name for medium, _ in replaced] + [subtitles[sample.id] for sample in reworded]
+    if paths:
         _log.warning(
             "%s: replaced since the run read it; %d finished samples are answered anew",
-            listed(names, 3),
-            len(anew),
+            listed(list(dict.fromkeys(paths)), 3),
+            len(stale),
         )
-    return anew
+    return stale
+
+
+def _users_of_files(
+    samples: Mapping[str, Sample], results: Mapping[str, SampleResult]
+) -> dict[_ReadMedium, list[str]]:
+    """Return the ids of the finished samples that show each medium of a file on this machine."""
+    users: dict[_ReadMedium, list[str]] = {}
+    for identifier, result in results.items():
+        for number, medium in enumerate(samples[identifier].media):
+            if medium.data is None and not is_address(medium.path):
+                read = result.inputs[number] if number < len(result.inputs) else None
+                users.setdefault((medium, read), []).append(identifier)
+    return users
 
 
 def _start_of(manifest: Manifest) -> float | None:
@@ -108,7 +111,7 @@ def _start_of(manifest: Manifest) -> float | None:
         return None
 
 
-def _changed(path: str) -> float:
+def _time_of_change(path: str) -> float:
     """Return when a file, or a file of a folder, last changed; 0 where nothing is said of it."""
     try:
         inside = Path(path).iterdir() if is_surely_folder(path) else ()
@@ -118,13 +121,13 @@ def _changed(path: str) -> float:
     return float(max(max(status.st_mtime, status.st_ctime) for status in found))
 
 
-def _otherwise(
+def _differing(
     items: Sequence[ItemT],
     now: Callable[[ItemT], object],
     before: Callable[[ItemT], object],
     runner: RunnerConfig,
 ) -> list[ItemT]:
-    """Return the items that read otherwise now than before, or cannot be read any more."""
+    """Return the items that are not now what they were before, or cannot be read any more."""
     outcomes = decode_ahead(
         items,
         now,
@@ -148,8 +151,8 @@ def _prompt(sample: Sample, sampler: Sampler) -> str:
     return prompt_text(shown.turn(sample))
 
 
-def _shown(seen: MediaInput | None) -> object:
+def _shown(read: MediaInput | None) -> object:
     """Return which frames at which times were shown, as far as a ledger says so."""
-    if seen is None:
+    if read is None:
         return None
-    return seen.proof, [round(time, _TIME_DECIMALS) for time in seen.pts_seconds]
+    return read.proof, [round(time, _TIME_DECIMALS) for time in read.pts_seconds]

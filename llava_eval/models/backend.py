@@ -47,12 +47,12 @@ class Runner(Protocol):
 
         Args:
             kind: video, or image (a clip of one frame).
-            clip: its frames, uint8 (N, 3, H, W), which ``frame_preprocessor`` may have resized.
+            clip: its frames, uint8 (N, 3, H, W), which :attr:`frame_preprocessor` may have resized.
 
         Raises:
             CheckpointError: the model takes no such media, or was not trained on such frames.
             MediaError: it cannot make anything of this clip.
-            StorageError: a file for a server cannot be written.
+            StorageError: a file that shows it to a server cannot be written.
         """
         ...
 
@@ -65,9 +65,9 @@ class Runner(Protocol):
             requests: at most ``batch_size``, unless one video has more questions.
 
         Raises:
-            CheckpointError: nothing can be asked so: model and processor do not fit, or the model
-                gives something else than a text for every request.
-            ServerError: the server has stopped answering.
+            CheckpointError: nothing can be asked so: model and processor do not fit, a server
+                refuses the key or the model, or something else comes than a text for every request.
+            ServerError: a server has stopped answering.
         """
         ...
 

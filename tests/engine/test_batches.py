@@ -11,7 +11,7 @@ import torch
 from llava_eval.engine.batches import (
     GroupContent,
     MediaGroup,
-    expanded,
+    content_of_clips,
     frame_cache,
     media_groups,
     plan_batches,
@@ -119,7 +119,7 @@ def served(kind: MediaKind, clip: Clip) -> ShownMedia:
 
 def content_of(*samples: Sample) -> GroupContent[Clip]:
     damaged = (MediaProblem("damaged", "half of it"),)
-    return expanded(samples, {VIDEO: clip(0, 9, 7, problems=damaged), IMAGE: clip(0)})
+    return content_of_clips(samples, {VIDEO: clip(0, 9, 7, problems=damaged), IMAGE: clip(0)})
 
 
 def test_media_are_shown_as_they_are_or_in_parts() -> None:

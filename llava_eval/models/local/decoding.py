@@ -200,12 +200,7 @@ class FirstLogprobs(LogitsProcessor):
 
 
 def _letter_logprobs(logprobs: torch.Tensor, letters: Sequence[Sequence[int]]) -> tuple[float, ...]:
-    """Return for each letter that of its tokens which is the likeliest.
-
-    Args:
-        logprobs: (vocabulary,), in nats.
-        letters: for each letter the tokens that write it.
-    """
+    """Return for each letter the log-probability, of (vocabulary,), of its likeliest token."""
     best = torch.stack([logprobs[list(tokens)].max() for tokens in letters])
     return tuple(round(value, _DECIMALS) for value in best.clamp(min=_LEAST_LOGPROB).tolist())
 

@@ -158,7 +158,8 @@ def plan_checkpoint(
     dtype = choose_dtype(model.dtype, device, config)
     quantization = quantization or QuantizationConfig(name="none")
     quantization_config(quantization, dtype, device)
-    stored_quantization = _stored_quantization(config)
+    stored = getattr(config, "quantization_config", None)
+    stored_quantization = str(stored.get("quant_method", "bitsandbytes")) if stored else None
     _check_quantization(quantization, checkpoint, config, stored_quantization)
     return ModelPlan(
         checkpoint,
@@ -175,12 +176,6 @@ def plan_checkpoint(
         stored_dtype=config.dtype if isinstance(config.dtype, torch.dtype) else None,
         stored_quantization=stored_quantization,
     )
-
-
-def _stored_quantization(config: Any) -> str | None:
-    """Return by which method a checkpoint's weights are quantized already; None where none are."""
-    stored = getattr(config, "quantization_config", None)
-    return str(stored.get("quant_method", "bitsandbytes")) if stored else None
 
 
 def _check_quantization(

@@ -72,12 +72,7 @@ class WholePrompts:
         return {name: value for name, value in made.items() if name not in _NO_INPUTS}
 
     def _set_rates(self, made: dict[str, Any], videos: Sequence[Mapping[str, Any]]) -> None:
-        """Set the seconds a patch of each video; Qwen's Omni takes one rate for all, or assumes it.
-
-        Args:
-            made: what the processor made.
-            videos: metadata of each video.
-        """
+        """Set each video's seconds a patch: Qwen's Omni takes one rate for all, or assumes it."""
         if all(video["duration"] for video in videos):
             frames = self._processor.video_processor.temporal_patch_size
             seconds = [video["duration"] / len(video["frames_indices"]) for video in videos]

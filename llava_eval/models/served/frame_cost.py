@@ -114,16 +114,14 @@ class FrameCost:
             None where no probe of that size tells.
         """
         num_frames, size = video
-        longer = [
-            (number, tokens)
-            for (number, other), tokens in self.clips.items()
-            if other == size
-            and (number == num_frames or (number > num_frames and number >= _FEWEST_TO_SHARE))
-        ]
+        if video in self.clips:
+            return self.clips[video]
+        enough = max(num_frames, _FEWEST_TO_SHARE)
+        longer = [number for number, other in self.clips if other == size and number >= enough]
         if not longer:
             return None
-        number, tokens = min(longer)
-        return tokens * num_frames / number
+        shortest = min(longer)
+        return self.clips[shortest, size] * num_frames / shortest
 
     def makes_smaller(self, video: Frames) -> bool:
         """Return whether frames cost less than by their area, of a size that was tried."""
@@ -191,6 +189,20 @@ def numbered_clip(num_frames: int, size: tuple[int, int] = SMALL) -> Clip:
     )
 
 
+def _first_counts(
+    count_tokens: Callable[[int, tuple[int, int], str], int],
+) -> tuple[tuple[int, ...], list[int]]:
+    """Return the first of :data:`LENGTHS` that the server takes, and its count for each."""
+    count_once = functools.cache(count_tokens)
+    for lengths in LENGTHS:
+        try:
+            return lengths, [count_once(length, SMALL, QUESTION) for length in lengths]
+        except RejectedError:
+            if lengths == LENGTHS[-1]:
+                raise
+    raise AssertionError("there are lengths")
+
+
 def measure_frame_cost(
     count_tokens: Callable[[int, tuple[int, int], str], int], num_frames: int | None = None
 ) -> FrameCost:
@@ -205,17 +217,7 @@ def measure_frame_cost(
         FramesMissingError: the prompt does not grow evenly with the frames.
         RequestError: there is no count.
     """
-    count_once = functools.cache(count_tokens)
-    for lengths in LENGTHS:
-        try:
-            for length in lengths:
-                count_once(length, SMALL, QUESTION)
-        except RejectedError:
-            if lengths == LENGTHS[-1]:
-                raise
-            continue
-        break
-    short, middle, long = (count_once(length, SMALL, QUESTION) for length in lengths)
+    lengths, (short, middle, long) = _first_counts(count_tokens)
     per_frame = (middle - short) / (lengths[1] - lengths[0])
     is_even = abs((long - middle) - (middle - short)) <= _TOLERANCE * (middle - short)
     if per_frame <= 0 or not is_even or short < (1 - _TOLERANCE) * lengths[0] * per_frame:

@@ -249,21 +249,28 @@ class FrameProbe:
                 cost = cost.proven(num_frames, self.count_tokens(num_frames))
             for video in () if cost.is_constant else videos:
                 if cost.tokens_of(video) is None:
-                    tokens = self.count_tokens(*video) - cost.others
-                    cost = replace(cost, clips={**cost.clips, video: tokens})
-                    if cost.makes_smaller(video):
-                        _log.warning(
-                            "%s makes frames of %d x %d pixels smaller: %d of them cost %d tokens",
-                            self._model.config.base_url,
-                            *reversed(video[1]),
-                            video[0],
-                            tokens,
-                        )
+                    cost = self._with_tried(cost, video)
         except RequestError as error:
             if error.may_pass:
                 raise
             # The question itself will tell.
         return replace(self._model, frame_cost=cost)
+
+    def _with_tried(self, cost: FrameCost, video: Frames) -> FrameCost:
+        """Return the cost with that of frames in their own size, which a probe shows."""
+        num_frames, (height, width) = video
+        tokens = self.count_tokens(*video) - cost.others
+        cost = replace(cost, clips={**cost.clips, video: tokens})
+        if cost.makes_smaller(video):
+            _log.warning(
+                "%s makes frames of %d x %d pixels smaller: %d of them cost %d tokens",
+                self._model.config.base_url,
+                width,
+                height,
+                num_frames,
+                tokens,
+            )
+        return cost
 
 
 def with_checked_frames(model: ServedModel, num_frames: int | None = None) -> ServedModel:
@@ -319,7 +326,10 @@ def _with_checked_videos(
             return replace(model, frame_cost=measure_frame_cost(probe.count_tokens, num_frames))
         except FramesMissingError as error:
             may_count_none = model.video_as == "images" and error.is_constant
-            if not may_count_none or probe.count_tokens(0) != probe.count_tokens(LENGTHS[0][0]):
+            counts_none = may_count_none and (
+                probe.count_tokens(0) == probe.count_tokens(LENGTHS[0][0])
+            )
+            if not counts_none:
                 raise CheckpointError(
                     f"{address} does not show the model every frame that it is sent: {error} "
                     '(start vLLM with --media-io-kwargs \'{"video":{"num_frames":-1}}\')'

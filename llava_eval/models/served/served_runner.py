@@ -88,11 +88,11 @@ class ServedRunner(Runner):
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Generation]]:
         draws = bool(requests) and requests[0].settings.temperature > 0
-        is_alone = draws and not self._dialect.seeds_apart
+        one_at_a_time = draws and not self._dialect.seeds_apart
         answers = ask_all(
             requests,
             self._answer,
-            concurrency=1 if is_alone else self._asked.concurrency,
+            concurrency=1 if one_at_a_time else self._asked.concurrency,
             stop=self._stop,
         )
         while True:
@@ -233,12 +233,10 @@ class ServedRunner(Runner):
         return completion
 
     def _prove_frames(self, request: Request) -> None:
-        """Raise RejectedError where the server keeps fewer frames than its longest video has."""
+        """Raise RejectedError where the server keeps fewer frames than a question shows at once."""
         videos = _videos(request)
         lengths = [number for number, _ in videos]
-        num_frames = max(lengths, default=0)
-        if self.model.video_as == "images":
-            num_frames = sum(lengths)
+        num_frames = sum(lengths) if self.model.video_as == "images" else max(lengths, default=0)
         with self._proving:
             if num_frames not in self._lost and videos not in self._tried:
                 probe = FrameProbe(self.model, self._client)
