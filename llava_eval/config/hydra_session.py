@@ -131,10 +131,15 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
         except HydraException as error:
             *_, reason = [line for line in str(error).splitlines() if "https://" not in line]
             key, equals, value = text.partition("=")
-            whole = f', or, as one text, "{key}={quoted(value)}"' if equals else ""
+            meant = ""
+            if equals and as_read(value) is None:
+                meant = f', or, as one text, "{key}={quoted(value)}"'
+            elif equals and "." in key and " " in key:
+                outer, _, name = key.rpartition(".")
+                meant = f', or, of a name with blanks, "{outer}={{{name}: {value}}}"'
             raise ConfigError(
                 f"cannot read {text!r}: expected key=value, for instance sampler.num_frames=8"
-                f"{whole} ({reason.strip()})"
+                f"{meant} ({reason.strip()})"
             ) from error
     return parsed
 

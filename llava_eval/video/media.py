@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -73,7 +74,9 @@ def read_media(media: Media, sampler: Sampler, *, cache: FrameCache | None = Non
             stated_seconds=media.stated_seconds,
             clue_seconds=media.clue_seconds,
         )
-        indices = tuple(sampler(info))
+        indices = tuple(map(operator.index, sampler(info)))  # numpy's integers as plain ones
+        if not indices:
+            raise MediaError(f"{media.name}: the sampler takes none of its frames")
         if is_surely_folder(path):
             clip = _read_folder(path, indices, cache)
         elif cache is None:

@@ -180,6 +180,10 @@ def test_another_checkpoint_under_a_models_name_is_shown() -> None:
         ("seed=${nowhere}", ["seed", "nowhere"]),
         ("seeds=3", ["seeds=N", "word of the command line"]),
         ("model=llava-hf/x-hf", ["unknown model", "model=hf model.checkpoint=FOLDER_OR_HUB_ID"]),
+        (
+            "benchmark.where.task type=x",
+            ['blanks, "benchmark.where={task type: x}"'],
+        ),
         ("benchmark.adapter.answer={a}", ["as one text, \"benchmark.adapter.answer='{a}'\""]),
     ],
 )

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,6 +73,19 @@ def test_a_cut(file_of: FileOf) -> None:
     assert (clip.num_source_frames, clip.num_frames_sampled_from) == (75, 26)
     midpoints = partial(segment_midpoints, num_frames=2)
     assert read_media(media, midpoints).frame_indices == (31, 43)
+
+
+def test_indices_of_a_sampler_of_ones_own(file_of: FileOf) -> None:
+    media = Media("video", file_of("three_frames.mp4"))
+
+    def shown(taken: Any) -> tuple[int, ...]:
+        return read_media(media, lambda _: taken).frame_indices
+
+    assert list(map(type, shown(np.arange(3)))) == [int, int, int]
+    with pytest.raises(MediaError, match="float64' object cannot be interpreted as an integer"):
+        shown(np.linspace(0, 2, 2))
+    with pytest.raises(MediaError, match="the sampler takes none of its frames"):
+        shown([])
 
 
 def test_fewer_frames_than_asked(file_of: FileOf) -> None:
