@@ -141,9 +141,7 @@ class _SvgDrawing:
             self._line(corners, role="pareto", width=1.5, dashed=True)
 
     def _positions(self, number: int) -> list[Position]:
-        # Series at the same x stand beside each other, so that their intervals can be seen.
-        spread = 0.0 if self._chart.frontier else 5.0
-        shift = spread * (number - (len(self._chart.series) - 1) / 2)
+        shift = _shift(self._chart, number)
         points = self._chart.series[number].points
         return [(self._x(point.x) + shift, self._y(point.y)) for point in points]
 
@@ -243,6 +241,15 @@ class _SvgDrawing:
         )
 
 
+def _shift(chart: Chart, number: int) -> float:
+    """Return how far to the right a series is drawn of where it is.
+
+    Those at the same x stand beside each other, so that their intervals can be seen.
+    """
+    spread = 0.0 if chart.frontier else 5.0
+    return spread * (number - (len(chart.series) - 1) / 2)
+
+
 def _text_width(text: str, size: float) -> float:
     return _CHARACTER * size * wcwidth.width(text)
 
@@ -295,6 +302,7 @@ def to_image(chart: Chart, form: ImageForm) -> bytes:
     """
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.transforms import ScaledTranslation
 
     x_axis, y_axis = chart.x_axis(), chart.y_axis()
     stream = io.BytesIO()
@@ -321,6 +329,8 @@ def to_image(chart: Chart, form: ImageForm) -> bytes:
             axes.plot(xs, ys, color=MUTED, linestyle="--", linewidth=1.5, label="Pareto set")
         for number, series in enumerate(chart.series):
             _, colour, shape = series_style(number)
+            inches = _shift(chart, number) / 100
+            place = axes.transData + ScaledTranslation(inches, 0, figure.dpi_scale_trans)
             axes.errorbar(
                 [point.x for point in series.points],
                 [point.y for point in series.points],
@@ -332,10 +342,11 @@ def to_image(chart: Chart, form: ImageForm) -> bytes:
                 marker=SHAPES[shape],
                 capsize=3,
                 linestyle="none",
+                transform=place,
                 label=textwrap.fill(printable(series.name), _LEGEND_CHARACTERS),
             )
             line = [(point.x, point.y) for point in series.points if point.on_line]
-            axes.plot(*zip(*line, strict=True), color=colour)
+            axes.plot(*zip(*line, strict=True), color=colour, transform=place)
             for point in series.points:
                 at = (point.x, point.y)
                 axes.annotate(
