@@ -144,8 +144,9 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
         folder, *others = {each.directory.parent for each in runs}
         if not others and any(code == 0 for code in codes):
             asked = (text.partition("=") for each in runs for text in each.overrides)
-            probes = {value for key, _, value in asked if key in ("probe", "benchmark.probe")}
-            name = "probes" if len(probes) > 1 and probes & {"none", "null"} else "compare"
+            probes = [value for key, _, value in asked if key in ("probe", "benchmark.probe")]
+            num_plain = sum(value in ("none", "null") for value in probes)
+            name = "probes" if num_plain == 1 and len(probes) > 1 else "compare"
             write_out(f"\nllava-eval {name} {shlex.quote(str(folder))}")
     return max(codes)
 
