@@ -149,10 +149,11 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
 
 
 def _is_over_probes(runs: Sequence[SweepRun]) -> bool:
-    """Return whether some runs ask the questions under a probe, and others as they are."""
+    """Return whether one run asks the questions as they are, and others under probes."""
     settings = (text.partition("=") for each in runs for text in each.overrides)
-    probes = {value for key, _, value in settings if key in ("probe", "benchmark.probe")}
-    return len(probes) > 1 and not probes.isdisjoint(("none", "null"))
+    probes = [value for key, _, value in settings if key in ("probe", "benchmark.probe")]
+    num_plain = sum(value in ("none", "null") for value in probes)
+    return num_plain == 1 and len(probes) > 1
 
 
 def take_seeds(overrides: Sequence[str]) -> tuple[int | None, list[str]]:

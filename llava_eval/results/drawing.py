@@ -16,6 +16,7 @@ from llava_eval.results.formatting import cut, fitted, html_text, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.transforms import Transform
 
 WIDTH, HEIGHT = 560, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 20, 74, 50
@@ -144,9 +145,7 @@ class _SvgDrawing:
             self._line(corners, role="pareto", width=1.5, dashed=True)
 
     def _positions(self, number: int) -> list[Position]:
-        # Series at the same x stand beside each other, so that their intervals can be seen.
-        spread = 0.0 if self._chart.frontier else 5.0
-        shift = spread * (number - (len(self._chart.series) - 1) / 2)
+        shift = _shift(self._chart, number)
         points = self._chart.series[number].points
         return [(self._x(point.x) + shift, self._y(point.y)) for point in points]
 
@@ -246,6 +245,15 @@ class _SvgDrawing:
         )
 
 
+def _shift(chart: Chart, number: int) -> float:
+    """Return how far to the right a series is drawn of where it is.
+
+    Those at the same x stand beside each other, so that their intervals can be seen.
+    """
+    spread = 0.0 if chart.frontier else 5.0
+    return spread * (number - (len(chart.series) - 1) / 2)
+
+
 def _text_width(text: str, size: float) -> float:
     return _CHARACTER * size * wcwidth.width(text)
 
@@ -298,6 +306,7 @@ def to_image(chart: Chart, form: ImageForm) -> bytes:
     """
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.transforms import ScaledTranslation
 
     stream = io.BytesIO()
     # A dollar sign in a name begins no formula, and a letter that the font lacks is only a box.
@@ -315,7 +324,9 @@ def to_image(chart: Chart, form: ImageForm) -> bytes:
             xs, ys = zip(*step_line(chart.frontier), strict=True)
             axes.plot(xs, ys, color=MUTED, linestyle="--", linewidth=1.5, label="Pareto set")
         for number, series in enumerate(chart.series):
-            _plot_series(axes, number, series)
+            inches = _shift(chart, number) / 100
+            position = axes.transData + ScaledTranslation(inches, 0, figure.dpi_scale_trans)
+            _plot_series(axes, number, series, position)
         handles, labels = axes.get_legend_handles_labels()
         if any(len(label) > _INSIDE_CHARACTERS for label in labels):
             num_lines = sum(label.count("\n") + 1 for label in labels)
@@ -339,7 +350,7 @@ def _set_axes(axes: Axes, chart: Chart) -> None:
     axes.grid(axis="y", color=GRID)
 
 
-def _plot_series(axes: Axes, number: int, series: Series) -> None:
+def _plot_series(axes: Axes, number: int, series: Series, position: Transform) -> None:
     _, colour, shape = series_style(number)
     axes.errorbar(
         [point.x for point in series.points],
@@ -352,10 +363,11 @@ def _plot_series(axes: Axes, number: int, series: Series) -> None:
         marker=SHAPES[shape],
         capsize=3,
         linestyle="none",
+        transform=position,
         label=textwrap.fill(printable(series.name), _LEGEND_CHARACTERS),
     )
     line = [(point.x, point.y) for point in series.points if point.on_line]
-    axes.plot(*zip(*line, strict=True), color=colour)
+    axes.plot(*zip(*line, strict=True), color=colour, transform=position)
     for point in series.points:
         at = (point.x, point.y)
         axes.annotate(point.label, at, xytext=(5, 4), textcoords="offset points", fontsize=8)

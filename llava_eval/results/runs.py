@@ -152,14 +152,20 @@ class Run(ComparableRun):
 
     @functools.cached_property
     def full_score(self) -> float:
-        """The score of a sample that is all right: 1, or the headline's upper end by its scale."""
+        """A sample's score that is all right: 1, or where the headline has its range, its end.
+
+        0 where it is an error, of which less is better: the headline's scale is negative.
+        """
+        scale = next(iter(self.metric_nodes.values()), {}).get("scale")
+        scale = scale if isinstance(scale, int | float) and scale else None
+        if scale is not None and scale < 0:
+            return 0.0
         unit = next((value.unit for value in self.tables.metrics.values()), "")
         if (ends := range_of(unit)) is None:
             return 1.0
         if unit == "percent" and all((item.score.value or 0) <= 1 for item in self.results):
             return 1.0  # shares, whatever they are multiplied by
-        scale = next(iter(self.metric_nodes.values()), {}).get("scale")
-        if not isinstance(scale, int | float) or scale <= 0:
+        if scale is None:
             scale = 100.0 if ends[1] == 100 else 1.0  # as of the mean where none is named
         return ends[1] / scale
 

@@ -101,7 +101,7 @@ def _of_runs(runs: Sequence[Run], detect: float | None, flips: float | None) -> 
     ends = range_of(headline.unit)
     scale = 100.0 if ends is None else ends[1]
     if mean is not None:
-        scale = mean.scale * runs[0].full_score
+        scale = mean.scale * (runs[0].full_score or 1.0)  # that of an error is 0
     num_samples = len(pairing.firsts)
     per_group = num_samples / pairing.num_clusters
     spread: Spread | None

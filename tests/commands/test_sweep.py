@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from llava_eval.cli import run_command
 from llava_eval.commands import sweep
 from llava_eval.commands.sweep import SweepRun, plan_sweep, results_table, take_seeds
 from llava_eval.config.compose import compose_config
@@ -236,6 +237,18 @@ def test_a_sweep_in_this_process(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert re.search(r"\(run 2 of 2, about .* left\)\n", out)
     assert re.search(r"\n0 +letter=A +accuracy ", out)
     assert out.endswith(f"\nllava-eval compare {tmp_path}\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("letters", "named"), [("A", "probes"), ("A,B", "compare")])
+def test_probes_are_named_where_one_run_is_plain(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], letters: str, named: str
+) -> None:
+    words = ["benchmark.limit=1", "model=own", f"model._target_={__name__}.Counted"]
+    words += [f"model.arguments.letter={letters}", "probe=none,one_frame"]
+    assert sweep.run_sweep([*words, f"hydra.sweep.dir={tmp_path}"], None, -1) == 0
+    assert capsys.readouterr().out.endswith(f"\nllava-eval {named} {tmp_path}\n")
+    assert run_command([named, str(tmp_path)]) == 0
 
 
 def broken(results: Sequence[SampleResult]) -> MetricValue:

@@ -125,6 +125,20 @@ def test_png_is_drawn_in_the_series_colours(chart: Chart) -> None:
 
 
 @pytest.mark.slow
+def test_equal_series_stand_beside_each_other_in_png(chart: Chart) -> None:
+    """Ten pixels at 200 dpi: what an SVG of 5.6 inches has as 5 of its 560 units."""
+    equal = [Series(name, chart.series[0].points) for name in ("one", "two")]
+    drawn = to_image(dataclasses.replace(chart, series=equal, frontier=[]), "png")
+    pixels = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB"), np.int64)
+    last = []
+    for colour in COLOURS[:2]:
+        wanted = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
+        columns = (np.abs(pixels - wanted).sum(axis=2) < 12).sum(axis=0)
+        last.append(int(np.flatnonzero(columns > 50).max()))  # of the interval, not of the line
+    assert last[1] - last[0] == pytest.approx(10, abs=1)
+
+
+@pytest.mark.slow
 def test_pdf_is_the_same_each_time(chart: Chart) -> None:
     assert to_image(chart, "pdf").startswith(b"%PDF-")
     assert to_image(chart, "pdf") == to_image(chart, "pdf")

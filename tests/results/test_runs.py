@@ -326,6 +326,7 @@ def test_of_long_paths_the_ends_are_shown(
         ({"unit": "0-10", "scale": 10.0}, 1.0, 1.0),
         ({"unit": "0-5", "scale": 1.0}, 1.0, 5.0),
         ({"unit": "points", "scale": 1.0}, 1.0, 1.0),
+        ({"unit": "seconds", "scale": -1.0}, 1.0, 0.0),
     ],
 )
 def test_what_is_all_right_is_worth_the_end_of_the_scale(

@@ -70,7 +70,12 @@ class SampleSet:
 
 
 def state_of(result: SampleResult | None, full_score: float = 1.0) -> str:
-    """Return what became of a sample, as one letter; right is a score of ``full_score`` or more."""
+    """Return what became of a sample, as one letter.
+
+    Args:
+        result: of it; None where a run lacks it.
+        full_score: what it scores where all is right; 0 where the score is an error.
+    """
     if result is None:
         return MISSING
     if result.generation.error is not None:
@@ -80,6 +85,8 @@ def state_of(result: SampleResult | None, full_score: float = 1.0) -> str:
     value = result.score.value
     if value is None:
         return NOT_SCORED
+    if full_score == 0:
+        return RIGHT if value <= 0 else PARTLY
     if value >= full_score:
         return RIGHT
     return PARTLY if value > 0 else WRONG
@@ -114,7 +121,12 @@ def index_of(samples: SampleSet, thumbnails: Mapping[str, int]) -> dict[str, Any
             "".join(state_of(item, full_score) for item in column)
             for column, full_score in zip(columns, full_scores, strict=True)
         ],
-        "values": [[_value(item) for item in column] for column in columns] if is_graded else None,
+        "values": [
+            [_value(item, is_error=full_score == 0) for item in column]
+            for column, full_score in zip(columns, full_scores, strict=True)
+        ]
+        if is_graded
+        else None,
         "thumbnails": {
             str(index): thumbnails[item.id]
             for index, item in enumerate(questions)
@@ -130,9 +142,10 @@ def _facet(name: str, questions: Sequence[SampleResult]) -> dict[str, Any]:
     return {"name": name, "levels": list(levels), "values": values}
 
 
-def _value(result: SampleResult | None) -> float | None:
+def _value(result: SampleResult | None, *, is_error: bool) -> float | None:
+    """Return the score by which the page sorts, more being better."""
     value = None if result is None else result.score.value
-    return None if value is None else float(f"{value:.4g}")
+    return None if value is None else float(f"{-value if is_error else value:.4g}")
 
 
 def chunks_of(samples: SampleSet) -> Iterator[list[dict[str, Any]]]:

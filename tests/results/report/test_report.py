@@ -67,6 +67,16 @@ def test_every_sample_is_in_the_page(tmp_path: Path) -> None:
     assert sample["runs"][1]["answer"] == second[250].score.answer
 
 
+def test_of_errors_none_is_right_and_less_is_better(tmp_path: Path) -> None:
+    errors = {"wer": {**ACCURACY["accuracy"], "scale": -1.0, "unit": "words"}}
+    values = (0.0, 0.25, 3.0)
+    results = [answered(n, True, score=Score(v, "A")) for n, v in enumerate(values)]
+    run = RunReader().read(write_run(tmp_path / "run", results, metrics=errors))
+    index = index_of(SampleSet.of("b", [run]), {})
+    assert index["states"] == ["rpp"]
+    assert index["values"] == [[0.0, -0.25, -3.0]]
+
+
 @pytest.mark.slow
 def test_3000_samples_of_two_runs_are_small(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
