@@ -22,6 +22,7 @@ line and exits with ``exit_code``; anything else that escapes is a defect and ke
 
 import os
 import re
+from pathlib import Path
 
 #: An address in a text. Quotes end it, but for those within a password or a query. A scheme is
 #: short: a text of any size, all of it one word, is read in one pass.
@@ -184,11 +185,19 @@ class ComparisonError(_Mistake):
 
 
 def defect_line(error: BaseException) -> str:
-    """Keep the traceback of a defect in a file, and return one line that says where."""
+    """Keep the traceback of a defect in a file, and return one line that says where.
+
+    That is the last line of the user's own code, where it came through some.
+    """
+    import sysconfig
     import tempfile
     import traceback
 
-    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    frames = [(f.f_code.co_filename, line) for f, line in traceback.walk_tb(error.__traceback__)]
+    installed = map(sysconfig.get_path, ("stdlib", "purelib", "platlib"))
+    folders = tuple(f"{folder}{os.sep}" for folder in (Path(__file__).parent, *installed))
+    own = [one for one in frames if not one[0].startswith(("<", *folders))]
+    source, line = (own or frames)[-1]
     text = without_secrets("".join(traceback.format_exception(error)))
     try:
         descriptor, path = tempfile.mkstemp(prefix="llava-eval-traceback-", suffix=".txt")
@@ -197,7 +206,7 @@ def defect_line(error: BaseException) -> str:
     except OSError:
         path = "no file, for none can be written"
     return (
-        f"unexpected {type(error).__name__} in {frame.f_code.co_filename}, line {line}: "
+        f"unexpected {type(error).__name__} in {source}, line {line}: "
         f"{LlavaEvalError(str(error))}; this is a defect of llava-eval, or of code that the "
         f"configuration names; its traceback is in {path}, and finished samples are kept"
     )

@@ -512,6 +512,24 @@ def test_an_unforeseen_error_is_one_line_and_a_file(
     assert "me:word" not in text
 
 
+def test_an_error_in_what_ones_own_code_calls_names_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "reads_json.py").write_text(
+        "import json\nfrom llava_eval.types import MetricValue\n\n\ndef count(results):\n"
+        "    return json.loads('{') if results else MetricValue.none(0, '')\n"
+    )
+    write_lines(tmp_path / "texts.jsonl", [{"row": 0, "text": "A"}])
+    words = ["generations=texts.jsonl", "benchmark.limit=1", "output_dir=out"]
+    node = "benchmark.metrics.accuracy={_target_: reads_json.count}"
+    assert cli.run_command(["score", *words, node]) == 70
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"unexpected JSONDecodeError in {tmp_path / 'reads_json.py'}, line 6: " in line
+
+
 def test_code_that_leaves_the_process_ends_no_run_as_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -198,7 +198,7 @@ def judge_prompts(
     Raises:
         ConfigError: one is no row of messages.
     """
-    prompts = rule.prompts(texts, samples)
+    prompts: list[Any] = rule.prompts(texts, samples)
     for prompt in prompts:
         if isinstance(prompt, str) or not all(isinstance(one, Mapping) for one in prompt):
             raise ConfigError(
