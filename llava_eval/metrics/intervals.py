@@ -141,7 +141,6 @@ def _wilson(mean: float, stderr: float, num_clusters: int) -> tuple[float, float
 
     With no spread at all, each cluster counts as one observation.
     """
-    mean = min(1.0, max(0.0, mean))
     size = mean * (1 - mean) / stderr**2 if stderr > 0 else float(num_clusters)
     quantile = student_quantile(num_clusters - 1)
     square = quantile**2

@@ -169,6 +169,21 @@ def test_null_and_nan_are_empty(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("1.5", "should hold a whole number, got 1.5"),
+        ("inf", "should hold a number, got 'inf'"),
+        ("two", "should hold a number, got 'two'"),
+        ([2], r"should hold a number, got \[2\]"),
+    ],
+)
+def test_a_column_of_whole_numbers(value: Any, told: str) -> None:
+    assert [Row(0, {"n": given}, "").integer_of("n") for given in (2, 2.0, " 2", "2.0")] == [2] * 4
+    with pytest.raises(RowsError, match=rf"rows, row 7: column 'n' {told}"):
+        Row(7, {"n": value}, "rows").integer_of("n")
+
+
+@pytest.mark.parametrize(
     ("columns", "level"),
     [
         ({"kind": "x"}, "x"),

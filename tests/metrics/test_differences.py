@@ -199,16 +199,20 @@ def test_failed_captions_shift_no_references() -> None:
     assert found.second == pytest.approx(corpus_bleu(second).value)
 
 
-def test_a_function_without_a_value_has_no_difference() -> None:
+def test_a_function_without_a_value_in_one_run_has_no_difference() -> None:
     def of_right(results: Sequence[SampleResult]) -> MetricValue:
         value = 1.0 if any(result.score.value for result in results) else None
-        return MetricValue(value, None, None, None, 0, "percent")
+        return MetricValue(value, None, None, None, 0, "points")
 
     right, wrong = (
-        [make_result(n, score=Score(value, "A")) for n in range(3)] for value in (1.0, 0.0)
+        [make_result(n, score=Score(value, "A")) for n in range(9)] for value in (1.0, 0.0)
     )
     for first, second in ((wrong, wrong), (right, wrong), (wrong, right)):
         assert paired_metric(of_right, first, second).difference(*all_rows(first), 0.95) is None
+    same = paired_metric(of_right, right, right).difference(*all_rows(right), 0.95)
+    assert same is not None
+    square = float(stats.t.ppf(0.975, 2)) ** 2  # three equal pairs, in a unit of which 1 is most
+    assert same.high == pytest.approx(square / (3 + square))
 
 
 @pytest.mark.parametrize("num_clusters", [1, 2])

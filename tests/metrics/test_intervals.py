@@ -88,6 +88,8 @@ def test_one_cluster_has_no_interval() -> None:
     estimate = clustered_mean([1, 0, 1], ["a"] * 3)
     assert estimate.value == pytest.approx(2 / 3)
     assert (estimate.stderr, estimate.ci_low, estimate.ci_high) == (None, None, None)
+    # Of two they stray by (1 - 1/2) / 2 each, which G / (G - 1) doubles before it is rooted.
+    assert clustered_mean([1, 0], ["a", "b"]).stderr == pytest.approx(0.5)
 
 
 def test_bad_input() -> None:
