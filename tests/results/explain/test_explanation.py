@@ -141,19 +141,31 @@ def test_what_scored_texts_do_not_say_differs_in_nothing(tmp_path: Path) -> None
     """Texts of another tool have media and no frames, and no model's settings."""
     theirs = RunReader().read(
         write_run(
-            tmp_path / "theirs", [answered(0, True)], config={"model.arguments": {"letter": "A"}}
+            tmp_path / "theirs",
+            [answered(0, True), answered(1, True, generation=Generation("A", 300, 2, "eos"))],
+            config={"model.arguments": {"letter": "A"}},
         )
     )
-    path = write_run(tmp_path / "ours", [answered(0, True, frame_indices=())])
+    uncounted = answered(1, True, frame_indices=(), generation=Generation("A"))
+    path = write_run(tmp_path / "ours", [answered(0, True, frame_indices=()), uncounted])
     manifest = json.loads((path / "manifest.json").read_text())
     manifest["config"] = {name: manifest["config"][name] for name in ("benchmark", "scorer")}
     (path / "manifest.json").write_text(json.dumps(manifest))
     side = Side("theirs", theirs.config, run=theirs)
     explanation = explain(RunReader().read(path), side)
     assert list(explanation.switches) == []
-    assert list(explanation.seen) == ["1 of 1 texts are the same"]
+    assert list(explanation.seen) == ["2 of 2 texts are the same"]
     with pytest.raises(ConfigError, match="there is no model to ask: these texts were scored"):
         composed_of(explanation.run.config)
+
+
+def test_runs_of_other_samples_are_told_as_such(tmp_path: Path) -> None:
+    run, theirs = (
+        RunReader().read(write_run(tmp_path / name, [answered(number, True)]))
+        for number, name in enumerate(("ours", "theirs"))
+    )
+    explanation = explain(run, Side("theirs", theirs.config, run=theirs))
+    assert explanation.seen == [f"{run.name} and {theirs.name} have no sample in common"]
 
 
 def test_json_holds_all_of_it(explanation: Explanation) -> None:
