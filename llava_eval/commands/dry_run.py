@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from llava_eval.config.choices import listing
@@ -181,12 +182,13 @@ def asked_of(benchmark: Benchmark) -> Asked:
     if not config.model.is_loaded:
         return Asked(content.media, sample.prompt, None)
     from llava_eval.models.local.plan import ModelPlan
-    from llava_eval.models.local.prompt import PromptPreview
+    from llava_eval.models.local.prepared_media import shown_medium
+    from llava_eval.models.local.prompt import preview_prompt
 
     assert isinstance(plan, ModelPlan)
-    preview = PromptPreview(plan, config.conversation)
-    shown = content.prepared(preview.prepare)
-    return Asked(content.media, *preview.prompt(request_of(sample, shown, settings)))
+    shown = content.prepared(partial(shown_medium, as_images=plan.shows_images))
+    request = request_of(sample, shown, settings)
+    return Asked(content.media, *preview_prompt(plan, config.conversation, request))
 
 
 def _shown(medium: Media, clip: Clip) -> Iterator[str]:

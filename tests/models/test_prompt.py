@@ -14,8 +14,9 @@ from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
 from llava_eval.models.local.doctor import examine
 from llava_eval.models.local.model import LoadedModel, load_model
 from llava_eval.models.local.plan import plan_checkpoint
+from llava_eval.models.local.prepared_media import shown_medium
 from llava_eval.models.local.processor import load_processor
-from llava_eval.models.local.prompt import PromptPreview
+from llava_eval.models.local.prompt import preview_prompt
 from llava_eval.models.local.runner import ModelRunner
 from tests.models.families import FAMILIES
 from tests.models.helpers import make_clip, make_request
@@ -28,9 +29,9 @@ def test_a_prompt_is_that_of_the_processor_on_the_same_frames(
     plan = dataclasses.replace(
         plan_checkpoint(checkpoint, ModelConfig(device="cpu")), shows_images=shows_images
     )
-    preview, processor = PromptPreview(plan, ConversationConfig()), load_processor(plan)
-    clip = make_clip(3)
-    text, tokens = preview.prompt(make_request(preview.prepare("video", clip), "Why?"))
+    clip, processor = make_clip(3), load_processor(plan)
+    request = make_request(shown_medium("video", clip, as_images=shows_images), "Why?")
+    text, tokens = preview_prompt(plan, ConversationConfig(), request)
     frames = clip.frames.permute(0, 2, 3, 1).numpy()
     kinds = ["image"] * 3 if shows_images else ["video"]
     content = [*({"type": kind} for kind in kinds), {"type": "text", "text": "Why?"}]
@@ -42,21 +43,17 @@ def test_a_prompt_is_that_of_the_processor_on_the_same_frames(
     assert tokens == processor.tokenizer.convert_ids_to_tokens(ids.tolist())
 
 
-def test_an_image_is_shown_as_one(checkpoint: CheckpointFolder) -> None:
-    preview = PromptPreview(
-        plan_checkpoint(checkpoint, ModelConfig(device="cpu")), ConversationConfig()
-    )
-    medium = preview.prepare("image", make_clip(1))
+def test_an_image_is_shown_as_one() -> None:
+    medium = shown_medium("image", make_clip(1), as_images=False)
     assert (medium.kind, medium.shown_kinds) == ("image", ("image",))
 
 
 def test_what_the_processor_cannot_read_is_one_line(checkpoint: CheckpointFolder) -> None:
-    preview = PromptPreview(
-        plan_checkpoint(checkpoint, ModelConfig(device="cpu")), ConversationConfig()
-    )
-    medium = dataclasses.replace(preview.prepare("video", make_clip(2)), shown=("no frames",))
+    plan = plan_checkpoint(checkpoint, ModelConfig(device="cpu"))
+    video = shown_medium("video", make_clip(2), as_images=False)
+    request = make_request(dataclasses.replace(video, shown=("no frames",)), "Why?")
     with pytest.raises(CheckpointError, match="its processor fails on the first prompt: ") as told:
-        preview.prompt(make_request(medium, "Why?"))
+        preview_prompt(plan, ConversationConfig(), request)
     assert "\n" not in str(told.value)
 
 

@@ -15,9 +15,9 @@ from llava_eval.errors import PromptError
 from llava_eval.models.local.conversation import Conversation
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.plan import ModelPlan, foreign_code
-from llava_eval.models.local.prepared_media import WholePrompts, shown_medium
+from llava_eval.models.local.prepared_media import WholePrompts
 from llava_eval.models.local.processor import load_processor
-from llava_eval.types import Clip, MediaKind, PreparedMedia, Request
+from llava_eval.types import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,49 +209,26 @@ class PromptWriter:
         return Prompt(request, text, tuple(expanded), media_end)
 
 
-class PromptPreview:
-    """Writes prompts with the checkpoint's processor alone.
+def preview_prompt(
+    plan: ModelPlan, conversation: ConversationConfig, request: Request
+) -> tuple[str, list[str]]:
+    """Return the text of a prompt, and its tokens with those of the media, without weights.
 
     Args:
         plan: which checkpoint, and with which settings.
         conversation: text around the user's turn.
+        request: with media as :func:`shown_medium` returns them.
 
     Raises:
-        CheckpointError: the processor cannot be loaded.
+        PromptError: the text would not be what the request asks for.
+        CheckpointError: the checkpoint has no processor or chat template, or its processor fails.
     """
-
-    def __init__(self, plan: ModelPlan, conversation: ConversationConfig) -> None:
-        self._plan = plan
-        processor = load_processor(plan)
-        self._conversation = Conversation(conversation, processor)
-        self._whole = WholePrompts(processor, plan.processor)
-        self._tokenizer = processor.tokenizer
-
-    def prepare(self, kind: MediaKind, clip: Clip) -> PreparedMedia:
-        """Return a medium as a prompt shows it.
-
-        Args:
-            kind: video, or image (a clip of one frame).
-            clip: the frames.
-        """
-        return shown_medium(kind, clip, as_images=self._plan.shows_images)
-
-    def prompt(self, request: Request) -> tuple[str, list[str]]:
-        """Return the text of a prompt, and its tokens with those of the media.
-
-        Args:
-            request: whose media :meth:`prepare` returned.
-
-        Raises:
-            PromptError: the text would not be what the request asks for.
-            CheckpointError: the checkpoint has no chat template, or its processor fails.
-        """
-        text = self._conversation.render(request)
-        name = self._plan.checkpoint.name
-        with foreign_code(f"{name}: its processor fails on the first prompt"):
-            inputs = self._whole.inputs((text, request.prepared_media))
-        ids = inputs["input_ids"][0].tolist()
-        return text, list(map(str, self._tokenizer.convert_ids_to_tokens(ids)))
+    processor = load_processor(plan)
+    text = Conversation(conversation, processor).render(request)
+    with foreign_code(f"{plan.checkpoint.name}: its processor fails on the first prompt"):
+        inputs = WholePrompts(processor, plan.processor).inputs((text, request.prepared_media))
+    ids = inputs["input_ids"][0].tolist()
+    return text, list(map(str, processor.tokenizer.convert_ids_to_tokens(ids)))
 
 
 def common_prefix_length(sequences: Sequence[tuple[int, ...]]) -> int:
