@@ -10,9 +10,9 @@ import numpy as np
 
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import PairedMean
-from llava_eval.metrics.means import range_of
+from llava_eval.metrics.means import range_of, width_of
 from llava_eval.metrics.power import Spread
-from llava_eval.results.columns import detectable_cell
+from llava_eval.results.columns import detectable_cell, is_beyond_scale
 from llava_eval.results.compare.pairing import compare_metrics, pair
 from llava_eval.results.formatting import Table, count, duration, wrapped
 from llava_eval.results.run_names import letters
@@ -214,6 +214,7 @@ def _remarks(plans: SamplePlans) -> Iterator[str]:
     if unseen:
         least = f"{unseen[-1].difference:g}{' or less' if len(unseen) > 1 else ''}"
         yield f"The whole benchmark has {plans.num_rows} rows: it cannot show {least}."
-    if plans.unit == "percent" and plans.plans[-1].difference > 100:
-        yield "Percentages differ by 100 at most."
+    if is_beyond_scale(plans.plans[-1].difference, plans.unit):
+        named = "Percentages" if plans.unit == "percent" else "Scores"
+        yield f"{named} differ by {width_of(plans.unit):g} at most."
     yield "A difference is found at 5 %, two-sided, four times in five."

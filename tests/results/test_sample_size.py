@@ -210,6 +210,8 @@ def test_no_percentages_differ_by_more_than_100() -> None:
     said = "Percentages differ by 100 at most."
     texts = [plans_text(plans_of([], detect, 10.0), []) for detect in (100.0, 101.0)]
     assert [said in text for text in texts] == [False, True]
+    graded = dataclasses.replace(plans_of([], 6.0, 10.0), unit="0-5")
+    assert "Scores differ by 5 at most." in plans_text(graded, [])
 
 
 def test_commands_on_a_run_that_goes_on_say_so(

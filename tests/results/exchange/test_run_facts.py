@@ -269,6 +269,14 @@ def test_a_unit_has_bounds(tmp_path: Path, unit: str, bounds: tuple[object, obje
     assert "execution_command" not in result["generation_config"]["generation_args"]
 
 
+def test_an_error_is_right_at_0(tmp_path: Path) -> None:
+    words = [answered(n, True, score=Score(value, "x")) for n, value in enumerate((0.0, 2.0))]
+    node = {"_target_": "llava_eval.metrics.means.mean_score", "scale": -1.0, "unit": "words"}
+    run = RunReader().read(write_run(tmp_path / "run", words, metrics={"wer": node}))
+    _, samples = write_files(tmp_path, every_eval_ever(RunFacts.of(run)))
+    assert [line["evaluation"]["is_correct"] for line in lines_of(samples)] == [True, False]
+
+
 def test_a_score_of_0_to_5_is_right_at_5(tmp_path: Path) -> None:
     marks = [answered(n, True, score=Score(float(n), "x")) for n in range(6)]
     node = {"_target_": "llava_eval.metrics.means.mean_score", "scale": 1.0, "unit": "0-5"}
