@@ -122,6 +122,9 @@ def test_images_of_a_list_and_of_numbered_columns() -> None:
     assert said == "the answer 'BC' is no letter"
     said = refusal(image_list_choice, {**columns, "answer": "D"}, **parameters)
     assert said == "the answer 'D' is no letter of A to C"
+    wrong = {**columns, "image": [{"bytes": b"1"}, 5]}
+    said = refusal(image_list_choice, wrong, **parameters, images="image")
+    assert said == "column 'image_2' should hold an image, got int"
     parameters["media"] = ["{file}.png"]
     said = refusal(image_list_choice, columns, **parameters)
     missing = "there is no image in image_1, image_2, ..."

@@ -106,6 +106,9 @@ def test_a_protocol_of_an_earlier_baseline_is_compared_where_it_is_known() -> No
     changed = roles.protocol_difference(ours, earlier)
     assert changed["benchmark.where.duration"] == ("short", None)
     assert set(changed) == {"benchmark.where.duration", "sampler._target_"}
+    # A part that one of both does not have is not compared; a key of a part of both is.
+    later = {**ours, "later": {"form": 1}, "judge": {**ours["judge"], "form": 1}}
+    assert roles.protocol_difference(ours, later) == {"judge.form": (None, 1)}
 
 
 @pytest.mark.slow
