@@ -169,7 +169,7 @@ def test_clips_of_odd_sizes(tmp_path: Path) -> None:
 
 
 def test_a_clip_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="no folder for clips can be made: .*No such file"):
+    with pytest.raises(StorageError, match=r"no folder for clips can be made: .*No such file"):
         ClipFolder(tmp_path / "gone")
     clips = ClipFolder(tmp_path)
     clips.close()
