@@ -243,7 +243,7 @@ ENCODED: dict[str, dict[str, Any]] = {
     "hevc_long.ts": _x265("keyint=25:bframes=16:b-adapt=0"),
     "hevc_layers.mp4": _x265("keyint=30:temporal-layers=3:bframes=7:b-adapt=0"),
     "hevc_ten_bit.mp4": {**_x265("keyint=20"), "pixels": "yuv420p10le"},
-    "hevc_cropped.mp4": {**_x265("keyint=20"), "pixels": "yuv444p", "size": (98, 70)},
+    "hevc_cropped.mp4": {**_x265("keyint=20"), "size": (98, 70)},
     "vp9.webm": {"codec": "libvpx-vp9", "options": {"g": "25"}},
     "vp9_hidden.webm": {
         "codec": "libvpx-vp9",
