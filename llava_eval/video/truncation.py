@@ -87,8 +87,7 @@ def _end_of_mp4(file: BinaryIO, size: int) -> int | None:
             return None  # something that was appended
         if length == 1:  # largesize
             length = int.from_bytes(header[8:16], "big")
-        elif length == 0:  # to the end of the file
-            return None
+        # 0 stands for the end of the file
         if length < 8 or (position + length > size and kind not in _BOXES):
             return None
         position += length

@@ -91,6 +91,8 @@ def test_a_folder_may_have_any_name_and_be_named_by_what_is_swept() -> None:
         (["hydra/launcher=nothing"], "hydra/launcher"),
         (["hydra/launcher=slurn"], "'slurm'?); available: basic, slurm, submitit_local"),
         (["hydra/sweeper=nothing"], "hydra/sweeper"),
+        (["seed=0,1", "hydra/job_logging=none"], "a sweep takes hydra/launcher, by name"),
+        (["seed=0,1", "hydra.launcher=5"], "hydra.launcher: got 5, expected a mapping"),
         (["seed=0,1", "resume=true"], "the newest is hydra.sweep.dir=results/sweeps/"),
     ],
 )

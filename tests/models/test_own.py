@@ -236,11 +236,18 @@ class Given(Shapes):
         return self.replies
 
 
-@pytest.mark.parametrize("replies", [{"a": "A", "b": "B"}, "AB", {"A", "B"}])
-def test_what_holds_no_answers_in_order_is_refused(replies: Any) -> None:
+@pytest.mark.parametrize(
+    ("replies", "told"),
+    [
+        ({"a": "A", "b": "B"}, "gave a dict, expected an answer for every request in order"),
+        ("AB", "gave a str, expected an answer for every request in order"),
+        ({"A", "B"}, "gave a set, expected an answer for every request in order"),
+        (["A", b"B"], "gave a bytes for sample b, expected a text or a Generation"),
+    ],
+)
+def test_what_holds_no_answers_in_order_is_refused(replies: Any, told: str) -> None:
     runner = OwnRunner(OwnModel.of(Given(replies=replies)))
-    kind = type(replies).__name__
-    with pytest.raises(CheckpointError, match=rf"gave a {kind}, expected an answer for every req"):
+    with pytest.raises(CheckpointError, match=told):
         list(runner.generate([make_request("Which?", name=name) for name in "ab"]))
 
 

@@ -142,6 +142,8 @@ def test_a_terminal_table_is_aligned_and_cut_to_its_width() -> None:
     narrow = TABLE.to_text(20).splitlines()
     assert max(map(len, narrow)) <= 20
     assert narrow[2] == "a very long …   -3.0"
+    # Numbers are never cut, and six columns of a name are left.
+    assert TABLE.to_text(5).splitlines()[1:] == ["short…   12.5", "a ver…   -3.0"]
     assert TABLE.to_text(80, indent="  ").startswith("  level")
 
 

@@ -120,6 +120,20 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
         ledger.append(make_result(0))
 
 
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_no_line_goes_to_a_file_that_is_not_there_any_more(
+    tmp_path: Path, is_replaced: bool
+) -> None:
+    path = tmp_path / "samples.jsonl"
+    with LedgerWriter(path) as ledger:
+        ledger.append(make_result(0))
+        path.unlink()
+        if is_replaced:
+            path.touch()
+        with pytest.raises(StorageError, match="was removed or replaced while the run was writing"):
+            ledger.append(make_result(1))
+
+
 def test_what_was_read_of_media_is_kept_to_the_microsecond() -> None:
     problem = MediaProblem("damaged", "a macroblock is missing")
     proof = PixelProof(4, 2, ("aa", "bb"))

@@ -83,6 +83,22 @@ def test_a_run_of_one_video_cannot_be_planned_from(
     assert "all samples are of one group" in capsys.readouterr().err
 
 
+def test_two_videos_are_taken_to_flip_as_a_whole(tmp_path: Path) -> None:
+    runs = [
+        RunReader().read(
+            write_run(tmp_path / name, [answered(n, n in right, per_video=15) for n in range(30)])
+        )
+        for name, right in (("x", (0, 1, 2)), ("y", (2, 20)))
+    ]
+    plans = plans_of(runs, detect=2.0)
+    assert plans.basis == (
+        "10.0 % of samples change between the two, those of a group together, which is the safe "
+        "side"
+    )
+    # (1.96 + 0.84)^2 * 0.1 * 15 / 0.02^2 of the normal distribution; a little more of Student's
+    assert plans.plans[0].num_samples == pytest.approx(29_433, rel=0.005)
+
+
 def test_scores_without_spread_plan_nothing_but_what_is_stated(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -243,6 +243,7 @@ ENCODED: dict[str, dict[str, Any]] = {
     "hevc_long.ts": _x265("keyint=25:bframes=16:b-adapt=0"),
     "hevc_layers.mp4": _x265("keyint=30:temporal-layers=3:bframes=7:b-adapt=0"),
     "hevc_ten_bit.mp4": {**_x265("keyint=20"), "pixels": "yuv420p10le"},
+    "hevc_cropped.mp4": {**_x265("keyint=20"), "size": (98, 70)},
     "vp9.webm": {"codec": "libvpx-vp9", "options": {"g": "25"}},
     "vp9_hidden.webm": {
         "codec": "libvpx-vp9",
@@ -283,6 +284,17 @@ def _edit_list_open(folder: Path, path: Path) -> None:
 
 def _edit_list_hevc(folder: Path, path: Path) -> None:
     remux(make("hevc_cra.mp4", folder), path, shift_seconds=Fraction(-1))
+
+
+def _edit_list_twice(folder: Path, path: Path) -> None:
+    content = bytearray(make("h264.mp4", folder).read_bytes())
+    for kind in (b"moov", b"trak", b"edts", b"elst"):
+        start = content.index(kind) - 4
+        size = int.from_bytes(content[start : start + 4], "big") + 12
+        content[start : start + 4] = size.to_bytes(4, "big")
+    content[start + 15] = 2  # entry_count (ISO/IEC 14496-12, 8.6.6)
+    content[start + 28 : start + 28] = content[start + 16 : start + 28]
+    path.write_bytes(content)
 
 
 def _empty_edit(folder: Path, path: Path) -> None:
@@ -560,8 +572,10 @@ DERIVED: dict[str, Callable[[Path, Path], None]] = {
     "edit_list.mp4": _edit_list,
     "edit_list_open_gop.mp4": _edit_list_open,
     "edit_list_hevc.mp4": _edit_list_hevc,
+    "edit_list_twice.mp4": _edit_list_twice,
     "empty_edit.mp4": _empty_edit,
     "starts_inside.mkv": _starts_inside,
+    "starts_inside.mp4": _starts_inside,
     "starts_at_cra.mp4": _starts_at_open_keyframe,
     "starts_at_cra.mkv": _starts_at_open_keyframe,
     "starts_at_cra.ts": _starts_at_open_keyframe,

@@ -189,6 +189,13 @@ def test_audio_only(tmp_path: Path) -> None:
         probe(path)
 
 
+def test_a_codec_that_nothing_decodes(file_of: FileOf, tmp_path: Path) -> None:
+    path = tmp_path / "future.mp4"
+    path.write_bytes(Path(file_of("h264.mp4")).read_bytes().replace(b"avc1", b"h269"))
+    with pytest.raises(MediaError, match=r"future\.mp4: no decoder for the codec of its video"):
+        probe(path)
+
+
 def test_a_folder_is_no_video(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="is a folder, expected a video file"):
         probe(tmp_path)

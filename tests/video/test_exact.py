@@ -24,6 +24,8 @@ SEQUENTIAL = {
     "h264.h264": "no timestamp",
     "interlaced.mp4": "interlaced",
     "starts_inside.mkv": "first packet",
+    "starts_inside.mp4": "first sample",
+    "edit_list_twice.mp4": "shows the same samples twice",
     "edit_list_open_gop.mp4": "first packet",
     "mpeg4.avi": "nothing is known",
     "mpeg4_b.avi": "nothing is known",

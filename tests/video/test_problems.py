@@ -147,6 +147,28 @@ def test_containers_that_state_no_size(file_of: FileOf, tmp_path: Path) -> None:
         assert truncation(str(path), name) == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "needed"),
+    [
+        ("mp4", b"\0\0\0\1mdat" + (1016).to_bytes(8, "big") + bytes(1000), 1016),  # largesize
+        ("mp4", b"\0\0\0\0mdat" + bytes(1000), None),  # to the end of the file
+        ("mp4", b"\0\0\3\xe8what" + bytes(992), None),  # no box of ISO/IEC 14496-12
+        ("matroska", b"\x1a\x45\xdf\xa3\x9f" + bytes(31), 36),  # a header of EBML alone
+        ("matroska", b"\x1a\x45\xdf\xa3\x80" + bytes(31), None),  # and no element behind it
+    ],
+)
+def test_what_the_outermost_layer_states(
+    name: str, content: bytes, needed: int | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "video"
+    path.write_bytes(content)
+    assert truncation(str(path), name) == ()
+    path.write_bytes(content[:20])
+    details = [item.detail for item in truncation(str(path), name)]
+    expected = [] if needed is None else [f"its structure needs {needed:,} bytes, it has 20"]
+    assert [detail.removeprefix("the file is truncated: ") for detail in details] == expected
+
+
 @pytest.mark.parametrize("lengths", [[4, 10], [5, 10], [4, 11]])
 def test_long_avi_files_have_several_chunks(lengths: list[int], tmp_path: Path) -> None:
     chunks = [b"RIFF" + length.to_bytes(4, "little") + bytes(length) for length in lengths]

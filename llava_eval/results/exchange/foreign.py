@@ -197,7 +197,7 @@ def _of_inspect(sample: Any) -> Record:
         return Record(name, None, fields, error=reason, is_repeat=is_repeat)
     content = choices[0].get("message", {}).get("content", "")
     if isinstance(content, list):
-        content = "".join(
+        content = "\n".join(  # as inspect's ChatMessage.text does
             _attached(str(part.get("text", "")), sample)
             for part in content
             if part.get("type") == "text"

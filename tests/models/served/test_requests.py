@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from llava_eval.errors import CheckpointError, ConfigError, MediaError
+from llava_eval.errors import CheckpointError, ConfigError, MediaError, StorageError
 from llava_eval.models.served.media_encoder import ClipFolder
 from llava_eval.models.served.served_model import find_served_model
 from llava_eval.types import Clip, Generation, GenerationSettings, Media, Request
@@ -166,6 +166,15 @@ def test_clips_of_odd_sizes(tmp_path: Path) -> None:
     with av.open(str(path)) as container:
         found = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert torch.equal(torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2), frames)
+
+
+def test_a_clip_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"no folder for clips can be made: .*No such file"):
+        ClipFolder(tmp_path / "gone")
+    clips = ClipFolder(tmp_path)
+    clips.close()
+    with pytest.raises(StorageError, match=r"mkv cannot be written: .*No such file"):
+        clips.write(video_clip())
 
 
 def test_clips_are_read_by_a_server_of_another_user(tmp_path: Path) -> None:

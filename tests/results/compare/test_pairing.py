@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from llava_eval.errors import ComparisonError
-from llava_eval.results.compare.pairing import Pairing, pair
+from llava_eval.results.compare.pairing import Pairing, compare_metrics, pair
 from llava_eval.results.formatting import listed
-from llava_eval.results.runs import RunReader
+from llava_eval.results.runs import ConfigParts, RunReader
 from llava_eval.types import SampleResult
 from tests.results.runs_on_disk import answered, failed, write_run
 
@@ -79,6 +80,13 @@ def test_nothing_in_common_is_refused(tmp_path: Path) -> None:
         paired(tmp_path / "x", [answered(0, True)], [answered(1, True)])
     with pytest.raises(ComparisonError, match="no sample that both answered"):
         paired(tmp_path / "y", [answered(0, True)], [failed(0)])
+
+
+def test_runs_whose_manifest_names_no_metric_are_refused(tmp_path: Path) -> None:
+    runs = paired(tmp_path, [answered(0, True)], [answered(0, True)])
+    bare = replace(runs.first, parts=ConfigParts())
+    with pytest.raises(ComparisonError, match=r"a: its manifest names no metrics"):
+        compare_metrics(replace(runs, first=bare))
 
 
 def test_long_lists_of_ids_are_cut() -> None:

@@ -109,6 +109,19 @@ def test_other_prompts_in_a_sweep_are_refused(tmp_path: Path) -> None:
     assert len(sweeps_of(runs, allow_differences=True)[0].settings) == 2
 
 
+def test_runs_without_a_common_sample_in_a_sweep_are_refused(tmp_path: Path) -> None:
+    runs = [
+        RunReader().read(
+            write_run(tmp_path / str(n), [answered(3 * n + one, True) for one in (0, 1)])
+        )
+        for n in range(2)
+    ]
+    with pytest.raises(ComparisonError, match="have no sample in common"):
+        sweeps_of(runs)
+    (sweep,) = sweeps_of(runs, allow_differences=True)
+    assert sweep.notes == [f"{runs[0].name} and {runs[1].name} have no sample in common"]
+
+
 def test_the_table_and_the_curves_hold_what_was_measured(tmp_path: Path) -> None:
     reader = RunReader()
     runs = [

@@ -172,6 +172,16 @@ def test_a_log_that_inspect_wrote() -> None:
     assert texts(INSPECT_LOG) == ["A", "The answer is B", "C"]
 
 
+def test_parts_of_a_reply_are_joined_as_inspect_joins_them(tmp_path: Path) -> None:
+    """ChatMessageBase.text of inspect_ai: "the text items concatenated (separated by newline)"."""
+    log = json.loads(INSPECT_LOG.read_text())
+    thought = {"type": "reasoning", "reasoning": "B?"}
+    parts = [thought, *({"type": "text", "text": text} for text in ("It is red.", "A"))]
+    log["samples"][0]["output"]["choices"][0]["message"]["content"] = parts
+    (tmp_path / "log.json").write_text(json.dumps(log))
+    assert texts(tmp_path / "log.json") == ["It is red.\nA", "The answer is B", "C"]
+
+
 def test_inspects_archive_and_its_failed_samples(tmp_path: Path) -> None:
     samples = json.loads(INSPECT_LOG.read_text())["samples"]
     samples[1]["error"] = {"message": "out of memory", "traceback": "", "traceback_ansi": ""}
@@ -316,6 +326,8 @@ def test_inspects_archive_as_it_packs_it_now_with_epochs_and_attachments(
     [
         ("x.pkl", pickle.dumps({"prediction": 1}), "a pickle is not opened here"),
         ("results.json", b'{"results": {}, "configs": {}}', "the texts are in the samples_"),
+        ("x.tsv", b"index\tPrediction\n0\tA\n", "it has no column 'prediction'"),
+        ("log.json", b'{"version": 2, "eval": {}, "samples": [5]}', "samples: expected an object"),
     ],
 )
 def test_what_holds_no_texts_says_where_they_are(

@@ -53,6 +53,8 @@ def test_a_missing_text_is_an_error_of_its_sample(tmp_path: Path) -> None:
         ('{"row": 0}', ["has no text"]),
         ('{"row": 0, "text": 5}', ["has no text"]),
         ('{"row": 0, "text": "A"}\n{"id": "q0", "text": "A"}', ["line 2", "'q0'", "already"]),
+        ('{"row": 0, "option_losses": [1e999]}', ["line 1", "finite numbers, got [inf]"]),
+        ('{"row": 0, "generation": {"text": 5}}', ["line 1", "text: expected str"]),
     ],
 )
 def test_bad_lines_are_named(tmp_path: Path, text: str, parts: list[str]) -> None:

@@ -346,6 +346,7 @@ def test_lm_eval_is_told_of_every_sample(tmp_path: Path) -> None:
         ({"manifest": {"status": "failed"}}, "the hub takes whole runs"),
         ({"config": {"benchmark.source": "x.csv"}}, "its rows came from x.csv, and the hub"),
         ({"config": {"benchmark.source": None}}, "came from nowhere that is known"),
+        ({"metrics": {"iou": {**ACCURACY["accuracy"], "detail": "iou"}}}, "metric has no value"),
     ],
 )
 def test_the_hub_takes_no_other_runs(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

@@ -405,6 +405,12 @@ def test_rules_are_switched_without_a_model(tmp_path: Path) -> None:
     assert parts is not None
     # "The answer is A" had no score, and is no exact match.
     assert parts.attribution.parts["scorer"].difference == pytest.approx(-400 / 11)
+    tree["scorer"] = {"_target_": "llava_eval.scoring.captions.corpus.CaptionScorer"}
+    base = Explanation(run, [], [], Side("experiment=x", tree), switches(run.config, tree))
+    parts = attributed(base, 4, 0, tmp_path, Rerun()).parts
+    assert parts is not None
+    told = "extraction: a rule that needs a judge or the whole set is not switched"
+    assert (parts.names, parts.failed) == ([], [told])
 
 
 def test_what_cannot_be_taken_apart_is_one_line(tmp_path: Path) -> None:
@@ -413,6 +419,12 @@ def test_what_cannot_be_taken_apart_is_one_line(tmp_path: Path) -> None:
     nobody = Rerun()
     with pytest.raises(ComparisonError, match="no sample was answered on all sides"):
         attributed(base, 4, 0, tmp_path, lambda *_: [])
+    unread = Score(None, None, unreadable=True)
+    with pytest.raises(ComparisonError, match="one of the sides has no value"):
+        attributed(
+            *(base, 4, 0, tmp_path),
+            lambda *_: [answered(number, None, score=unread) for number in range(12)],
+        )
     assert nobody.asked == []
     changed = json.loads(json.dumps(base.run.config))
     changed["benchmark"]["metrics"] = metrics

@@ -343,6 +343,24 @@ def test_one_video_alone_says_nothing(tmp_path: Path) -> None:
         judged(tmp_path, results, results)
 
 
+@pytest.mark.slow
+def test_a_metric_that_most_draws_of_the_videos_lack_says_nothing(tmp_path: Path) -> None:
+    """Each of its two means is of one video of ten: of a draw both are in with p = 0.4."""
+    node = {"_target_": "llava_eval.metrics.groups.mean_of_means", "details": ["a", "b"]}
+
+    def graded(number: int, more: int) -> SampleResult:
+        detail = "abc"[min(number // 3, 2)]
+        score = Score(1.0, "A", details={detail: 1.0 + (number + more) % 4})
+        return answered(number, True, score=score)
+
+    baseline, run = (
+        make(tmp_path, f"{more}", [graded(n, more) for n in range(30)], metrics={"average": node})
+        for more in (0, 1)
+    )
+    with pytest.raises(ComparisonError, match=r"average needs what most draws of the groups"):
+        verdict_of(run, baseline, GateRule())
+
+
 def test_a_tolerance_for_nothing_is_a_mistake(tmp_path: Path) -> None:
     results = [answered(n, True) for n in range(30)]
     with pytest.raises(ConfigError, match="there is only accuracy, unreadable, errors"):
