@@ -23,6 +23,7 @@ from transformers import (
     BitsAndBytesConfig,
     TorchAoConfig,
 )
+from transformers.quantizers.base import HfQuantizer
 
 from llava_eval.borders.hub_cache import hub_errors
 from llava_eval.config.schema import ConversationConfig, ModelConfig, QuantizationConfig
@@ -337,6 +338,60 @@ def test_the_other_weights_of_a_quantized_checkpoint_run_in_the_dtype_that_is_as
     medium = runner.prepare("video", make_clip(4, seed=1))
     ((_, answer),) = runner.generate([make_request(medium, "Why?")])
     assert answer.error is None
+
+
+@pytest.mark.slow
+def test_a_library_of_quantization_is_told_the_device(
+    checkpoint: CheckpointFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GPTQ's and AWQ's choose kernels by it, and those of a CPU without it."""
+    from torchao.quantization import Int8WeightOnlyConfig
+
+    save_quantized(checkpoint, tmp_path, TorchAoConfig(Int8WeightOnlyConfig()))
+    told: list[Any] = []
+
+    def listen(quantizer: HfQuantizer, places: Any) -> Any:
+        told.append(places)
+        return places
+
+    monkeypatch.setattr(HfQuantizer, "update_device_map", listen)
+    load_model(plan_checkpoint(find_checkpoint(str(tmp_path)), ModelConfig(device="cpu")))
+    assert told == [{"": torch.device("cpu")}]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # compressed-tensors' own
+def test_parts_of_a_model_that_compressed_tensors_packed_run_by_themselves(copied: Path) -> None:
+    """It unpacks weights before the first pass of the whole model, which shared prefixes avoid."""
+    pytest.importorskip("compressed_tensors")
+    plain = AutoModelForImageTextToText.from_pretrained(copied, dtype=torch.float32)
+    packed = load_file(copied / "model.safetensors")
+    for title, module in plain.get_decoder().named_modules():
+        if isinstance(module, torch.nn.Linear):
+            scale = module.weight.abs().amax(1, keepdim=True) / 448  # the largest of float8
+            codes = (module.weight / scale).to(torch.float8_e4m3fn)
+            module.weight.data = codes.float() * scale
+            packed[f"language_model.model.{title}.weight"] = codes
+            packed[f"language_model.model.{title}.weight_scale"] = scale.detach()
+    save_file(packed, copied / "model.safetensors", metadata={"format": "pt"})
+    weights = {"num_bits": 8, "type": "float", "symmetric": True, "strategy": "channel"}
+    scheme = {
+        "quant_method": "compressed-tensors",
+        "format": "naive-quantized",
+        "quantization_status": "compressed",
+        "ignore": ["re:.*(vision_tower|multi_modal_projector|lm_head).*"],
+        "config_groups": {"all": {"targets": ["Linear"], "weights": weights}},
+    }
+    edit_config(copied, quantization_config=scheme)
+    plan = plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu", dtype="float32"))
+    loaded, tokens = load_model(plan), torch.arange(5, 15)[None]
+    with torch.no_grad():
+        found, expected = (
+            model.get_decoder()(tokens).last_hidden_state for model in (loaded.model, plain)
+        )
+    torch.testing.assert_close(found, expected)
+    description = loaded.describe()
+    assert description["memory_bytes"] > 0.9 * description["memory_bytes_unquantized"]
 
 
 @pytest.mark.slow

@@ -348,8 +348,10 @@ def load_model(plan: ModelPlan) -> LoadedModel:
         text = config.get_text_config()
         text.rope_parameters = scaled_rope(config, plan.rope_scaling)
     placement: dict[str, Any] = {}
+    if plan.is_quantized:  # kernels are chosen for the device; without it they are the CPU's
+        placement["device_map"] = {"": plan.device}
     if quantization is not None:
-        placement = {"quantization_config": quantization, "device_map": {"": plan.device}}
+        placement["quantization_config"] = quantization
     with (
         foreign_code(f"{checkpoint.name} cannot be loaded"),
         _without_adapter(checkpoint.path) as folder,
@@ -365,9 +367,10 @@ def load_model(plan: ModelPlan) -> LoadedModel:
             **placement,
         )
         model, *reports = loaded
+        _unpack(model, plan)
         if folder != checkpoint.path:
             reports.append(_load_adapter(model, checkpoint.path).to_dict())
-        if quantization is None:
+        if not plan.is_quantized:
             model = model.to(plan.device)
     if plan.stored_quantization is not None:
         _convert_stored_weights(model, plan)
@@ -385,6 +388,13 @@ def load_model(plan: ModelPlan) -> LoadedModel:
     with foreign_code(f"{checkpoint.name}: its video processor fails on two small frames"):
         pixels = FramePreprocessor(getattr(processor, "video_processor", None))
     return LoadedModel(model, processor, plan, pixels)
+
+
+def _unpack(model: Any, plan: ModelPlan) -> None:
+    """Let compressed-tensors unpack weights now: it waits for a first pass of the whole model."""
+    if plan.stored_quantization == "compressed-tensors":
+        for unpack in [*model._forward_pre_hooks.values()]:
+            unpack(model, ())
 
 
 def _convert_stored_weights(model: Any, plan: ModelPlan) -> None:
