@@ -121,7 +121,8 @@ def decode_frames(
                 )
             problems = plain.problems
         assert info is not None
-        return collector.clip(
+        return replace(
+            collector.clip(),
             fps=info.fps,
             num_source_frames=info.num_frames,
             notes=(f"decoded sequentially: {why_not}",) if why_not else (),
