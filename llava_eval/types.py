@@ -506,7 +506,8 @@ class PreparedMedia:
             (1, F, 3, H, W); leading dimension 1, on the CPU.
         token_ids: for the same models: the tokens that stand for it in a prompt.
         clip: the frames that are shown; None where only ``inputs`` are known.
-        shown: the frames as the processor takes them: PIL images, or one tensor (F, 3, H, W).
+        shown: the frames as the processor takes them: PIL images, or one tensor (F, 3, H, W); or
+            the one thing that a user's own model made of them.
         shown_kinds: what the prompt shows: the medium itself, or each frame of a video as an image.
         pixel_input_digest: BLAKE2b digest (8 bytes, in hexadecimal digits) of what the checkpoint's
             processor makes of the medium alone, see

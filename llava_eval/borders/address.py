@@ -12,7 +12,6 @@ from llava_eval.errors import ConfigError, without_secrets
 #: What a server that asks for no key gets instead of one.
 NO_KEY = "no-key"
 
-OPENAI_HOST = "api.openai.com"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EXPECTED = "expected http(s)://host[:port]/path, for instance http://localhost:8000/v1"
 
@@ -64,7 +63,7 @@ def check_variable(variable: str, *, key: str) -> None:
 
 def is_openai(address: str) -> bool:
     """Return whether an address is OpenAI's own."""
-    return urlsplit(address).hostname == OPENAI_HOST
+    return urlsplit(address).hostname == "api.openai.com"
 
 
 def is_this_machine(address: str) -> bool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from llava_eval.borders.json_text import JsonError, load_json
+from llava_eval.borders.json_text import JsonError
 
 #: A number of things; also keeps arithmetic within what floating point numbers hold.
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
@@ -47,17 +46,3 @@ def _message(text: str) -> str:
     if missing:
         return f"KeyError: {missing.group(1)!r} is missing{f' in {where}' if where else ''}"
     return f"TypeError: {where or 'the value'}: {text[:1].lower()}{text[1:].replace('`', '')}"
-
-
-def load_as(path: Path, kind: type[ValueT]) -> ValueT:
-    """Return the JSON object that a file holds, as a data class.
-
-    Args:
-        path: the file.
-        kind: the data class.
-
-    Raises:
-        OSError: it cannot be read.
-        JsonError: it is no JSON object, or a part of it is missing or of another type.
-    """
-    return as_type(load_json(path, dict), kind)

@@ -187,16 +187,13 @@ def _check_names(config: RunConfig, metrics: Mapping[str, Metric]) -> None:
     benchmark = config.benchmark
     metric_names = ", ".join(benchmark.metrics) or "none"
     facet_names = ", ".join(benchmark.facets) or "none"
-
-    def check_metric(key: str, name: str) -> None:
+    named = [("benchmark.facet_metrics", name) for name in benchmark.facet_metrics or ()]
+    named += [("published", number.metric) for number in config.published]
+    for key, name in named:
         if name not in benchmark.metrics:
             raise ConfigError(f"{key}: there is no metric {name!r}; metrics: {metric_names}")
-
-    for name in benchmark.facet_metrics or ():
-        check_metric("benchmark.facet_metrics", name)
     for number in config.published:
-        check_metric("published", number.metric)
-        if number.facet is not None and number.facet not in benchmark.facets:
+        if number.facet not in (None, *benchmark.facets):
             raise ConfigError(
                 f"published: there is no facet {number.facet!r}; facets: {facet_names}"
             )

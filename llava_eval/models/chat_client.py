@@ -438,42 +438,54 @@ def read_completion(body: str) -> Completion:
             raise IndexError(f"its choices are {json.dumps(choices)}")
         choice = choices[0]
         message = choice["message"]
-        # Azure leaves it out of what was filtered, mlx-lm of what ended within its reasoning.
         reason = choice.get("finish_reason")
         reason = _OPENAI_ENDS.get(str(reason).lower(), reason)
-        may_lack = reason == "length" or is_withheld(reason) or bool(_REASONING & message.keys())
-        text = message.get("content") if may_lack else message["content"]
-        if isinstance(text, list):  # of a reasoning model's, as Mistral's: thinking and text
-            kinds = {part["type"] for part in text}
-            if kinds and not kinds & {"text", "thinking", "reasoning"}:
-                raise TypeError(f"the reply has parts of {', '.join(sorted(kinds))}")
-            text = "".join(part["text"] for part in text if part["type"] == "text")
-        usage = content.get("usage") or {}
-        if not isinstance(usage, dict):
-            raise TypeError(f"its usage is a {type(usage).__name__}")
-        # mlx-vlm has the names of OpenAI's other protocol
-        ingoing = _count_or_none(usage, "prompt_tokens", "input_tokens")
-        outgoing = _count_or_none(usage, "completion_tokens", "output_tokens")
-        both = _count_or_none(usage, "total_tokens")
-        if ingoing is not None and outgoing is not None and both is not None:
-            outgoing = max(outgoing, both - ingoing)  # xAI and Gemini: reasoning in the sum only
+        text = _reply_text(message, reason)
+        num_input_tokens, num_output_tokens = _token_counts(content.get("usage") or {})
         refusal = message.get("refusal")
         if refusal is None and isinstance(choice.get("error"), dict):
             refusal = choice["error"].get("message")  # OpenRouter's, of the provider behind it
-        if text is not None and not isinstance(text, str):
-            raise TypeError(f"the reply is a {type(text).__name__}")
         return Completion(
             content=content,
             choice=choice,
-            text=_whole_characters(text or ""),
+            text=_whole_characters(text),
             finish_reason=reason,
             refusal=_whole_characters(refusal) if isinstance(refusal, str) else None,
             model=_name(content.get("model")),
-            num_input_tokens=ingoing,
-            num_output_tokens=outgoing,
+            num_input_tokens=num_input_tokens,
+            num_output_tokens=num_output_tokens,
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise MalformedError(error, body) from None
+
+
+def _reply_text(message: Mapping[str, Any], finish_reason: object) -> str:
+    """Return the text of a reply's message, nothing where it may have none and has none."""
+    # Azure leaves it out of what was filtered, mlx-lm of what ended within its reasoning.
+    has_ended_early = finish_reason == "length" or is_withheld(finish_reason)
+    may_lack = has_ended_early or bool(_REASONING & message.keys())
+    text = message.get("content") if may_lack else message["content"]
+    if isinstance(text, list):  # of a reasoning model's, as Mistral's: thinking and text
+        kinds = {part["type"] for part in text}
+        if kinds and not kinds & {"text", "thinking", "reasoning"}:
+            raise TypeError(f"the reply has parts of {', '.join(sorted(kinds))}")
+        text = "".join(part["text"] for part in text if part["type"] == "text")
+    if text is not None and not isinstance(text, str):
+        raise TypeError(f"the reply is a {type(text).__name__}")
+    return text or ""
+
+
+def _token_counts(usage: object) -> tuple[int | None, int | None]:
+    """Return the tokens of the prompt and of the reply, as far as an endpoint counts them."""
+    if not isinstance(usage, dict):
+        raise TypeError(f"its usage is a {type(usage).__name__}")
+    # mlx-vlm has the names of OpenAI's other protocol
+    ingoing = _count_or_none(usage, "prompt_tokens", "input_tokens")
+    outgoing = _count_or_none(usage, "completion_tokens", "output_tokens")
+    both = _count_or_none(usage, "total_tokens")
+    if ingoing is not None and outgoing is not None and both is not None:
+        outgoing = max(outgoing, both - ingoing)  # xAI and Gemini: reasoning in the sum only
+    return ingoing, outgoing
 
 
 def _whole_characters(text: str) -> str:

@@ -33,7 +33,7 @@ class StageClock:
         """Note the first batch of a process, which includes what is done once: checks, tuning.
 
         Args:
-            num_generated: samples of that batch.
+            num_generated: samples of that batch that were answered; 0 is no warm-up.
         """
         if num_generated and not self.warm_up:
             seconds = {stage: round(self.seconds.get(stage, 0.0), 6) for stage in MODEL_STAGES}

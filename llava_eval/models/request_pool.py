@@ -38,7 +38,7 @@ class FailureStreak:
     Attributes:
         num_failed: in a row, for whatever reason.
         num_passing: in a row, in a way that may pass: an endpoint that rejects has answered.
-        num_unreachable: in a row, because nobody answered, or only to come again later.
+        num_unreachable: since the last success, as nobody answered, or only to come again later.
     """
 
     def __init__(self) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llava_eval.borders.typed_json import Count, load_as
+from llava_eval.borders.json_text import load_json
+from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.results import files
 from llava_eval.results.columns import (
     FLAG_WORDS,
@@ -71,7 +72,7 @@ def read_tables(directory: Path) -> Tables:
     path = directory / files.METRICS_JSON
     try:
         with files.reading_errors(path):
-            return load_as(path, Tables)
+            return as_type(load_json(path, dict), Tables)
     except FileNotFoundError:
         return Tables()
 

@@ -92,7 +92,7 @@ class ArrayStore:
         Args:
             key: that it was put under.
             read: makes of an entry what is wanted. An entry that it cannot read (it raises one of
-                the errors below) is dropped as a broken file is.
+                :data:`_UNREADABLE`) is dropped as a broken file is.
         """
         path = self._path(key)
         try:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
 from llava_eval.errors import MediaError
-from llava_eval.types import Clip, MediaProblem
+from llava_eval.types import Clip
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -88,22 +88,8 @@ class FrameCollector:
         self._pts_seconds[index] = pts_seconds
         self.missing.discard(index)
 
-    def clip(
-        self,
-        *,
-        fps: float | None = None,
-        num_source_frames: int | None = None,
-        notes: Sequence[str] = (),
-        problems: Sequence[MediaProblem] = (),
-    ) -> Clip:
-        """Return the clip, once every frame has been added.
-
-        Args:
-            fps: average frames per second of the source.
-            num_source_frames: frames of the whole source.
-            notes: on reading the file.
-            problems: of the file.
-        """
+    def clip(self) -> Clip:
+        """Return the frames as a clip, once every one has been added."""
         import torch  # heavy, and only needed once there are frames
 
         if self.missing or self._pixels is None:
@@ -113,10 +99,6 @@ class FrameCollector:
             frames=torch.from_numpy(self._pixels).permute(0, 3, 1, 2),
             frame_indices=self.indices,
             pts_seconds=tuple(self._pts_seconds[index] for index in self.indices),
-            fps=fps,
-            num_source_frames=num_source_frames,
-            notes=tuple(notes),
-            problems=tuple(problems),
         )
 
 

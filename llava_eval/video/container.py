@@ -152,7 +152,7 @@ def average_fps(stream: VideoStream, num_frames: int = 0, span_seconds: float = 
 
 
 def duration_seconds(container: InputContainer, stream: VideoStream) -> float:
-    """Return the stated duration of the video stream, 0 if only that of a file with sound is."""
+    """Return the stated duration of the video stream, 0 where none is, or the sound's may be."""
     is_alone = len(container.streams) == 1
     is_own = is_alone or container.format.name != "asf"  # of which all streams have the file's
     if stream.duration == 0xFFFFFFFF:  # not known, of ivf that was written to a pipe

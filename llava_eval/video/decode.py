@@ -13,6 +13,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import av.logging
 
@@ -36,6 +37,10 @@ from llava_eval.video.container import (
 )
 from llava_eval.video.deadline import check_deadline, time_limit
 from llava_eval.video.truncation import shortfall, truncation
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 _log = logging.getLogger(__name__)
 
@@ -121,7 +126,8 @@ def decode_frames(
                 )
             problems = plain.problems
         assert info is not None
-        return collector.clip(
+        return replace(
+            collector.clip(),
             fps=info.fps,
             num_source_frames=info.num_frames,
             notes=(f"decoded sequentially: {why_not}",) if why_not else (),
@@ -154,11 +160,7 @@ def _decode_plainly(
         try:
             for index, frame in enumerate(container.decode(stream)):
                 check_deadline(path)
-                pts = frame.pts if frame.pts is not None else frame.dts
-                if pts is not None and stream.time_base is not None:
-                    last_time = float(pts * stream.time_base)
-                else:
-                    last_time = index / (average_fps(stream) or float("inf"))
+                last_time = _time_of(frame, index, stream)
                 shown_for = float(frame.duration * stream.time_base) if stream.time_base else 0.0
                 if first_time is None:
                     first_time, rotation = last_time, frame.rotation % 360
@@ -180,22 +182,24 @@ def _decode_plainly(
         shown_for = max(shown_for, 1.0 / fps if fps > 0 else 0.0)
         stated = duration_seconds(container, stream)
         codec, container_format = stream.codec_context.codec, container.format.name
-    messages = [*opening, *messages]
     truncated = truncation(path, container_format)
     if to_the_end and not truncated:
         truncated = shortfall(container_format, stated, last_time + shown_for)
     if truncated and to_the_end:  # what looked like damage is the end of the file
         problems = ()
     elif not truncated:
-        damage = error or damage
         # below errors libav speaks of what is unusual
-        for source, ignore in ((codec.name, HARMLESS_AT_START), (container_format, None)):
-            damage = damage or sign_of_damage(
-                messages, source, ignore=ignore, level=av.logging.ERROR
-            )
-        # what is known goes first: which of the decoder's threads meets damage in slices, and
-        # so whether it is heard of here, differs from run to run
-        problems = (*problems, *((MediaProblem("damaged", damage),) if damage else ()))
+        heard, level = [*opening, *messages], av.logging.ERROR
+        damage = (
+            error
+            or damage
+            or sign_of_damage(heard, codec.name, ignore=HARMLESS_AT_START, level=level)
+            or sign_of_damage(heard, container_format, level=level)
+        )
+        if damage:
+            # what is known goes first: which of the decoder's threads meets damage in slices, and
+            # so whether it is heard of here, differs from run to run
+            problems = (*problems, MediaProblem("damaged", damage))
     info = VideoInfo(
         path=path,
         num_frames=num_frames,
@@ -209,6 +213,14 @@ def _decode_plainly(
         problems=distinct_problems((*truncated, *problems)),
     )
     return info, error
+
+
+def _time_of(frame: VideoFrame, index: int, stream: VideoStream) -> float:
+    """Return when a frame is shown, in seconds; where nothing tells, by its number."""
+    pts = frame.pts if frame.pts is not None else frame.dts
+    if pts is not None and stream.time_base is not None:
+        return float(pts * stream.time_base)
+    return index / (average_fps(stream) or float("inf"))
 
 
 def cut(

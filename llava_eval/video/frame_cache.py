@@ -62,26 +62,26 @@ class FrameCache:
 
         made_by = (_VERSION, av.__version__, self.key)
         identity = file_identity(path)
-        names = {index: digest("frame", *made_by, identity, index) for index in indices}
+        keys = {index: digest("frame", *made_by, identity, index) for index in indices}
         frames: dict[int, Clip] = {}  # by index, each a clip of one frame
         if self.store is not None:
-            for index, name in names.items():
-                frame = self.store.get(name, partial(_frame_of, index))
+            for index, key in keys.items():
+                frame = self.store.get(key, partial(_frame_of, index))
                 if frame is not None:
                     frames[index] = frame
         with _counting:
             self.counts["num_cached"] += len(frames)
-        missing = sorted(names.keys() - frames.keys())
+        missing = sorted(keys.keys() - frames.keys())
         if missing:
             decoded = decode_frames(path, missing).proven()
             with _counting:
                 self.counts["num_decoded"] += len(missing)
             clip = self.resized(decoded)
             for row, index in enumerate(missing):
-                one = frames[index] = clip.frame(row)
+                frame = frames[index] = clip.frame(row)
                 if self.store is not None:
-                    facts = _Facts(one.pts_seconds, one.notes, one.problems, one.proof)
-                    self.store.put(names[index], one.frames[0].numpy(), asdict(facts))
+                    facts = _Facts(frame.pts_seconds, frame.notes, frame.problems, frame.proof)
+                    self.store.put(keys[index], frame.frames[0].numpy(), asdict(facts))
         info = probe(path)
         shown = [frames[index] for index in indices]
         proofs = [frame.proof for frame in shown if frame.proof is not None]

@@ -146,6 +146,7 @@ def frame_files(folder: str) -> list[str]:
 
 
 def _natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Return what sorts names by the numbers in them; texts stand before numbers."""
     parts = [part for part in re.split(r"(\d+)", name) if part]
     keys = [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
     return (*keys, (0, 0, name))
@@ -161,7 +162,7 @@ def _read_folder(folder: str, indices: Sequence[int], cache: FrameCache | None) 
                 f"{folder}: frame index {index} is out of range, the folder has {len(names)} images"
             )
         collector.add(index, _load(str(Path(folder) / names[index])), index / FOLDER_FPS)
-    clip = collector.clip(fps=FOLDER_FPS, num_source_frames=len(names)).proven()
+    clip = replace(collector.clip(), fps=FOLDER_FPS, num_source_frames=len(names)).proven()
     return clip if cache is None else cache.resized(clip)
 
 
@@ -171,7 +172,7 @@ def _read_image(image: Media) -> Clip:
     collector.add(0, _load(image.path, content, upright=image.upright), 0.0)
     suffix = Path(image.path).suffix[1:].lower()
     problems = truncation(image.path, suffix) if content is None else ()
-    return collector.clip(num_source_frames=1, problems=problems).proven()
+    return replace(collector.clip(), num_source_frames=1, problems=problems).proven()
 
 
 def _load(path: str, content: IO[bytes] | None = None, *, upright: bool = False) -> Pixels:

@@ -118,10 +118,11 @@ def whole_steps(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
     than the file has. A video of less than a second, for which they have no frame, shows its first
     one.
     """
-    total = _checked_total(info, num_frames)
+    num_real = _checked_total(info, num_frames)
     seconds = info.seconds if info.stated_seconds is None else info.stated_seconds
-    num_stated = int(seconds * info.fps)
-    total = min(num_stated, total) if info.stated_seconds is None else num_stated
+    total = int(seconds * info.fps)
+    if info.stated_seconds is None:  # stated ones are taken at their word
+        total = min(total, num_real)
     num_shown = max(1, min(num_frames, int(seconds)))
     step = int(total / num_shown)
     return tuple(info.first_frame_index + step * i for i in range(num_shown))

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from llava_eval.borders.json_text import JsonError
-from llava_eval.borders.typed_json import Count, as_type, load_as
+from llava_eval.borders.json_text import JsonError, load_json
+from llava_eval.borders.typed_json import Count, as_type
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def test_a_missing_part_within_another_is_named_with_its_place() -> None:
 def test_a_file_is_read_as_a_type(tmp_path: Path) -> None:
     path = tmp_path / "item.json"
     path.write_text(json.dumps({"name": "x"}))
-    assert load_as(path, Item) == Item("x")
+    assert as_type(load_json(path, dict), Item) == Item("x")
     path.write_text("[" * 100_000)
     with pytest.raises(JsonError, match="levels of lists and objects"):
-        load_as(path, Item)
+        as_type(load_json(path, dict), Item)

@@ -86,14 +86,14 @@ class RayEngine(Engine):
 
     def work(self) -> dict[str, Any]:
         reports = self._reports()
+        on_device = [report.peak_device_memory_bytes or 0 for report in reports]
+        on_host = [report.peak_host_memory_bytes or 0 for report in reports]
         return {
             "engine": "ray",
             "nodes": node_facts(),
             "workers": [_describe(worker) for worker in self._pool.all],
-            **{
-                name: max((n for r in reports if (n := getattr(r, name)) is not None), default=None)
-                for name in ("peak_device_memory_bytes", "peak_host_memory_bytes")
-            },
+            "peak_device_memory_bytes": max(on_device, default=0) or None,
+            "peak_host_memory_bytes": max(on_host, default=0) or None,
         }
 
     def close(self) -> None:

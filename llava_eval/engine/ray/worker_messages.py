@@ -183,9 +183,10 @@ def check_agreement(workers: Sequence[WorkerFacts], *, allow_version_differences
         return
     here = environment.versions()
     for worker in workers:
-        shared = {name: text for name, text in here.items() if name in worker.versions}
-        everywhere = {**dict.fromkeys(worker.versions), **first.versions}
-        for host, versions in (("this machine", shared), (first.host, everywhere)):
+        on_driver = {name: text for name, text in here.items() if name in worker.versions}
+        # None where the first worker lacks what this one has.
+        on_first = {**dict.fromkeys(worker.versions), **first.versions}
+        for host, versions in (("this machine", on_driver), (first.host, on_first)):
             for name, version in versions.items():
                 theirs = worker.versions.get(name)
                 if theirs != version:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
@@ -158,21 +158,17 @@ class Conversation:
                 raise HarmError(harm)
             self._harmless.add(form)
         text = render()
-        if isinstance(text, str) and not self._has_warned_of_dates:
-            self._warn_of_dates([date for date in dates if date.strip() and date in text])
+        prompt = text if isinstance(text, str) else ""
+        written = [date for date in dates if date.strip() and date in prompt]
+        if written and not self._has_warned_of_dates:
+            self._has_warned_of_dates = True
+            _log.warning(
+                "the checkpoint's chat template writes the time of asking into prompts (%r): on "
+                "another day, as where a run is continued or held to a baseline, they are others; "
+                "a literal conversation such as conversation=plain writes none",
+                written[0],
+            )
         return text
-
-    def _warn_of_dates(self, written: Sequence[str]) -> None:
-        """Warn, once, of times that a template has written into a prompt."""
-        if not written:
-            return
-        self._has_warned_of_dates = True
-        _log.warning(
-            "the checkpoint's chat template writes the time of asking into prompts (%r): on "
-            "another day, as where a run is continued or held to a baseline, they are others; "
-            "a literal conversation such as conversation=plain writes none",
-            written[0],
-        )
 
     def _check_texts(self, request: Request, text: str) -> None:
         """Raise where a template drops, changes or repeats a text that it was given.

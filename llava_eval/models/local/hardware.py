@@ -61,7 +61,8 @@ def choose_dtype(requested: str, device: torch.device, config: Any) -> torch.dty
 
     Args:
         requested: "auto" is float32 on a CPU, where half precision is slow and gains nothing, and
-            the checkpoint's own dtype elsewhere and where some weights are quantized already.
+            the checkpoint's own dtype (float16 where it has none) elsewhere and where some weights
+            are quantized already.
         device: where the model runs.
         config: of the model.
     """

@@ -142,11 +142,7 @@ class FeaturePrefixes:
         """Return embeddings (G, P, hidden) with the features of all rows' media in their places."""
         embeddings: torch.Tensor = self._loaded.model.get_input_embeddings()(token_ids)
         for kind in {medium.kind for medium in media}:
-            of_kind = [
-                feature
-                for feature, medium in zip(features, media, strict=True)
-                if medium.kind == kind
-            ]
+            of_kind = [features[n] for n, medium in enumerate(media) if medium.kind == kind]
             here = token_ids == self._loaded.placeholder_id(kind)  # (G, P)
             source = torch.cat(of_kind).to(embeddings.dtype)  # (all tokens of them, hidden)
             embeddings = embeddings.masked_scatter(here.unsqueeze(-1), source)

@@ -158,9 +158,20 @@ def plan_checkpoint(
     dtype = choose_dtype(model.dtype, device, config)
     quantization = quantization or QuantizationConfig(name="none")
     quantization_config(quantization, dtype, device)
+    width = getattr(config.get_text_config(), "hidden_size", 0)
+    if quantization.method == "torchao_int4" and width % quantization.group_size:
+        raise CheckpointError(
+            f"{checkpoint.name}: quantization.group_size={quantization.group_size} does not divide "
+            f"the hidden size of its language model, {width}"
+        )
     stored = getattr(config, "quantization_config", None)
     stored_quantization = str(stored.get("quant_method", "bitsandbytes")) if stored else None
-    _check_quantization(quantization, checkpoint, config, stored_quantization)
+    if stored_quantization is not None and quantization.method is not None:
+        raise CheckpointError(
+            f"{checkpoint.name} is quantized already ({stored_quantization}), so quantization="
+            f"{quantization.name} would change nothing; name a checkpoint with plain weights, or "
+            "leave quantization out"
+        )
     return ModelPlan(
         checkpoint,
         device,
@@ -176,27 +187,6 @@ def plan_checkpoint(
         stored_dtype=config.dtype if isinstance(config.dtype, torch.dtype) else None,
         stored_quantization=stored_quantization,
     )
-
-
-def _check_quantization(
-    quantization: QuantizationConfig,
-    checkpoint: CheckpointFolder,
-    config: Any,
-    stored_quantization: str | None,
-) -> None:
-    """Raise CheckpointError for a way to quantize that does not go with a checkpoint's weights."""
-    width = getattr(config.get_text_config(), "hidden_size", 0)
-    if quantization.method == "torchao_int4" and width % quantization.group_size:
-        raise CheckpointError(
-            f"{checkpoint.name}: quantization.group_size={quantization.group_size} does not divide "
-            f"the hidden size of its language model, {width}"
-        )
-    if stored_quantization is not None and quantization.method is not None:
-        raise CheckpointError(
-            f"{checkpoint.name} is quantized already ({stored_quantization}), so quantization="
-            f"{quantization.name} would change nothing; name a checkpoint with plain weights, or "
-            "leave quantization out"
-        )
 
 
 def dtype_of_weights(checkpoint: CheckpointFolder) -> torch.dtype | None:

@@ -53,10 +53,6 @@ class SharingTrial:
     comparison: LogitComparison | None = None
     paddings: frozenset[str] = frozenset()
 
-    def leaves_open(self, groups: Sequence[PromptGroup]) -> bool:
-        """Return whether groups that may share are padded where none were in the trial."""
-        return self.problem is None and not _paddings(groups) <= self.paddings
-
 
 @dataclass
 class PrefixSharing:
@@ -119,7 +115,8 @@ class PrefixSharing:
                 by_key.setdefault(self._key(group), []).append(group)
         for key, alike in by_key.items():
             trial = known.get(key)
-            if trial is None or trial.leaves_open(alike):
+            # What may share was not tried with rows that are padded elsewhere.
+            if trial is None or (trial.problem is None and _paddings(alike) - trial.paddings):
                 trial = self._try_new(key, alike, known)
             self._trials[alike[0].prompts[0].media_name] = trial
             if trial.problem is not None and self.is_required:

@@ -32,9 +32,6 @@ log = logging.getLogger(__name__)
 #: Questions generated together when the configuration leaves the number open.
 DEFAULT_BATCH_SIZE = 32
 
-#: How prompts are asked where nothing may be shared, for the manifest.
-_ASKED_ALONE = "whole prompts, one at a time: runner.share_prefixes=false"
-
 
 @dataclass
 class ModelRunner(Runner):
@@ -153,8 +150,9 @@ class ModelRunner(Runner):
         """Yield an answer for every prompt, in any order."""
         assert self.max_batch_tokens is not None
         if not self._shares:
+            why = "whole prompts, one at a time: runner.share_prefixes=false"
             for prompt in prompts:
-                self._asked_alone[prompt.media_name] = _ASKED_ALONE
+                self._asked_alone[prompt.media_name] = why
                 yield prompt, self._ask_alone(prompt)
             return
         groups = group_prompts(prompts)

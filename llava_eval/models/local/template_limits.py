@@ -99,18 +99,6 @@ def why_harmful(render: Callable[[], object]) -> str | None:
             pass
         finally:
             os._exit(exit_code)
-    status = _exit_status(child)
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
-        return f"does not end (not done after {_LIMIT_SECONDS} s)"
-    if os.WIFSIGNALED(status):
-        return f"ends the process ({signal.Signals(os.WTERMSIG(status)).name})"
-    if os.waitstatus_to_exitcode(status) == _OUT_OF_MEMORY:
-        return f"fails: MemoryError: it asks for more than {_LIMIT_BYTES >> 20} MiB"
-    return None
-
-
-def _exit_status(child: int) -> int:
-    """Return how a child ended, as ``os.waitpid`` does; 0 where nobody tells, or it was killed."""
     end = time.monotonic() + _TRIAL_SECONDS
     ended = status = 0
     try:
@@ -124,7 +112,13 @@ def _exit_status(child: int) -> int:
             os.kill(child, signal.SIGKILL)
             with suppress(ChildProcessError):
                 os.waitpid(child, 0)
-    return status
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
+        return f"does not end (not done after {_LIMIT_SECONDS} s)"
+    if os.WIFSIGNALED(status):
+        return f"ends the process ({signal.Signals(os.WTERMSIG(status)).name})"
+    if os.waitstatus_to_exitcode(status) == _OUT_OF_MEMORY:
+        return f"fails: MemoryError: it asks for more than {_LIMIT_BYTES >> 20} MiB"
+    return None
 
 
 def _limit_this_process() -> None:

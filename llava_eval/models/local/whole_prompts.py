@@ -79,9 +79,10 @@ class WholeBatches:
             known[RowRule.PADDED] = self._agrees([longest, shortest])
         if known.get(RowRule.PADDED):
             return RowRule.PADDED
-        pair = _pair_of_equal_length(alike)
-        if RowRule.EQUAL not in known and pair is not None:
-            known[RowRule.EQUAL] = self._agrees(pair)
+        lengths = [len(prompt.token_ids) for prompt in alike]
+        equal = [n for n, (left, right) in enumerate(pairwise(lengths)) if left == right]
+        if RowRule.EQUAL not in known and equal:
+            known[RowRule.EQUAL] = self._agrees(alike[equal[0] : equal[0] + 2])
         return RowRule.EQUAL if known.get(RowRule.EQUAL) else RowRule.SINGLE
 
     def _agrees(self, prompts: Sequence[Prompt]) -> bool:
@@ -108,14 +109,6 @@ class WholeBatches:
             if own != prompt.token_ids or not mask[-1]:
                 raise ForwardError(f"sample {prompt.request.id}: its processor pads it otherwise")
         return PromptBatch(tuple(prompts), self.loaded.to_device(made))
-
-
-def _pair_of_equal_length(prompts: Sequence[Prompt]) -> tuple[Prompt, Prompt] | None:
-    """Return the first two of prompts, sorted by length, that are equally long; None without."""
-    for left, right in pairwise(prompts):
-        if len(left.token_ids) == len(right.token_ids):
-            return left, right
-    return None
 
 
 def _key(prompt: Prompt) -> Hashable:

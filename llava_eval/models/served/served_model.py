@@ -326,10 +326,7 @@ def _with_checked_videos(
             return replace(model, frame_cost=measure_frame_cost(probe.count_tokens, num_frames))
         except FramesMissingError as error:
             may_count_none = model.video_as == "images" and error.is_constant
-            counts_none = may_count_none and (
-                probe.count_tokens(0) == probe.count_tokens(LENGTHS[0][0])
-            )
-            if not counts_none:
+            if not may_count_none or probe.count_tokens(0) != probe.count_tokens(LENGTHS[0][0]):
                 raise CheckpointError(
                     f"{address} does not show the model every frame that it is sent: {error} "
                     '(start vLLM with --media-io-kwargs \'{"video":{"num_frames":-1}}\')'

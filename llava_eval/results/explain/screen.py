@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llava_eval.borders.typed_json import as_type, load_as
+from llava_eval.borders.json_text import load_json
+from llava_eval.borders.typed_json import as_type
 from llava_eval.errors import RunDirectoryError
 from llava_eval.results import files
 from llava_eval.results.columns import INTERVAL, paired_cells
@@ -278,7 +279,7 @@ def stored_parts(directory: Path) -> tuple[Table, str] | None:
     path = directory / EXPLANATION
     try:
         with files.reading_errors(path, RunDirectoryError):
-            stored = load_as(path, _StoredExplanation)
+            stored = as_type(load_json(path, dict), _StoredExplanation)
     except FileNotFoundError:
         return None
     return _parts_table(stored.parts), stored.against

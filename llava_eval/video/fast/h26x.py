@@ -123,7 +123,9 @@ class Hevc(Syntax):
         is_hvcc = len(extradata) > 22 and extradata[0] in (0, 1) and extradata[:3] != b"\0\0\1"
         is_hvcc = is_hvcc and extradata[:4] != b"\0\0\0\1"
         self.length_size = (extradata[21] & 3) + 1 if is_hvcc else 0
+        # by number: separate_colour_plane_flag, bits of slice_pic_order_cnt_lsb
         self._sequences: dict[int, tuple[bool, int]] = {}
+        # number of the sequence, output_flag_present_flag, num_extra_slice_header_bits
         self._pictures: dict[int, tuple[int, bool, int]] = {}
         for unit in _hevc_units(extradata, is_hvcc=is_hvcc):
             self._learn(unit)

@@ -9,7 +9,6 @@ stored after it and shown before it.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -123,41 +122,18 @@ class VideoIndex:
         )
 
 
-def keyframe_table(
-    info: VideoInfo,
-    *,
-    packets: Integers,
-    shown: Flags,
-    timestamps: Sequence[int],
-    positions: Sequence[int],
-    leading: Sequence[int],
-    by_byte: bool,
-) -> VideoIndex:
-    """Return an index.
+def count_frames(info: VideoInfo, shown: Flags) -> tuple[VideoInfo, Integers]:
+    """Return a video with its number of frames, and how many are shown before each packet.
 
     Args:
-        info: the video; its number of frames is counted here, and its seconds where none are
-            stated.
-        packets: numbers of the keyframes in decoding order.
+        info: the video; its seconds follow from its frames where none are stated.
         shown: whether each packet of the stream shows a frame.
-        timestamps: of each keyframe, as in :class:`VideoIndex`.
-        positions: of each keyframe, as in :class:`VideoIndex`.
-        leading: of each keyframe, as in :class:`VideoIndex`.
-        by_byte: as in :class:`VideoIndex`.
     """
     counts = np.concatenate([[0], np.cumsum(shown)]).astype(np.int64)
     num_frames = int(counts[-1])
     if info.seconds <= 0 and info.fps > 0:
         info = replace(info, seconds=num_frames / info.fps)
-    return VideoIndex(
-        replace(info, num_frames=num_frames),
-        packets=packets,
-        shown_before=counts[packets],
-        timestamps=np.asarray(timestamps, np.int64),
-        positions=np.asarray(positions, np.int64),
-        leading=np.asarray(leading, np.int64),
-        by_byte=by_byte,
-    )
+    return replace(info, num_frames=num_frames), counts[:-1]
 
 
 @dataclass(slots=True)
@@ -202,13 +178,15 @@ class PacketTable:
         self._check_order(pts, shown, syntax)
         times = self.pts if "matroska" in container_format or not self.dts else self.dts
         timestamps = [times[number] for number in self.keyframes]
-        return keyframe_table(
+        info, shown_before = count_frames(info, shown)
+        packets = np.array(self.keyframes, np.int64)
+        return VideoIndex(
             info,
-            packets=np.array(self.keyframes, np.int64),
-            shown=shown,
-            timestamps=[-1 if time is None else time for time in timestamps],
-            positions=self.positions,
-            leading=self._leading(pts, shown, syntax),
+            packets=packets,
+            shown_before=shown_before[packets],
+            timestamps=np.array([-1 if time is None else time for time in timestamps], np.int64),
+            positions=np.array(self.positions, np.int64),
+            leading=np.array(self._leading(pts, shown, syntax), np.int64),
             by_byte=container_format in _BY_BYTE,
         )
 

@@ -27,7 +27,7 @@ from llava_eval.video.fast.index import (
     UntrustedError,
     VideoIndex,
     check_rise,
-    keyframe_table,
+    count_frames,
     reorders,
 )
 from llava_eval.video.fast.picture_order import JOINED, PictureOrder, goes_on, is_leading, rises
@@ -134,14 +134,14 @@ def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInf
                 raise UntrustedError(TIMES_AS_STORED)
         for number in _leading(samples, syntax, 0):
             shown[number] &= not syntax.hidden_at_start(samples.read(number))
-    return keyframe_table(
+    info, shown_before = count_frames(info, shown)
+    return VideoIndex(
         info,
         packets=np.array(packets, np.int64),
-        shown=shown,
-        timestamps=[entry.timestamp for entry in keyframes],
-        positions=positions,
-        leading=[UNKNOWN] * len(packets),
-        by_byte=False,
+        shown_before=shown_before[packets],
+        timestamps=np.array([entry.timestamp for entry in keyframes], np.int64),
+        positions=np.array(positions, np.int64),
+        leading=np.full(len(packets), UNKNOWN, np.int64),
     )
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache, partial
 from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import av
@@ -120,100 +121,30 @@ class _Stored(NamedTuple):
     info: PacketInfo
 
 
-class RangeDecoder:
-    """The packets that were read from one keyframe on, and the frames expected of them.
-
-    Every packet carries its number in decoding order through the decoder in place of its
-    timestamp, so each frame that comes out says which packet it is.
+class RangeReader:
+    """Reads the packets from one keyframe on, and tells which of them show the frames of a range.
 
     Args:
         source: the opened video.
         planned: the range.
-        collector: takes the frames.
+
+    Attributes:
+        frame_of: packet number to frame index, of those wanted that were read.
+        top_layer: the highest temporal layer that was read.
+        is_open: pictures that follow the keyframe may be shown before it.
     """
 
-    def __init__(self, source: Source, planned: DecodeRange, collector: FrameCollector) -> None:
+    def __init__(self, source: Source, planned: DecodeRange) -> None:
         self.source = source
         self.syntax: Syntax = source.syntax
-        self.planned = planned
         self.entry = planned.entry
-        self.collector = collector
         self.wanted = set(planned.frames)
-        self.context = source.stream.codec_context
-        self.time_base = source.stream.time_base or 1
         self.shown_pts: list[int] = []  # of all shown packets read so far, sorted
-        self.pts_of: dict[int, int] = {}  # of packets given to the decoder
-        self.frame_of: dict[int, int] = {}  # packet number to frame index, of the wanted
-        self.last_pts: int | None = None
-        self.awaited: list[int] = []  # timestamps of shown packets in the decoder, sorted
+        self.frame_of: dict[int, int] = {}
         self.top_layer = 0
         self.is_open = False
-        self.references: References | None = None
 
-    def run(self) -> None:
-        """Decode the frames of the range.
-
-        Raises:
-            UntrustedError: anything is not as the index says.
-            DamagedError: the decoder met damage.
-        """
-        try:
-            # a context of one thread decodes in this one
-            with libav_messages(of_helpers=self.context.thread_count > 1) as messages:
-                if self.syntax.states_references:
-                    reader = RangeDecoder(self.source, self.planned, self.collector)
-                    self.references = reader.read_references()
-                self._decode()
-        except LIBAV_ERRORS as error:
-            packet = self.entry.packet
-            raise DamagedError(f"decoding from packet {packet} fails: {reason(error)}") from error
-        ignore = HARMLESS_AT_START if self.is_open else None
-        damage = sign_of_damage(messages, self.context.codec.name, ignore=ignore)
-        if damage:
-            raise DamagedError(f"the decoder reports damage: {damage}")
-
-    def _decode(self) -> None:
-        """Read ahead far enough to know which frame each packet shows, and decode."""
-        remaining = len(self.wanted)
-        ahead: deque[_Stored] = deque()
-        packets = self._packets()
-        reading = True
-        while remaining and (reading or ahead):
-            while reading and len(ahead) <= self.syntax.max_reorder:
-                stored = next(packets, None)
-                if stored is None:
-                    reading = False
-                else:
-                    ahead.append(stored)
-            if ahead:
-                stored = ahead.popleft()
-                remaining -= self._note_if_wanted(stored)
-                self._feed(stored)
-        self._take(self.context.decode(None))
-        if self.frame_of or remaining:
-            raise UntrustedError(
-                f"{len(self.frame_of) + remaining} of {len(self.wanted)} frames did not come out "
-                f"of a decode from packet {self.entry.packet}"
-            )
-
-    def read_references(self) -> References:
-        """Read all packets up to the last that is wanted; return what their frames refer to."""
-        references = References()
-        remaining = len(self.wanted)
-        for stored in self._packets():
-            is_wanted = self._note_if_wanted(stored)
-            data = bytes(stored.packet)
-            if self.syntax.num_shown(data) != 1:
-                raise UntrustedError(NOT_ONE_EACH)
-            frames = self.syntax.frames(data)
-            references.add(stored.number, frames, is_wanted=is_wanted)
-            remaining -= is_wanted
-            if not remaining:
-                break
-        references.close()
-        return references
-
-    def _packets(self) -> Iterator[_Stored]:
+    def packets(self) -> Iterator[_Stored]:
         """Yield packets from the entry point on, without those that are shown before it."""
         # this loop sees several packets for each that is decoded: what is the same for all of
         # them is looked up once
@@ -261,6 +192,16 @@ class RangeDecoder:
                 self.top_layer = info.layer
             yield _Stored(number, packet, pts, is_shown, info)
 
+    def note_if_wanted(self, stored: _Stored) -> bool:
+        """Return whether a packet shows a frame that is asked for, and note which."""
+        if not stored.is_shown:
+            return False
+        frame = self.entry.first_frame + bisect.bisect_left(self.shown_pts, stored.pts)
+        if frame not in self.wanted:
+            return False
+        self.frame_of[stored.number] = frame
+        return True
+
     def _note_shown(self, pts: int, number: int) -> None:
         """Insert the timestamp of a shown packet into the order shown."""
         shown = self.shown_pts
@@ -274,20 +215,99 @@ class RangeDecoder:
             raise UntrustedError(f"the timestamp of packet {number} is out of order")
         shown.insert(row, pts)
 
-    def _note_if_wanted(self, stored: _Stored) -> bool:
-        """Return whether a packet shows a frame that is asked for, and note which."""
-        if not stored.is_shown:
-            return False
-        frame = self.entry.first_frame + bisect.bisect_left(self.shown_pts, stored.pts)
-        if frame not in self.wanted:
-            return False
-        self.frame_of[stored.number] = frame
-        return True
+    def references(self) -> References:
+        """Read all packets up to the last that is wanted; return what their frames refer to."""
+        references = References()
+        remaining = len(self.wanted)
+        for stored in self.packets():
+            is_wanted = self.note_if_wanted(stored)
+            data = bytes(stored.packet)
+            if self.syntax.num_shown(data) != 1:
+                raise UntrustedError(NOT_ONE_EACH)
+            frames = self.syntax.frames(data)
+            references.add(stored.number, frames, is_wanted=is_wanted)
+            remaining -= is_wanted
+            if not remaining:
+                break
+        references.close()
+        return references
+
+
+class RangeDecoder:
+    """Decodes the frames of a range, no more than they need.
+
+    Every packet carries its number in decoding order through the decoder in place of its
+    timestamp, so each frame that comes out says which packet it is.
+
+    Args:
+        source: the opened video.
+        planned: the range.
+        collector: takes the frames.
+    """
+
+    def __init__(self, source: Source, planned: DecodeRange, collector: FrameCollector) -> None:
+        self.source = source
+        self.planned = planned
+        self.collector = collector
+        self.reader = RangeReader(source, planned)
+        self.frame_of = self.reader.frame_of  # which adds to it; what was shown is taken out here
+        self.context = source.stream.codec_context
+        self.time_base = source.stream.time_base or 1
+        self.pts_of: dict[int, int] = {}  # of packets given to the decoder
+        self.last_pts: int | None = None
+        self.awaited: list[int] = []  # timestamps of shown packets in the decoder, sorted
+        self.references: References | None = None
+
+    def run(self) -> None:
+        """Decode the frames of the range.
+
+        Raises:
+            UntrustedError: anything is not as the index says.
+            DamagedError: the decoder met damage.
+        """
+        try:
+            # a context of one thread decodes in this one
+            with libav_messages(of_helpers=self.context.thread_count > 1) as messages:
+                if self.source.syntax.states_references:
+                    self.references = RangeReader(self.source, self.planned).references()
+                self._decode()
+        except LIBAV_ERRORS as error:
+            packet = self.planned.entry.packet
+            raise DamagedError(f"decoding from packet {packet} fails: {reason(error)}") from error
+        ignore = HARMLESS_AT_START if self.reader.is_open else None
+        damage = sign_of_damage(messages, self.context.codec.name, ignore=ignore)
+        if damage:
+            raise DamagedError(f"the decoder reports damage: {damage}")
+
+    def _decode(self) -> None:
+        """Read ahead far enough to know which frame each packet shows, and decode."""
+        remaining = len(self.planned.frames)
+        ahead: deque[_Stored] = deque()
+        packets = self.reader.packets()
+        reading = True
+        while remaining and (reading or ahead):
+            while reading and len(ahead) <= self.source.syntax.max_reorder:
+                stored = next(packets, None)
+                if stored is None:
+                    reading = False
+                else:
+                    ahead.append(stored)
+            if ahead:
+                stored = ahead.popleft()
+                remaining -= self.reader.note_if_wanted(stored)
+                self._feed(stored)
+        self._take(self.context.decode(None))
+        num_lost = len(self.frame_of) + remaining
+        if num_lost:
+            raise UntrustedError(
+                f"{num_lost} of {len(self.planned.frames)} frames did not come out of a decode "
+                f"from packet {self.planned.entry.packet}"
+            )
 
     def _feed(self, stored: _Stored) -> None:
         """Give the decoder what is needed of a packet."""
         packet: Packet[Any] = stored.packet
-        is_disposable = stored.info.is_disposable and stored.info.layer >= self.top_layer
+        is_disposable = stored.info.is_disposable and stored.info.layer >= self.reader.top_layer
         if is_disposable and stored.number not in self.frame_of:
             return
         if self.references is not None:
@@ -396,7 +416,7 @@ class RangeDecoding:
         self.source = source
         ranges = plan_ranges(source, index, collector.rows)
         #: That no thread has begun.
-        self.ranges = deque(sorted(ranges, key=lambda each: -each.num_packets))
+        self.ranges = deque(sorted(ranges, key=attrgetter("num_packets"), reverse=True))
         self.collector = collector
         self.num_threads = num_threads or num_cores()
         pixels = index.info.width * index.info.height

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from llava_eval.video.container import LIBAV_ERRORS, Message, open_video, reason
@@ -56,20 +57,16 @@ class Source:
         except LIBAV_ERRORS as error:  # of Matroska, for one, to times below 0
             raise UntrustedError(f"seeking to packet {entry.packet}: {reason(error)}") from error
         packets = self.container.demux(self.stream)
-        yield self._find(entry, packets)
+        for packet in islice(packets, _MAX_SEARCH):
+            if packet.pos == entry.position and packet.is_keyframe:
+                yield packet
+                break
+        else:
+            where = f"the keyframe at byte {entry.position}"
+            raise UntrustedError(f"seeking to {where} does not find it")
         for packet in packets:
             if packet.size:
                 yield packet
-
-    def _find(
-        self, entry: EntryPoint, packets: Iterator[Packet[VideoStream]]
-    ) -> Packet[VideoStream]:
-        for count, packet in enumerate(packets):
-            if packet.pos == entry.position and packet.is_keyframe:
-                return packet
-            if count > _MAX_SEARCH:
-                break
-        raise UntrustedError(f"seeking to the keyframe at byte {entry.position} does not find it")
 
 
 @contextmanager
