@@ -326,4 +326,3 @@ def _paths_of_set(folder: Path, name: str, *, is_only: bool) -> list[Path]:
             f"{folder} should hold one file or folder for the row set {name}; found {listed}"
         )
     return paths
-
