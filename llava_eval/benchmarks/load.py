@@ -73,15 +73,14 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
 
 def _of_whole_groups(benchmark: BenchmarkConfig) -> list[str]:
     """Return the metrics that take a group for right only as a whole."""
-    metrics = []
-    for name, node in benchmark.metrics.items():
-        if not isinstance(node, Mapping):
-            continue
-        function = str(node.get("_target_")).rpartition(".")[2]
-        is_of_any_size = node.get("size") is None and node.get("part") != "all"
-        if function in _OF_WHOLE_GROUPS and is_of_any_size:
-            metrics.append(name)
-    return metrics
+    return [
+        name
+        for name, node in benchmark.metrics.items()
+        if isinstance(node, Mapping)
+        and str(node.get("_target_")).rpartition(".")[2] in _OF_WHOLE_GROUPS
+        and node.get("size") is None
+        and node.get("part") != "all"
+    ]
 
 
 def _warn_of_parts_of_groups(
@@ -198,9 +197,7 @@ def selected(
 
 
 def _at_levels(samples: list[Sample], facet: str, levels: Any) -> list[Sample]:
-    if not isinstance(levels, list | tuple):
-        levels = [levels]
-    wanted = [str(level) for level in levels]
+    wanted = [str(level) for level in (levels if isinstance(levels, list | tuple) else [levels])]
     present = {_known_level(sample, facet) for sample in samples}
     for level in wanted:
         if level not in present:

@@ -119,8 +119,11 @@ def _with_options(sample: Sample, probe: str, change: _Change) -> Sample:
     if any(pattern.search(piece) for piece in pieces if isinstance(piece, str)):
         changed = change(sample)
         return _rewritten(changed, lambda text: _relisted(text, pattern, changed.choices))
-    heads = _heads(sample.choices)
-    if heads is None or "\n".join(sample.choices) not in sample.prompt:
+    pairs = zip(string.ascii_uppercase, sample.choices, strict=False)
+    matches = [re.match(rf"\s*{letter}\W\s*", choice) for letter, choice in pairs]
+    heads = [match[0] for match in matches if match is not None]
+    are_lettered = bool(heads) and len(heads) == len(sample.choices)
+    if not are_lettered or "\n".join(sample.choices) not in sample.prompt:
         facets = ", ".join(f"{facet}={level}" for facet, level in sample.facets.items())
         raise ConfigError(
             f"probe={probe}: the options of sample {sample.id} do not stand in its prompt, each "
@@ -129,30 +132,16 @@ def _with_options(sample: Sample, probe: str, change: _Change) -> Sample:
     return _with_lettered_options(sample, heads, change)
 
 
-def _heads(choices: Sequence[str]) -> list[str] | None:
-    """Return the letters with marks that options hold themselves: "A. "; None if any holds none."""
-    heads = []
-    for letter, choice in zip(string.ascii_uppercase, choices, strict=False):
-        match = re.match(rf"\s*{letter}\W\s*", choice)
-        if match is None:
-            return None
-        heads.append(match[0])
-    return heads or None
-
-
 def _with_lettered_options(sample: Sample, heads: Sequence[str], change: _Change) -> Sample:
-    """Return a changed sample whose options hold their letters, and so may its answers."""
+    """Return a changed sample whose options begin with ``heads`` ("A. "), as its answers may."""
     letters, listed = string.ascii_uppercase[: len(heads)], "\n".join(sample.choices)
     letter_of = dict(zip(sample.choices, letters, strict=True))
     texts = [text.removeprefix(head) for text, head in zip(sample.choices, heads, strict=True)]
     targets = tuple(letter_of.get(target, target) for target in sample.targets)
     changed = change(dataclasses.replace(sample, choices=tuple(texts), targets=targets))
     choices = tuple(head + text for head, text in zip(heads, changed.choices, strict=True))
-    if targets != sample.targets:
-        option_of = dict(zip(letters, choices, strict=True))
-        targets = tuple(option_of.get(target, target) for target in changed.targets)
-    else:
-        targets = changed.targets
+    option_of = dict(zip(letters, choices, strict=True)) if targets != sample.targets else {}
+    targets = tuple(option_of.get(target, target) for target in changed.targets)
     changed = dataclasses.replace(changed, choices=choices, targets=targets)
     return _rewritten(changed, lambda text: text.replace(listed, "\n".join(choices)))
 

@@ -82,8 +82,7 @@ class Row:
     def optional(self, name: str) -> Any:
         """Return one value, or None where there is none or it is empty (null or "")."""
         value = self._held(name)
-        is_empty_text = isinstance(value, str) and not value
-        return None if is_null(value) or is_empty_text else value
+        return None if is_null(value) or (isinstance(value, str) and not value) else value
 
     def _held(self, name: str) -> Any:
         if name in self.columns or "[" not in name:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -89,8 +88,8 @@ def _read_local(path: Path, split: str | None) -> list[Mapping[str, Any]]:
                 f"the folder {path} holds no {', '.join(FILE_SUFFIXES)} file; a clone of a data "
                 f"set of the hub is written {HUB_SCHEME}{path.absolute()}"
             )
-        stems = Counter(file.stem for file in files)
-        twice = [file for file in files if stems[file.stem] > 1]
+        stems = [file.stem for file in files]
+        twice = [file for file in files if stems.count(file.stem) > 1]
         if twice:
             names = " and ".join(file.name for file in twice[:2])
             raise RowsError(
@@ -114,8 +113,8 @@ def _of_split(files: list[Path], split: str) -> list[Path]:
     Raises:
         RowsError: of several splits some have such a file, and others have none.
     """
-    splits = {_as_split(name) for name in split.split(SET_SEPARATOR)}
-    split_of = {file: _as_split(_SHARD.sub("", file.stem)) for file in files}
+    splits = {re.sub(r"\W", "_", name) for name in split.split(SET_SEPARATOR)}
+    split_of = {file: re.sub(r"\W", "_", _SHARD.sub("", file.stem)) for file in files}
     exact = [file for file in files if split_of[file] in splits]
     missing = splits.difference(split_of.values())
     if exact and missing:
@@ -128,17 +127,9 @@ def _of_split(files: list[Path], split: str) -> list[Path]:
     chosen = [file for file in files if splits & words_of[file]]
     others = sorted(_SPLITS & set().union(*words_of.values()))
     if not chosen and len(others) > 1:
-        log.warning(
-            "%s holds files of %s, and none of the split %s: all were read; see benchmark.split",
-            files[0].parent,
-            " and ".join(others),
-            split,
-        )
+        text = "%s holds files of %s, and none of the split %s: all were read; see benchmark.split"
+        log.warning(text, files[0].parent, " and ".join(others), split)
     return chosen or files
-
-
-def _as_split(name: str) -> str:
-    return re.sub(r"\W", "_", name)
 
 
 def _read_file(path: Path) -> list[Mapping[str, Any]]:
@@ -321,8 +312,11 @@ def read_row_sets(
 
 def _paths_of_set(folder: Path, name: str, *, is_only: bool) -> list[Path]:
     """Return the one file or folder of a set; where only one set is read, there may be several."""
-    named = [path for path in sorted(folder.iterdir()) if name.lower() in path.name.lower()]
-    paths = [path for path in named if _holds_rows(path)]
+    paths = []
+    for path in sorted(folder.iterdir()):
+        has_rows = any(file.suffix.lower() in FILE_SUFFIXES for file in (path, *path.glob("*")))
+        if has_rows and name.lower() in path.name.lower():
+            paths.append(path)
     paths = [path for path in paths if path.stem.lower() == name.lower()] or paths
     if is_only:
         return paths or [folder]
@@ -332,7 +326,3 @@ def _paths_of_set(folder: Path, name: str, *, is_only: bool) -> list[Path]:
             f"{folder} should hold one file or folder for the row set {name}; found {listed}"
         )
     return paths
-
-
-def _holds_rows(path: Path) -> bool:
-    return any(file.suffix.lower() in FILE_SUFFIXES for file in (path, *path.glob("*")))

@@ -38,9 +38,6 @@ log = logging.getLogger(__name__)
 def dry_run(composed: ComposedConfig) -> str:
     """Read the rows, look for media and checkpoint, and make the first prompt.
 
-    Args:
-        composed: of the run.
-
     Returns:
         What was seen, for people: how much there is to do, the first media with the frames that
         are taken of them, and the prompt as the model will read it.
@@ -90,31 +87,20 @@ def _model_time(composed: ComposedConfig, num_samples: int) -> str:
             "how long the model takes is not known: there is no earlier run of it; a run with "
             "benchmark.limit=20 tells"
         )
-    run = min(runs, key=lambda item: (item.is_of_other_benchmark, len(item.differing)))
-    difference = f"other {listing(run.differing)}" if run.differing else ""
-    if run.is_of_other_benchmark:
-        difference = "another benchmark"
-    seconds = run.cost.model_seconds_per_sample or 0.0
-    beside = ", ".join(printable(text) for text in (run.cost.machine, difference) if text)
+    is_other, differing, path, cost = min(runs, key=lambda run: (run[0], len(run[1])))
+    difference = f"other {listing(differing)}" if differing else ""
+    facts = (cost.machine, "another benchmark" if is_other else difference)
+    beside = ", ".join(printable(text) for text in facts if text)
+    seconds = cost.model_seconds_per_sample or 0.0
     return (
         f"the model takes about {duration(seconds * num_samples)} on one device: "
-        f"{formatted(seconds, '.2g')} s a sample in {printable(str(run.path))}"
+        f"{formatted(seconds, '.2g')} s a sample in {printable(str(path))}"
         + (f" ({beside})" if beside else "")
     )
 
 
-@dataclass(frozen=True)
-class _TimedRun:
-    """An earlier run of the same model, and the settings in which it differs, by short key."""
-
-    path: Path
-    cost: Cost
-    is_of_other_benchmark: bool
-    differing: Sequence[str]
-
-
-def _timed_runs(composed: ComposedConfig) -> Iterator[_TimedRun]:
-    """Yield the earlier runs of a configuration's model that say how long it took."""
+def _timed_runs(composed: ComposedConfig) -> Iterator[tuple[bool, list[str], Path, Cost]]:
+    """Yield earlier runs of a model: of another benchmark?, other settings, directory, cost."""
     ours, named = flat(composed.resolved), composed.config.output_dir
     beside_it = Path(named).parent.glob(f"*/{files.MANIFEST}") if named else ()
     for path in sorted({*RUNS_ROOT.rglob(files.MANIFEST), *beside_it}):
@@ -127,7 +113,7 @@ def _timed_runs(composed: ComposedConfig) -> Iterator[_TimedRun]:
             if is_same_model and cost.model_seconds_per_sample:
                 names = list(short_keys(differences([composed.resolved, manifest.config])))
                 is_other = theirs.get("benchmark.name") != ours.get("benchmark.name")
-                yield _TimedRun(path.parent, cost, is_other, names)
+                yield is_other, names, path.parent, cost
 
 
 @dataclass(frozen=True)
@@ -166,9 +152,6 @@ class Asked:
 
 def asked_of(benchmark: Benchmark) -> Asked:
     """Decode the media of a benchmark's first sample and make its prompt, without weights.
-
-    Args:
-        benchmark: with the configuration of a run.
 
     Raises:
         LlavaEvalError: media or checkpoint cannot be read.

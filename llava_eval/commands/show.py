@@ -102,10 +102,8 @@ def _token_lines(result: SampleResult, asked: Asked) -> list[str]:
     if None not in (earlier, asked.num_tokens) and earlier != asked.num_tokens:
         lines.append(f"(it had {earlier} tokens when it was asked)")
     if asked.tokens is not None:
-        texts = []
-        for token, same in itertools.groupby(asked.tokens):
-            times = len(list(same))
-            texts.append(f"{token} x {times}" if times > 1 else token)
+        runs = [(token, len([*same])) for token, same in itertools.groupby(asked.tokens)]
+        texts = (f"{token} x {times}" if times > 1 else token for token, times in runs)
         lines += ["", f"its tokens: {' '.join(texts)}"]
     return lines
 

@@ -143,24 +143,16 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
         write_out("\n" + results_table(runs, codes).to_text(_UNCUT))
         folder, *others = {each.directory.parent for each in runs}
         if not others and any(code == 0 for code in codes):
-            name = "probes" if _is_over_probes(runs) else "compare"
+            settings = (text.partition("=") for each in runs for text in each.overrides)
+            probes = [value for key, _, value in settings if key in ("probe", "benchmark.probe")]
+            num_plain = sum(value in ("none", "null") for value in probes)
+            name = "probes" if num_plain == 1 and len(probes) > 1 else "compare"
             write_out(f"\nllava-eval {name} {shlex.quote(str(folder))}")
     return max(codes)
 
 
-def _is_over_probes(runs: Sequence[SweepRun]) -> bool:
-    """Return whether one run asks the questions as they are, and others under probes."""
-    settings = (text.partition("=") for each in runs for text in each.overrides)
-    probes = [value for key, _, value in settings if key in ("probe", "benchmark.probe")]
-    num_plain = sum(value in ("none", "null") for value in probes)
-    return num_plain == 1 and len(probes) > 1
-
-
 def take_seeds(overrides: Sequence[str]) -> tuple[int | None, list[str]]:
     """Take ``seeds=N`` out of overrides, which then have N values of ``seed``.
-
-    Args:
-        overrides: as on the command line.
 
     Returns:
         N, None where there is none, and the overrides; an ``output_dir`` holds all of the runs.
@@ -209,12 +201,7 @@ def _run_here(runs: Sequence[SweepRun]) -> list[int]:
 
 
 def results_table(runs: Sequence[SweepRun], codes: Sequence[int]) -> Table:
-    """Return what came of every run: its settings where they differ, and its headline.
-
-    Args:
-        runs: of one sweep.
-        codes: the exit code of each.
-    """
+    """Return what came of every run: its settings where they differ, and its headline."""
     constant = set.intersection(*(set(each.overrides) for each in runs))
     rows = []
     for each, code in zip(runs, codes, strict=True):

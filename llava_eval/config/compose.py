@@ -345,16 +345,12 @@ def _values_of(override: Override, config_dir: Path | None) -> list[str]:
         raise ConfigError(f"{line!r} has no value")
     key = override.get_key_element()
     setting = setting_of(key.lstrip("+"))
-    if setting is not None and setting.is_path:
-        values = [_quoted_path(value) for value in values]
+    if setting is not None and setting.is_path:  # a path in quotes is left alone
+        for position, value in enumerate(values):
+            read = as_read(value)
+            path = None if read is None else read.value()
+            values[position] = quoted(path) if isinstance(path, str) else value
     return [f"{key}={value}" for value in values]
-
-
-def _quoted_path(text: str) -> str:
-    """Return a value of a sweep over paths in quotes: a path in quotes is left alone."""
-    override = as_read(text)
-    path = None if override is None else override.value()
-    return quoted(path) if isinstance(path, str) else text
 
 
 def expand_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> list[list[str]]:

@@ -59,9 +59,9 @@ def find_unfinished(parent: Path, identity: Identity) -> Path | None:
 
 
 def _is_done(run: Path, manifest: Manifest) -> bool:
-    if manifest.status != "finished":
-        return False
-    return not any(result.generation.error for result in read_ledger(run / files.LEDGER))
+    return manifest.status == "finished" and not any(
+        result.generation.error for result in read_ledger(run / files.LEDGER)
+    )
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import re
@@ -40,11 +41,8 @@ def file_names(names: Iterable[str]) -> dict[str, str]:
     result: dict[str, str] = {}
     for name in dict.fromkeys(names):
         taken = {text.casefold() for text in result.values()}
-        text, number = file_name(name), 1
-        while text.casefold() in taken:
-            number += 1
-            text = f"{file_name(name)}_{number}"
-        result[name] = text
+        texts = (file_name(name) + (f"_{n}" if n > 1 else "") for n in itertools.count(1))
+        result[name] = next(text for text in texts if text.casefold() not in taken)
     return result
 
 

@@ -245,26 +245,18 @@ class RunRecord:
             StorageError: they cannot be written.
         """
         if model:
-            self.add(model=self._with_earlier_names(model) if has_results else dict(model))
+            earlier = (self._earlier.get("model") or {}).get("answers_as")
+            now = model.get("answers_as")
+            if has_results and earlier and now and earlier != now:
+                text = "finished samples are answers of %s, and the others will be of %s"
+                log.warning(text, earlier, now)
+                names = dict.fromkeys([*earlier.split(_AND), now])
+                model = {**model, "answers_as": _AND.join(names)}
+            self.add(model=dict(model))
         config = self._content["config"]
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100)
         files.write_text(self.directory / files.CONFIG, text)
         self.write("running")
-
-    def _with_earlier_names(self, model: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a model that answers as all models that have answered in this run, with a warning.
-
-        A served model's name may stand for another model than it did before the run was continued.
-        """
-        earlier = (self._earlier.get("model") or {}).get("answers_as")
-        now = model.get("answers_as")
-        if not earlier or not now or earlier == now:
-            return dict(model)
-        log.warning(
-            "finished samples are answers of %s, and the others will be of %s", earlier, now
-        )
-        names = dict.fromkeys([*earlier.split(_AND), now])
-        return {**model, "answers_as": _AND.join(names)}
 
     @property
     def notes(self) -> list[str]:

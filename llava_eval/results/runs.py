@@ -227,10 +227,7 @@ def with_types(data: DataFrame, *kinds: type) -> DataFrame:
 
 
 #: What many samples, or the runs of one benchmark, have in common.
-_REPEATED = (
-    *("id", "group", "question", "choices", "prompt", "media", "target"),
-    *("frame_indices", "inputs"),
-)
+_SHARED = ("id", "group", "question", "choices", "prompt", "media", "target", "inputs")
 
 
 class RunReader:
@@ -264,8 +261,7 @@ class RunReader:
                     raise ComparisonError(f"{path} is no run directory: it has no {name}")
         manifest = read_manifest(path) or Manifest()
         tables = read_tables(path)
-        ledger = iterate_ledger(path / files.LEDGER, finished=True)
-        results = [self._with_shared_values(result) for result in ledger]
+        results = [*map(self._shared, iterate_ledger(path / files.LEDGER, finished=True))]
         try:
             parts = as_type(manifest.config, ConfigParts)
         except JsonError as error:
@@ -291,10 +287,10 @@ class RunReader:
         found = [run for path in paths for run in find_runs(path)]
         return [self.read(run) for run in dict.fromkeys(found)]
 
-    def _with_shared_values(self, result: SampleResult) -> SampleResult:
+    def _shared(self, result: SampleResult) -> SampleResult:
         """Return a result whose values are the objects that equal ones of earlier results are."""
         shared: dict[str, Any] = {}
-        for name in _REPEATED:
+        for name in (*_SHARED, "frame_indices"):
             value = getattr(result, name)
             shared[name] = self._pool.setdefault(value, value)
         facets = self._facets.setdefault(tuple(result.facets.items()), result.facets)
@@ -375,8 +371,7 @@ def targets_in(config_dir: Path | None) -> Iterator[str]:
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(f"{path} cannot be read: {error}") from error
         nodes: list[object] = [content]
-        while nodes:
-            node = nodes.pop(0)
+        for node in nodes:  # which grows by what it holds
             if isinstance(node, Mapping):
                 if isinstance(node.get(TARGET_KEY), str):
                     yield node[TARGET_KEY]
@@ -415,10 +410,9 @@ def differences_of(runs: Sequence[ComparableRun]) -> list[Difference]:
     """
     roles = list(get_args(Role))
     changed = differences([run.config for run in runs])
-    key_of = short_keys({key: key for key in changed})
     settings = [
         Difference(name, role_of(key), _texts_in_one_line(changed[key]))
-        for name, key in key_of.items()
+        for name, key in short_keys({key: key for key in changed}).items()
     ]
     settings.sort(key=lambda item: roles.index(item.role))
     software = differing_versions(runs).items()

@@ -46,11 +46,7 @@ class Evaluation:
     reply: ReplyConfig = field(default_factory=ReplyConfig)
 
     def scored(self, result: SampleResult) -> SampleResult:
-        """Return a result with its score, where the rule looks at samples alone.
-
-        Args:
-            result: of one of the samples.
-        """
+        """Return a result with its score, where the rule looks at samples alone."""
         generation = result.generation
         if generation.text is None:
             score = NOT_SCORED
@@ -156,8 +152,9 @@ def _checked(score: object, scorer: Scorer, sample: Sample) -> Score:
 def _faults(score: Score) -> list[str]:
     """Return what of a score the ledger cannot hold and give back."""
     faults = []
-    if isinstance(score.value, bool) or not isinstance(score.value, float | int | None):
-        faults.append(f"value={score.value!r}")
+    value: object = score.value
+    if isinstance(value, bool) or not isinstance(value, float | int | None):
+        faults.append(f"value={value!r}")
     if not isinstance(score.answer, str | None):
         faults.append(f"answer={score.answer!r}")
     if not isinstance(score.unreadable, bool):

@@ -68,7 +68,7 @@ def probe(
     path = os.fspath(path)
     with media_errors(path):
         require_file(path)
-        info, why_not, problems = fast.probe(path)
+        info, why_not, problems = fast.describe(path)
         if info is None:
             info, _ = _decode_plainly(path, None, to_the_end=True, problems=problems)
             fast.remember(info, why_not)

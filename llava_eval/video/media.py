@@ -70,7 +70,7 @@ def read_media(media: Media, sampler: Sampler, *, cache: FrameCache | None = Non
         if media.kind == "image":
             return _read_image(local)
         info = replace(
-            probe_media(local),
+            media_info(local),
             stated_seconds=media.stated_seconds,
             clue_seconds=media.clue_seconds,
         )
@@ -94,7 +94,7 @@ def read_media(media: Media, sampler: Sampler, *, cache: FrameCache | None = Non
     return replace(clip, frames=frames, num_cut_frames=num_cut, video=media, problems=problems)
 
 
-def probe_media(media: Media) -> VideoInfo:
+def media_info(media: Media) -> VideoInfo:
     """Describe a video, or a folder of frame images, within its cut if there is one.
 
     Args:

@@ -18,7 +18,7 @@ from llava_eval.errors import MediaError
 from llava_eval.types import Media, VideoInfo
 from llava_eval.video import decode_frames, read_media
 from llava_eval.video.frame_cache import FrameCache, default_store
-from llava_eval.video.media import frame_files, probe_media
+from llava_eval.video.media import frame_files, media_info
 from llava_eval.video.samplers import linspace_to_last_frame, segment_midpoints
 from tests.video import corpus
 
@@ -178,7 +178,7 @@ def test_a_cut_of_a_folder(
     first: int, start: float, end: float, indices: tuple[int, int], tmp_path: Path
 ) -> None:
     folder = folder_of_frames(tmp_path / "frames", 30, first=first)
-    info = probe_media(Media("video", folder, start, end))
+    info = media_info(Media("video", folder, start, end))
     assert (info.first_frame_index, info.first_frame_index + info.num_frames - 1) == indices
     assert (info.width, info.height) == (16, 12)
 
@@ -231,7 +231,7 @@ def test_a_sampler_that_fails_on_one_video_is_that_videos_error(demo: Path) -> N
 def test_times_of_a_folder_of_frames(tmp_path: Path) -> None:
     """Three frames a second; the first is at 0 s, whatever its number."""
     folder = folder_of_frames(tmp_path / "frames", 7, first=1)
-    info = probe_media(Media("video", folder))
+    info = media_info(Media("video", folder))
     assert (info.num_frames, info.fps, info.width, info.height) == (7, 3.0, 16, 12)
     assert info.seconds == pytest.approx(7 / 3)
     clip = read_media(Media("video", folder), lambda _: (0, 3, 6))

@@ -6,7 +6,7 @@ questions are those of VQAv2 and its relatives, POPE, MME and ChartQA.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 from llava_eval.benchmarks.adapters.options import Options, right_letters
@@ -198,8 +198,12 @@ def image_question(
         if {"true", "false"} & set(targets):  # a JSON of one's own; replies say yes or no
             raise row.error(f"the answer {targets[0]!r} is neither yes nor no")
     text = row.text(prompt, question=asked, ocr=line)
-    if "{question}" in prompt:
-        _check_options_shown(row, targets, text)
+    for name in targets if "{question}" in prompt else ():
+        if len(name) == 1 and str(row.optional(name) or "") not in text:
+            raise row.error(
+                f"the answer is the option of column {name!r}, and the prompt shows no options: "
+                "they should stand in the question"
+            )
     return Sample(
         id=row.text(id),
         row=row.number,
@@ -209,13 +213,3 @@ def image_question(
         question=asked,
         facets=levels,
     )
-
-
-def _check_options_shown(row: Row, targets: Sequence[str], text: str) -> None:
-    """Raise for an answer that is the letter of a column whose option the prompt lacks."""
-    for name in targets:
-        if len(name) == 1 and str(row.optional(name) or "") not in text:
-            raise row.error(
-                f"the answer is the option of column {name!r}, and the prompt shows no options: "
-                "they should stand in the question"
-            )

@@ -141,7 +141,7 @@ def _place(files: Sequence[Path], target: Path) -> None:
 
 
 def _check_media(samples: Sequence[Sample], readiness: Readiness) -> None:
-    from llava_eval.video.media import probe_media
+    from llava_eval.video.media import media_info
 
     subtitles = subtitle_files(samples)
     readiness.num_subtitles = len(subtitles)
@@ -154,7 +154,7 @@ def _check_media(samples: Sequence[Sample], readiness: Readiness) -> None:
             continue
         try:
             if medium.kind == "video":
-                info = probe_media(Media("video", medium.path))
+                info = media_info(Media("video", medium.path))
                 if info.num_frames == 0:
                     raise MediaError(f"{medium.path}: no frames")
             elif Path(medium.path).stat().st_size == 0:  # others are opened when they are shown

@@ -164,30 +164,18 @@ def compare_runs(
             if not allow_differences or (not pairings and name == names[-1]):
                 raise
     metrics = [compare_metrics(pairing) for pairing in pairings.values()]
-    headline_index = _headline_index(metrics)
-    adjusted = {  # by metric name, one for each comparison
-        of_metric[0].name: holm_of(item.estimate for item in of_metric)
-        for of_metric in zip(*metrics, strict=True)
-    }
+    # The headline is the first with an estimate in each comparison that has any.
+    has_estimate = [[item.estimate is not None for item in items] for items in metrics]
+    by_metric = zip(*filter(any, has_estimate), strict=True)
+    headline_index = next((n for n, found in enumerate(by_metric) if all(found)), 0)
+    adjusted = {}  # by metric name, one for each comparison
+    for items in zip(*metrics, strict=True):
+        adjusted[items[0].name] = holm_of(item.estimate for item in items)
     comparisons = []
     for n, (letter, pairing) in enumerate(pairings.items()):
         p_values = {name: of_metric[n] for name, of_metric in adjusted.items()}
         comparisons.append(RunComparison(letter, pairing, metrics[n], headline_index, p_values))
     return comparisons
-
-
-def _headline_index(metrics: Sequence[Sequence[ComparedMetric]]) -> int:
-    """Return the first metric that has an estimate in every comparison that has any, or else 0.
-
-    Args:
-        metrics: of each comparison, in the same order.
-    """
-    has_estimate = [[item.estimate is not None for item in items] for items in metrics]
-    comparable = [of_metrics for of_metrics in has_estimate if any(of_metrics)]
-    for index, of_comparisons in enumerate(zip(*comparable, strict=True)):
-        if all(of_comparisons):
-            return index
-    return 0
 
 
 def refuse_differences(pairing: Pairing) -> None:
@@ -281,10 +269,8 @@ def notes(comparison: RunComparison, *, is_pair: bool = True) -> list[str]:
     for name, node in pairing.first.metric_nodes.items():
         theirs = pairing.second.metric_nodes.get(name)
         if theirs is not None and flat({name: theirs}) != flat({name: node}):
-            lines.append(
-                f"{name} is by the rule of {first} for both: that of {second} is configured "
-                "otherwise"
-            )
+            otherwise = f"that of {second} is configured otherwise"
+            lines.append(f"{name} is by the rule of {first} for both: {otherwise}")
     left_out = {
         f" only in {first}{of}": pairing.first_only,
         f" only in {second}{of}": pairing.second_only,

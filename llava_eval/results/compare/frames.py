@@ -135,9 +135,8 @@ def _pictures_in(folder: Path, run: Run) -> dict[str, SampleResult]:
     medium_in = functools.cache(_read_pictures)
     seen = {}
     for result in run.results:
-        names = [PurePath(path).stem for path in result.media]
-        if len(names) == 1 and is_folder(folder / result.id):
-            names = [result.id]
+        names = [result.id] if len(result.media) == 1 and is_folder(folder / result.id) else None
+        names = names or [PurePath(path).stem for path in result.media]
         if names and all(name and is_folder(folder / name) for name in names):
             inputs = tuple(medium_in(folder / name) for name in names)
             seen[result.id] = replace(result, frame_indices=((),) * len(names), inputs=inputs)
@@ -166,12 +165,7 @@ def _read_pictures(folder: Path) -> MediaInput:
 
 
 def difference_text(result: FramesDifference, *, width: int = 80) -> str:
-    """Return a difference for a terminal.
-
-    Args:
-        result: the difference.
-        width: columns of the terminal.
-    """
+    """Return a difference for a terminal."""
     total = result.num_same + len(result.changed)
     text = f"{len(result.changed)} of {count(total, 'sample')} saw something else"
     if result.unknown:

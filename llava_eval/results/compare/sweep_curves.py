@@ -106,24 +106,13 @@ def _sweep(
     scores = [_score(run, metric) for run in runs]
     values = [score.value for score in scores]
     seconds = [run.cost.model_seconds_per_sample for run in runs]
-    on_time_frontier = frontier(list(zip(seconds, values, strict=True)))
-    on_memory_frontier = frontier(list(zip(memory, values, strict=True)))
+    fast = frontier(list(zip(seconds, values, strict=True)))
+    small = frontier(list(zip(memory, values, strict=True)))
     varying = _distinguishing_settings(runs)
-    names = _names(varying)
-    settings = [
-        SweepPoint(
-            run,
-            varying[n],
-            names[n],
-            scores[n],
-            _num_frames(run),
-            memory[n],
-            on_time_frontier[n],
-            on_memory_frontier[n],
-            *against_best,
-        )
-        for n, (run, against_best) in enumerate(zip(runs, _against_best(runs, values), strict=True))
-    ]
+    names, settings = _names(varying), []
+    for n, (run, to_best) in enumerate(zip(runs, _against_best(runs, values), strict=True)):
+        shown = (run, varying[n], names[n], scores[n], _num_frames(run), memory[n])
+        settings.append(SweepPoint(*shown, fast[n], small[n], *to_best))
     chance = runs[0].parts.benchmark.chance.get(metric)
     return Sweep(benchmark, metric, chance, settings, memory_name, notes)
 
@@ -177,9 +166,8 @@ def _score(run: Run, metric: str) -> MetricValue:
 
 def _num_frames(run: Run) -> float:
     """Return the frames that a sample showed, on average; 0 where the ledger does not say."""
-    counts = [sum(map(len, result.frame_indices)) for result in run.results]
-    known = [number for number in counts if number]
-    return statistics.fmean(known) if known else 0.0
+    shown = [sum(map(len, result.frame_indices)) for result in run.results]
+    return statistics.fmean(filter(None, shown)) if any(shown) else 0.0
 
 
 def frontier(points: Sequence[tuple[float | None, float | None]]) -> list[bool]:
@@ -218,12 +206,12 @@ def _against_best(
 
     pairs = list(itertools.combinations(range(len(runs)), 2))
     adjusted = dict(zip(pairs, holm_of(itertools.starmap(difference, pairs)), strict=True))
-    result: list[tuple[bool, PairedEstimate | None, float | None]] = []
-    for index in range(len(runs)):
-        to_best = None if index == best else difference(best, index)
-        ordered = (min(index, best), max(index, best))
-        result.append((index == best, to_best, adjusted[ordered] if to_best else None))
-    return result
+    adjusted |= {(right, left): p_value for (left, right), p_value in adjusted.items()}
+    to_best = [None if index == best else difference(best, index) for index in range(len(runs))]
+    return [
+        (index == best, estimate, adjusted[index, best] if estimate else None)
+        for index, estimate in enumerate(to_best)
+    ]
 
 
 def sweep_table(sweep: Sweep) -> Table:

@@ -9,7 +9,6 @@ from pathlib import Path
 from llava_eval.borders.paths import is_folder, local_path
 from llava_eval.config.choices import list_choices, suggest
 from llava_eval.config.compose import compose_config
-from llava_eval.config.schema import PublishedConfig
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.attribution import Attribution
 from llava_eval.results.compare.pairing import pair
@@ -117,14 +116,12 @@ def side_of(run: Run, against: str, reader: RunReader, config_dir: Path | None =
         raise ConfigError(
             f"--against {against}: it is of {benchmark}, and {run.name} of {run.benchmark}"
         )
-    published = [_published_text(number) for number in composed.config.published]
+    published = [
+        f"{number.metric}{f' ({number.level})' if number.level else ''} {number.value:g}: "
+        f"{number.source}{f'; {number.note}' if number.note else ''}"
+        for number in composed.config.published
+    ]
     return Side(f"experiment={against}", composed.resolved, published=published)
-
-
-def _published_text(number: PublishedConfig) -> str:
-    level = f" ({number.level})" if number.level else ""
-    note = f"; {number.note}" if number.note else ""
-    return f"{number.metric}{level} {number.value:g}: {number.source}{note}"
 
 
 def _other_differences(run: Run, theirs: Run) -> list[str]:
@@ -138,8 +135,7 @@ def _other_differences(run: Run, theirs: Run) -> list[str]:
     shown = [left.id for left, right in pairs if _saw_other_frames(left, right)]
     if shown:
         lines.append(f"other frames were shown to {count(len(shown), 'sample')} ({listed(shown)})")
-    ours = _mean_input_tokens(pairing.firsts)
-    others = _mean_input_tokens(pairing.seconds)
+    ours, others = _mean_input_tokens(pairing.firsts), _mean_input_tokens(pairing.seconds)
     if ours is not None and others is not None and ours != others:
         lines.append(f"input tokens a sample: {ours:.1f} and {others:.1f}")
     same = sum(left.generation.text == right.generation.text for left, right in pairs)

@@ -128,9 +128,6 @@ class SequentialGate:
     def add(self, result: SampleResult) -> None:
         """Take one more result.
 
-        Args:
-            result: with its score.
-
         Raises:
             ComparisonError: it was asked something else than the baseline's sample.
         """

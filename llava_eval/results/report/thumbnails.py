@@ -129,8 +129,7 @@ def _wanted(samples: SampleSet) -> dict[Key, list[str]]:
     full_scores = [run.full_score for run in samples.runs]
 
     def are_all_right(row: Sequence[SampleResult | None]) -> bool:
-        pairs = zip(row, full_scores, strict=True)
-        return all(state_of(result, full_score) == RIGHT for result, full_score in pairs)
+        return {*map(state_of, row, full_scores)} == {RIGHT}
 
     places = [(_media_root(run), _turns_images(run)) for run in samples.runs]
     keys: dict[Key, list[str]] = {}
@@ -162,12 +161,7 @@ def _turns_images(run: Run) -> bool:
 
 
 def _key(row: Sequence[SampleResult | None], places: Sequence[tuple[Path, bool]]) -> Key:
-    """Return the frames to show of a sample: those of the run that showed the most.
-
-    Args:
-        row: its result in each run.
-        places: of each run the folder of its media, and whether its images are turned.
-    """
+    """Return the frames to show of a sample: those of the run that showed the most."""
     shown = []
     for item, place in zip(row, places, strict=True):
         if item is not None and len(item.frame_indices) == len(item.media) > 0:

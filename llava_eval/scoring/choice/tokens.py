@@ -29,27 +29,24 @@ _TEXT_ENDS = re.compile(r"(?!\w|[.:,]\d)|(?<=[\u2e80-\uffff])")
 _MOST_WORDS = max(len(phrase.split()) for phrase in KINDS)
 _MOST_CHARACTERS = 8
 _MARKS_BY_KIND = {
-    Kind.STOP: ".!。…।",
-    Kind.SEMICOLON: ";；",
-    Kind.QUESTION: "?？؟",
-    Kind.COMMA: ",、،",
-    Kind.COLON: ":=",
-    Kind.DASH: "-–—~",
+    ".": ".!。…।",
+    ";": ";；",
+    "?": "?？؟",
+    ",": ",、،",
+    ":": ":=",
+    "-": "-–—~",
+    "(": "(",
+    ")": ")",
     Kind.AND: "/&+",
     Kind.TICK: "✅✔☑✓√",
     Kind.CROSS: "❌✗✘✖🚫×",
     Kind.NEW_LINE: "\n",
-    Kind.OPENING: "(",
-    Kind.CLOSING: ")",
 }
 _MARKS = {mark: kind for kind, marks in _MARKS_BY_KIND.items() for mark in marks}
 #: What follows an "A" that is an option's letter and no article: "A is", "A not", "A because".
-_AFTER_THE_LETTER_A = frozenset(
-    {
-        *(Kind.IS, Kind.VERB, Kind.FITS, Kind.NOT, Kind.BECAUSE, Kind.BUT, Kind.AND, Kind.IF),
-        *(Kind.THINK, Kind.CHOSEN, Kind.IT, Kind.SO, Kind.POSSIBLE, Kind.UNLIKE, Kind.ALTHOUGH),
-        Kind.PRONOUN,
-    }
+_AFTER_THE_LETTER_A = (
+    *(Kind.IS, Kind.VERB, Kind.FITS, Kind.NOT, Kind.BECAUSE, Kind.BUT, Kind.AND, Kind.IF, Kind.IT),
+    *(Kind.THINK, Kind.CHOSEN, Kind.SO, Kind.POSSIBLE, Kind.UNLIKE, Kind.ALTHOUGH, Kind.PRONOUN),
 )
 
 
@@ -58,13 +55,13 @@ class Token:
     """A letter, an option's text, a word or a mark.
 
     Attributes:
-        kind: what it is or does.
+        kind: what it is or does; of a punctuation mark the mark itself, or the usual one like it.
         start, end: in the plain text; brackets around a letter belong to it.
         letter: of an option's letter, or of the option whose text it is; empty for other tokens,
             and for a text that several options have.
     """
 
-    kind: Kind
+    kind: str
     start: int
     end: int
     letter: str = ""
@@ -149,7 +146,7 @@ class Lexer:
         before = self.plain[max(0, position - 240) : position]
         return before.count("(") > before.count(")")
 
-    def _kind_of(self, letter: str, index: int) -> Kind | None:
+    def _kind_of(self, letter: str, index: int) -> str | None:
         """Return the kind of a letter without brackets; None for a word or a name."""
         before, after = self.plain[max(0, index - 40) : index], self.plain[index + 1 : index + 80]
         if self._own_text_follows(letter.upper(), index + 1):

@@ -12,17 +12,13 @@ from typing import Final
 
 
 class Kind(StrEnum):
-    """What a token is or does, as the character that stands for it in patterns over rows of kinds.
-
-    Those without a description are marks of punctuation.
-    """
+    """What a token is or does, as the character that stands for it in patterns over rows of kinds."""
 
     LABEL = "L"  # an option's letter
     WEAK_LABEL = "l"  # one that nothing but a phrase makes an option's: "the answer is b"
     TEXT = "T"  # an option's text
     WORD = "x"  # any word of no other kind
     NOTHING = ""  # a mark that says nothing
-
     ANSWER = "a"  # names what is asked for
     OPTION = "o"  # stands before or after a letter as its noun
     OPTIONS = "O"  # names several of them, which nobody answers with
@@ -57,19 +53,10 @@ class Kind(StrEnum):
     ALTHOUGH = "y"  # grants what its clause says, and goes on with something else
     IF = "h"  # makes what follows no statement; nobody says that it is so
     DISCUSS = "d"  # begins to go through the options
-
     TICK = "V"
     CROSS = "X"
     NEW_LINE = "N"
     ARROW = ">"
-    STOP = "."
-    SEMICOLON = ";"
-    QUESTION = "?"
-    COMMA = ","
-    COLON = ":"
-    DASH = "-"
-    OPENING = "("
-    CLOSING = ")"
 
 
 _WORDS: Final[dict[Kind, str]] = {

@@ -42,12 +42,7 @@ class KeptReply(JudgeReply):
 
 
 def key_of(config: JudgeConfig, messages: Messages) -> str:
-    """Return what a reply is kept under: everything that can change it but the address.
-
-    Args:
-        config: of the judge.
-        messages: the prompt.
-    """
+    """Return what a reply is kept under: everything that can change it but the address."""
     content: dict[str, Any] = {
         "model": config.model,
         "temperature": config.temperature,

@@ -34,21 +34,11 @@ class RulesFirst(JudgedScorer):
 
     @abstractmethod
     def by_rules(self, text: str, sample: Sample) -> Score | None:
-        """Return the score of a text that needs no judge, or None.
-
-        Args:
-            text: of the model.
-            sample: the question.
-        """
+        """Return the score of a text that needs no judge, or None."""
 
     @abstractmethod
     def prompt(self, text: str, sample: Sample) -> Messages:
-        """Return what the judge is asked about a text.
-
-        Args:
-            text: of the model.
-            sample: the question.
-        """
+        """Return what the judge is asked about a text."""
 
     @abstractmethod
     def by_judge(self, reply: str, text: str, sample: Sample) -> Score:

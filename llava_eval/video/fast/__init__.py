@@ -24,7 +24,7 @@ from llava_eval.video.fast.ranges import RangeDecoding
 from llava_eval.video.fast.scan import index_video
 from llava_eval.video.fast.source import Source, open_source
 
-__all__ = ["Attempt", "decode", "forget_indices", "probe", "remember"]
+__all__ = ["Attempt", "decode", "describe", "forget_indices", "remember"]
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Attempt(NamedTuple):
     problems: tuple[MediaProblem, ...] = ()
 
 
-def probe(path: str) -> Attempt:
+def describe(path: str) -> Attempt:
     """Describe a video without decoding it.
 
     Args:
