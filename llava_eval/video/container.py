@@ -155,7 +155,8 @@ def duration_seconds(container: InputContainer, stream: VideoStream) -> float:
     """Return the stated duration of the video stream, 0 where none is, or the sound's may be."""
     is_alone = len(container.streams) == 1
     is_own = is_alone or container.format.name != "asf"  # of which all streams have the file's
-    if stream.duration == 0xFFFFFFFF:  # not known, of ivf that was written to a pipe
+    # not known, of ivf and of avi that was written to a pipe
+    if stream.duration == 0xFFFFFFFF or stream.frames == 1 << 30:
         return 0.0
     if stream.duration is not None and stream.time_base is not None and is_own:
         return float(stream.duration * stream.time_base)

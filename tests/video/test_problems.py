@@ -310,6 +310,37 @@ def test_ivf_that_was_written_to_a_pipe_states_no_length(tmp_path: Path) -> None
     assert info.problems == ()
 
 
+def test_avi_that_was_written_to_a_pipe_states_no_length(tmp_path: Path) -> None:
+    corpus.encode(tmp_path / "video.avi", "mpeg4", count=50)
+    pipe = Pipe()
+    with (
+        av.open(str(tmp_path / "video.avi")) as given,
+        av.open(pipe, "w", format="avi") as taken,
+    ):
+        stream = taken.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                taken.mux(packet)
+    path = tmp_path / "piped.avi"
+    path.write_bytes(pipe.content)
+    assert path.read_bytes()[4:8] == b"\xff" * 4  # as FFmpeg leaves it where it cannot go back
+    info = probe(path)
+    assert (info.num_frames, info.problems) == (50, ())
+    assert info.seconds == pytest.approx(2, abs=0.05)
+
+
+class Pipe:
+    """A file that is written from its start to its end."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self.content += data
+        return len(data)
+
+
 def test_times_below_0_are_no_damage(file_of: FileOf, tmp_path: Path) -> None:
     path = tmp_path / "early.webm"
     corpus.group_blocks(file_of("vp9.webm"), path, which=lambda number: False)  # without Cues

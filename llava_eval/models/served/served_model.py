@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.borders.address import is_this_machine, read_key
-from llava_eval.borders.http_client import AddressError, RequestError
+from llava_eval.borders.http_client import AddressError, RequestError, UnreachableError
 from llava_eval.config.schema import ModelConfig
 from llava_eval.errors import CheckpointError, ConfigError
 from llava_eval.models.backend import Plan
@@ -293,6 +293,8 @@ def with_checked_frames(model: ServedModel, num_frames: int | None = None) -> Se
         return replace(model, answers_as=client.answered_by)
     except (RefusedError, AddressError) as error:
         raise model.refused(error) from None
+    except UnreachableError as error:
+        raise CheckpointError(f"{model.config.base_url} does not answer a probe: {error}") from None
     finally:
         client.close()
 
@@ -303,7 +305,7 @@ def _with_checked_image(model: ServedModel, client: ChatClient) -> ServedModel:
     try:
         tokens = probe.count_tokens(1) - probe.count_tokens(0)
         told = "its counts are the same with an image and without"
-    except (RefusedError, AddressError):
+    except (RefusedError, AddressError, UnreachableError):
         raise
     except RequestError as error:
         tokens, told = 0, str(error)
@@ -332,7 +334,7 @@ def _with_checked_videos(
                     '(start vLLM with --media-io-kwargs \'{"video":{"num_frames":-1}}\')'
                 ) from None
             told = "its counts are the same with any number of images: it does not count images"
-    except (RefusedError, AddressError):
+    except (RefusedError, AddressError, UnreachableError):
         raise
     except RequestError as error:
         told = str(error)

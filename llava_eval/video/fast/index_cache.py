@@ -16,7 +16,7 @@ from llava_eval.video.cache import ArrayStore, Entry, cache_folder, digest
 from llava_eval.video.fast.index import VideoIndex
 
 #: Changes whenever an index means something else than before.
-_VERSION = 11
+_VERSION = 12
 
 #: Indices that are found sooner than this are not worth a file.
 _WORTH_SECONDS = 0.005

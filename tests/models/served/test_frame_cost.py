@@ -741,3 +741,15 @@ def test_a_server_that_refuses_large_frames() -> None:
 
     cost = measure_frame_cost(count)
     assert (cost.per_frame, cost.per_large, cost.is_constant) == (4.0, None, False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shown", ["shows_images", "shows_videos"])
+def test_a_server_that_hangs_ends_the_probe(shown: str) -> None:
+    hung = replace(reply("A"), wait_seconds=0.4)
+    with serving(lambda content, number: hung, PAGES["openai"]) as server:
+        config = served("m", server.base_url, retries=0, timeout_seconds=0.1)
+        model = find_served_model(config, **{shown: True})
+        with pytest.raises(CheckpointError, match=r"answer a probe: no answer within 0\.1 s"):
+            with_checked_frames(model)
+        assert len(server.requests) == 1
