@@ -230,7 +230,8 @@ def _gate(arguments: argparse.Namespace) -> int:
     is better; an error is given as its negative (scale: -1 of mean_score).
     Tolerances are in the metric's own points; unreadable=1 allows one percent more
     unreadable answers, errors=1 one percent more failed samples, and each count
-    below a table has a name too: damaged=0, truncated=0, cut_at_limit=1, ...
+    below a table has a name too: damaged=0, truncated=0, cut_at_limit=1,
+    has_reasoning=1, ...
 
     --sequential answers videos in a seeded order and looks after each: it ends at
     "regressed" (worse by more than the tolerance) or "no worse", each wrong at most

@@ -31,7 +31,7 @@ def macro_mean(
     scale: float = 100.0,
     unit: str = "percent",
 ) -> MetricValue:
-    """Return the mean over levels of the mean score within each.
+    """Return the mean over levels of the mean score within each; see :func:`levels_of`.
 
     The standard error is clustered by group over all levels, so that questions about one video
     that stand in several levels are not taken for independent ones.
@@ -50,7 +50,8 @@ def macro_mean(
     """
     members: dict[str, list[SampleResult]] = defaultdict(list)
     for result in results:
-        members[result.facets[facet]].append(result)
+        for level in levels_of(result.facets[facet]):
+            members[level].append(result)
     unknown = sorted(set(members) - set(levels)) if levels is not None else []
     if unknown:
         raise RowsError(
@@ -61,7 +62,11 @@ def macro_mean(
     num_levels = len(parts) if levels is None else len(levels)
     if not parts:
         return MetricValue.none(0, unit)
-    return _by_parts(parts, [num_levels] * len(parts), scale, unit)
+    found = _by_parts(parts, [num_levels] * len(parts), scale, unit)
+    if sum(map(len, members.values())) > len(results):  # a sample of several levels is one
+        counted = ~np.isnan(sample_values(results, denominator=denominator))
+        found = dataclasses.replace(found, num_samples=int(counted.sum()))
+    return found
 
 
 def levels_of(level: str) -> list[str]:
@@ -69,6 +74,8 @@ def levels_of(level: str) -> list[str]:
 
     "action+object" is two; "18+" and "10+ min" are one.
     """
+    if "+" not in level:  # told quickly: a bootstrap asks it of each sample thousands of times
+        return [level]
     levels = list(dict.fromkeys(level.split("+")))
     return levels if all(part and part == part.strip() for part in levels) else [level]
 

@@ -49,6 +49,18 @@ def test_levels_count_the_same_however_large_they_are() -> None:
     assert metric.num_samples == 6
 
 
+def test_a_sample_of_two_levels_counts_in_both() -> None:
+    """Levels a (1, 1, 0) and b (0, 0): the sample "a+b" adds to both what it has of each mean."""
+    results = [*scored("a", 1, 1), *scored("a+b", 0), *scored("b", 0)]
+    metric = macro_mean(results, facet="task")
+    assert metric.value == pytest.approx(100 * (2 / 3 + 0) / 2)
+    influence = [(1 / 3) / 3 / 2] * 2 + [(-2 / 3) / 3 / 2, 0]
+    assert metric.stderr == pytest.approx(100 * math.sqrt(4 / 3 * sum(x**2 for x in influence)))
+    assert metric.num_samples == 4
+    with pytest.raises(RowsError, match="'b' is none of the levels"):
+        macro_mean(results, facet="task", levels=["a"])
+
+
 def test_the_interval_of_a_negative_scale_is_around_the_mean() -> None:
     results = [*scored("a", 0.1, 0.4, 0.2), *scored("b", 0.3, 0.5)]
     plain = macro_mean(results, facet="task", scale=1.0, unit="m")
