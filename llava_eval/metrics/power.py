@@ -36,7 +36,7 @@ class Spread:
     """
 
     variance: float
-    samples_per_cluster: float = 1.0
+    samples_per_cluster: float
 
     @classmethod
     def of_pair(cls, estimate: PairedEstimate) -> Spread | None:

@@ -146,6 +146,7 @@ def test_frames_are_the_same_in_another_order() -> None:
 def test_one_frame_that_repeats_has_no_other_order() -> None:
     sampler = probed_sampler(lambda _: (7, 7, 7), "shuffled_frames")
     assert sampler(VIDEO) == (7, 7, 7)
+    assert probed_sampler(lambda _: (3, 9), "shuffled_frames")(VIDEO) == (9, 3)
 
 
 @pytest.mark.slow

@@ -251,6 +251,11 @@ def test_cues_at_even_times(tmp_path: Path) -> None:
         num_source_frames=9,
     )
     assert cues_at_even_times(path, shown) == "first line\nlast"
+    ends = ("1\n00:00:00,390 --> 00:00:00,410\nmiddle", "2\n00:00:00,790 --> 00:00:00,810\nend")
+    path.write_text("\n\n".join(ends))
+    assert cues_at_even_times(path, shown) == "middle\nend"
+    two = Clip(shown.frames[:2], (0, 8), (0.0, 0.8), fps=10.0, num_source_frames=9)
+    assert cues_at_even_times(path, two) == "end"
     path.write_text("1\n00:00:05,000 --> 00:00:06,000\nlater")
     assert cues_at_even_times(path, shown) is None
     path.write_text("1\nsoon --> later\nx")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from llava_eval.benchmarks.adapters.longvideobench import FramesAndSubtitles
-from llava_eval.benchmarks.subtitles import Subtitles, first_cues, windows_of_frames
+from llava_eval.benchmarks.subtitles import Subtitles, first_cues, read_cues, windows_of_frames
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, Media, prompt_text
 from tests.scoring.protocols import protocol
@@ -66,6 +66,24 @@ def test_webvtt_may_leave_hours_out_and_time_its_words(tmp_path: Path) -> None:
     )
     with pytest.raises(MediaError, match="no subtitle in this file; expected SubRip or WebVTT"):
         first_cues(path, [15], 10.0)
+
+
+def test_times_have_hours_and_minutes(tmp_path: Path) -> None:
+    path = tmp_path / "v.srt"
+    shown = '1\n{} --> {}\n<font color="white" size=".72c">late</font>\n'
+    path.write_text(shown.format("01:02:03,100", "01:02:03,300"))
+    frames = [index for index in range(37_225, 37_240) if windows_of_frames(path, [index], 10.0)]
+    assert frames == [37231, 37232]  # of 3723.1 s up to 3723.3 s
+
+
+def test_the_number_of_the_next_cue_is_no_text(tmp_path: Path) -> None:
+    """As pysubs2's SubripFormat has it, also behind a cue without text."""
+    path = tmp_path / "v.srt"
+    path.write_text(
+        "1\n00:00:00,000 --> 00:00:02,000\n\n2\n00:00:02,000 --> 00:00:04,000\n\nlate\n3\n"
+        "00:00:04,000 --> 00:00:06,000\n7\n"
+    )
+    assert [cue.text for cue in read_cues(path)] == ["", "late", "7"]
 
 
 @pytest.mark.parametrize("line_break", ["\r\n", "\r"])

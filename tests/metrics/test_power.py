@@ -86,3 +86,7 @@ def test_independent_answers_are_the_safe_side() -> None:
 
 def test_one_group_says_nothing() -> None:
     assert Spread.of_one(np.array([0.0, 1.0]), np.zeros(2, np.int64)) is None
+    # Two stray by (1 - 1/2) / 2 each, which G / (G - 1) doubles: 0.25 a run, of four samples.
+    two = Spread.of_one(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0, 0, 1, 1]))
+    assert two is not None
+    assert (two.variance, two.samples_per_cluster) == pytest.approx((2 * 4 * 0.25, 2.0))

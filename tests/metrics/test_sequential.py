@@ -100,3 +100,6 @@ def test_the_capital_grows_as_the_paper_has_it(sign: int) -> None:
         assert (bounds.is_above, bounds.is_below) == (False, False), number
         bounds.add(0.0)
     assert (bounds.is_above, bounds.is_below) == (sign > 0, sign < 0)
+    assert bounds.num_observations == needed
+    assert not ConfidenceSequence(0.05, -1.0).is_above  # no mean lies beyond the ends
+    assert not ConfidenceSequence(0.05, 1.0).is_below
