@@ -349,14 +349,14 @@ def find_runs(path: Path) -> list[Path]:
     return sorted(result.values(), key=lambda path: natural_order(str(path)))
 
 
-def natural_order(name: str) -> list[tuple[int, int, str]]:
+def natural_order(name: str) -> list[int | str]:
     """Return a key that sorts numbers within names by their values: "run_9" before "run_10".
 
     A number stands before any letter. In a folder of frames it stands after, see
     :func:`llava_eval.video.media.frame_files`: one order for both would show other frames.
     """
-    parts = re.split(r"(\d+)", name)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+    # texts and numbers take turns, so that like is compared with like
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
 def targets_in(config_dir: Path | None) -> Iterator[str]:

@@ -25,7 +25,7 @@ from llava_eval.engine.base import Watch
 from llava_eval.engine.batches import PromptSettings, check_sampler
 from llava_eval.engine.configured_benchmark import Benchmark, Parts
 from llava_eval.engine.configured_engine import check_engine
-from llava_eval.engine.work import GivenTexts, _own_code
+from llava_eval.engine.work import GivenTexts, _own_code, open_work
 from llava_eval.errors import ConfigError, RowsError, RunDirectoryError
 from llava_eval.models.clock import StageClock
 from llava_eval.results.manifest import Manifest
@@ -468,6 +468,19 @@ def test_a_watch_sees_each_result_and_may_end_the_run(
     model = Letters()
     run(changed(composed, output_dir=str(tmp_path)), watch=FirstOnly(1), model=model)
     assert model.asked == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "label"), [("mine", "mine (class=Letters)"), (None, "Letters")])
+def test_the_class_of_a_model_stands_beside_another_name(name: str | None, label: str) -> None:
+    own = [
+        "model=own",
+        f"model._target_={__name__}.Letters",
+        *([f"model.name={name}"] * bool(name)),
+    ]
+    settings = ["benchmark=demo/multiple_choice", "benchmark.limit=1", *own]
+    with open_work(compose_config(settings)) as work:
+        assert work.model_label == label
 
 
 def test_some_samples_alone(composed: ComposedConfig, whole: Path, tmp_path: Path) -> None:

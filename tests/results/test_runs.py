@@ -11,6 +11,7 @@ import pytest
 
 from llava_eval import cli
 from llava_eval.errors import ComparisonError, LlavaEvalError
+from llava_eval.results import files
 from llava_eval.results.cost import comparable_memory
 from llava_eval.results.runs import (
     RunReader,
@@ -152,6 +153,14 @@ def test_runs_of_a_sweep_are_found_in_natural_order(tmp_path: Path) -> None:
         find_runs(tmp_path / "empty")
     with pytest.raises(ComparisonError, match="there is no folder"):
         find_runs(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("there", [files.MANIFEST, files.LEDGER])
+def test_half_a_run_says_which_file_it_lacks(there: str, tmp_path: Path) -> None:
+    (tmp_path / there).write_text("{}")
+    (lacking,) = {files.MANIFEST, files.LEDGER} - {there}
+    with pytest.raises(ComparisonError, match=f"is no run directory: it has no {lacking}"):
+        RunReader().read_all([tmp_path])
 
 
 def test_linked_folders_count_once(tmp_path: Path) -> None:

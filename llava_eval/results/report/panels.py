@@ -343,7 +343,7 @@ def _scale(values: Sequence[MetricValue]) -> tuple[float, float] | None:
     ]
     if not numbers:
         return None
-    low, high = min(0.0, *numbers), max(numbers)
+    low, high = min(0.0, *numbers), max(0.0, *numbers)
     if all(value.unit == "percent" for value in values):
         high = max(high, 100.0)
     return float(f"{low:.3g}"), float(f"{high:.3g}") if high > low else low + 1.0

@@ -167,6 +167,19 @@ def test_axes_of_other_units_hold_all_values(tmp_path: Path) -> None:
     assert "muted dashed" not in content, "no level of chance is known"
 
 
+def test_an_axis_of_negative_values_ends_at_0(tmp_path: Path) -> None:
+    """Errors of which less is better, so close together that three digits are the same."""
+    node = {**ACCURACY["accuracy"], "scale": -1.0, "unit": "ms"}
+    levels = [answered(n, True, score=Score(250.1 + n / 100, "x")) for n in range(12)]
+    runs = [
+        RunReader().read(write_run(tmp_path / str(n), levels, metrics={"error": node}))
+        for n in range(2)
+    ]
+    content = panel(html_of(runs), "error by duration")
+    assert re.findall(r'plot">([\d.-]+) to ([\d.]+)</th>', content) == [("-250", "0")]
+    assert set(re.findall(r'cx="([\d.]+)"', content)) == {"6.0"}
+
+
 def test_many_runs_are_a_table_of_runs(tmp_path: Path) -> None:
     read = RunReader().read
     runs = [
