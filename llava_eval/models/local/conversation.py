@@ -136,11 +136,7 @@ class Conversation:
         return text if as_strings == messages else self._apply_safely(as_strings, **end)
 
     def _apply_safely(self, messages: list[dict[str, Any]], **end: bool) -> object:
-        """Return what the template makes of turns, those of each form tried elsewhere first.
-
-        Raises:
-            HarmError: it would harm this process.
-        """
+        """Return what the template makes of turns; the first of each form are tried elsewhere."""
         dates: list[str] = []
 
         def render() -> object:

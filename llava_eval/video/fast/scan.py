@@ -220,17 +220,19 @@ class _Joint(NamedTuple):
 
 
 class _Scan:
-    """The packets seen so far."""
+    """Reads all packets of a video into a table, and doubts it where their order is not plain."""
 
     def __init__(self, syntax: Syntax, *, may_reorder: bool) -> None:
         self.syntax = syntax
         self.table = PacketTable()
-        self.parameters: bytes | None = None
-        self.maybe_hidden = False
-        self.recent: deque[bytes] = deque(maxlen=1 + 2 * syntax.max_reorder)  # from a keyframe on
-        self.joint: _Joint | None = None
-        self.may_reorder = self.rising = may_reorder  # and no time since the last keyframe says so
-        self.orders: list[PictureOrder | None] = []  # since then, as long as that is so
+        self.parameters: bytes | None = None  # digest of those that keyframes repeat
+        self.may_be_hidden = False  # the next packet, if it is shown before the first keyframe
+        self.may_reorder = may_reorder
+        # since the last keyframe:
+        self.recent: deque[bytes] = deque(maxlen=1 + 2 * syntax.max_reorder)
+        self.joint: _Joint | None = None  # until all pictures are read that are shown before it
+        self.times_rise = may_reorder  # of all packets, although frames may be reordered
+        self.orders: list[PictureOrder | None] = []  # of all packets, as long as that is so
 
     def read(self, path: str, packets: Iterable[Packet[VideoStream]]) -> PacketTable:
         """Read all packets of a video, from the first on."""
@@ -260,8 +262,8 @@ class _Scan:
         )
         if packet.is_keyframe:
             self._add_keyframe(number, packet)
-        elif self.maybe_hidden:
-            self.maybe_hidden = syntax.is_leading(data)
+        elif self.may_be_hidden:
+            self.may_be_hidden = syntax.is_leading(data)
             shown &= not syntax.hidden_at_start(data)
         if self.joint is not None and not packet.is_keyframe:
             order = syntax.picture_order(data)
@@ -269,8 +271,8 @@ class _Scan:
                 self.joint.after.append(order)
             else:
                 self._check_joint()
-        self.rising &= packet.is_keyframe or number == 0 or packet.pts > table.pts[-1]
-        if self.rising:
+        self.times_rise &= packet.is_keyframe or number == 0 or packet.pts > table.pts[-1]
+        if self.times_rise:
             self.orders.append(syntax.picture_order(data))
         table.pts.append(packet.pts)
         table.dts.append(packet.dts)
@@ -285,14 +287,14 @@ class _Scan:
 
     def _check_times(self) -> None:
         """Doubt the table if times since the last keyframe rise as stored, and should not."""
-        if self.rising and len(self.orders) > 1 and not rises(self.orders):
+        if self.times_rise and len(self.orders) > 1 and not rises(self.orders):
             self.table.doubt = TIMES_AS_STORED
-        self.rising = self.may_reorder
+        self.times_rise = self.may_reorder
         self.orders.clear()
 
     def _add_keyframe(self, number: int, packet: Packet[VideoStream]) -> None:
         data = bytes(packet)
-        self.maybe_hidden = number == 0 and self.syntax.marks_leading
+        self.may_be_hidden = number == 0 and self.syntax.marks_leading
         distrust = self.syntax.keyframe_distrust(data, is_first=number == 0)
         if distrust:
             raise UntrustedError(distrust)
