@@ -120,8 +120,8 @@ def _generating_seconds(session: Session) -> float:
         return session.generating_seconds
     # Of an earlier version: its stages, which overlap with several workers.
     stages = session.stage_seconds.items()
-    told = sum(seconds for stage, seconds in stages if stage not in _NOT_GENERATING)
-    return min(session.wall_seconds or 0.0, told)
+    seconds_of_stages = sum(seconds for stage, seconds in stages if stage not in _NOT_GENERATING)
+    return min(session.wall_seconds or 0.0, seconds_of_stages)
 
 
 def _model_seconds_per_sample(sessions: Sequence[Session]) -> float | None:

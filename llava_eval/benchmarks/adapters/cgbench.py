@@ -60,7 +60,7 @@ def cgbench(
     samples = []
     for task, instruction in instructions.items():
         shown = dataclasses.replace(video, clue_seconds=intervals) if task == "clue_acc" else video
-        said = SubtitlesAndTimes(shown, row.media_path([subtitles]))
+        subtitle_part = SubtitlesAndTimes(shown, row.media_path([subtitles]))
         targets = asked.targets
         if task == "miou":
             targets = (json.dumps(intervals),)
@@ -70,7 +70,7 @@ def cgbench(
             dataclasses.replace(
                 asked,
                 id=f"{asked.id}/{task}",
-                content=(FrameImages(shown, num_jpeg=2), instruction, said, text),
+                content=(FrameImages(shown, num_jpeg=2), instruction, subtitle_part, text),
                 targets=targets,
                 choices=() if task == "open" else asked.choices,
                 facets={"task": task},
@@ -124,8 +124,8 @@ class SubtitlesAndTimes:
         number = int if self.media.clue_seconds else np.int64
         times = ", ".join(str(round(number(n) / clip.fps, 4)) for n in clip.frame_indices)
         lines = self._lines(clip.frame_indices, clip.fps) if Path(self.path).is_file() else {}
-        said = "\n".join(lines)
-        text = f"The subtitles of the video are as follows:\n\n{said}\n\n" if lines else ""
+        spoken = "\n".join(lines)
+        text = f"The subtitles of the video are as follows:\n\n{spoken}\n\n" if lines else ""
         text += f"A total of {len(clip)} frames are sampled. "
         text += f"Their corresponding timestamps are:\n\n{times}\n\n"
         return (text,)

@@ -85,8 +85,8 @@ def open_answer(
     )
     question = sample.question.strip() if strip_question else sample.question
     if row.number == 0 and additional_answer not in row.columns:
-        said = "%s has no column %r, the test set's second answers, without which WUPS is lower"
-        log.warning(said, row.source, additional_answer)
+        text = "%s has no column %r, the test set's second answers, without which WUPS is lower"
+        log.warning(text, row.source, additional_answer)
     further = row.optional(additional_answer)
     return dataclasses.replace(
         sample,

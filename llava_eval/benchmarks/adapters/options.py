@@ -281,8 +281,8 @@ def multiple_choice(
     shown = Media(media_kind, row.media_path(media), upright=media_kind == "image")
     if subtitles is not None:
         path = row.media_path([subtitles])
-        said = Subtitles(shown, path, subtitle_rule, subtitle_heading, subtitle_missing)
-        pieces.insert(1, said)
+        subtitle_part = Subtitles(shown, path, subtitle_rule, subtitle_heading, subtitle_missing)
+        pieces.insert(1, subtitle_part)
     return Sample(
         id=row.text(id),
         row=row.number,

@@ -285,8 +285,8 @@ def matched(
             f"first is of {records[0].name if records else 'nothing'}"
         )
     if repeats:
-        told = count(len(repeats), "text")
-        log.warning("%s: %s of further epochs left out; the first counts", path, told)
+        texts = count(len(repeats), "text")
+        log.warning("%s: %s of further epochs left out; the first counts", path, texts)
     if strange:
         log.warning(
             "%s: %d of %d texts belong to no sample of the benchmark: %s",
@@ -341,9 +341,9 @@ def _rule(records: Sequence[Record], samples: Sequence[Sample], path: Path) -> _
                 "they are counted from 1 or lack row 0; write them as counted from 0"
             )
         return lambda record: _agreed(record, best)
-    held = [sum(rule(record) is not None for record in records) for rule in by_ids]
-    if held and 2 * max(held) > min(len(records), len(samples)):
-        return by_ids[held.index(max(held))]
+    num_named = [sum(rule(record) is not None for record in records) for rule in by_ids]
+    if num_named and 2 * max(num_named) > min(len(records), len(samples)):
+        return by_ids[num_named.index(max(num_named))]
     return lambda _: None
 
 

@@ -42,8 +42,8 @@ def read_generations(path: Path, samples: Sequence[Sample]) -> dict[str, Generat
         foreign = foreign_records(written, path)
         lines = [] if foreign is not None else written.decode("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        told = reason(error) if isinstance(error, OSError) else error
-        raise RowsError(f"generations={path} cannot be read: {told}") from error
+        cause = reason(error) if isinstance(error, OSError) else error
+        raise RowsError(f"generations={path} cannot be read: {cause}") from error
     by_id = {sample.id: sample for sample in samples}
     by_row = samples_by_row(samples)
     result = {} if foreign is None else matched(foreign, samples, path)

@@ -155,18 +155,18 @@ def _score(numbers: Mapping[str, float | None], num_unreadable: int, error: str 
     answer = ", ".join(
         f"{name} {number:g}" for name, number in numbers.items() if number is not None
     )
-    said = [f"the judge says {answer}"] if answer else []
+    explanations = [f"the judge says {answer}"] if answer else []
     details: dict[str, object] = dict(numbers)
     if num_unreadable:
-        said.append(f"{num_unreadable} of its replies cannot be read")
+        explanations.append(f"{num_unreadable} of its replies cannot be read")
         details["num_unreadable_replies"] = num_unreadable
     if error is not None:
-        said.append(f"it did not answer ({error})")
+        explanations.append(f"it did not answer ({error})")
         details["judge_error"] = error
     return Score(
         value=sum(known) / len(known) if known else None,
         answer=None if num_unreadable else answer or None,
         unreadable=num_unreadable > 0,
-        explanation="; ".join(said) or "not scored: nothing was put to the judge",
+        explanation="; ".join(explanations) or "not scored: nothing was put to the judge",
         details=details,
     )

@@ -178,14 +178,14 @@ class RecordedJudge:
         """
         if isinstance(error, WithheldError):
             return  # a filter dislikes one prompt; that says nothing of the next
-        told = str(error)
+        message = str(error)
         if isinstance(error, RequestError):
-            told += hints(error, self._config.base_url)
+            message += hints(error, self._config.base_url)
         has_answered = self._budget.num_settled > 0
         if isinstance(error, LimitReachedError) or ends_all(error, has_answered=has_answered):
-            reason = told
+            reason = message
         elif self._streak.add(error) == MAX_FAILURES_IN_A_ROW:
-            reason = f"{MAX_FAILURES_IN_A_ROW} prompts in a row failed, last: {told}"
+            reason = f"{MAX_FAILURES_IN_A_ROW} prompts in a row failed, last: {message}"
         else:
             return
         self.judging.stopped = self.judging.stopped or reason
