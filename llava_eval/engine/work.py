@@ -141,9 +141,10 @@ class Work:
 
     def record(self, directory: Path, earlier: Manifest | None) -> RunRecord:
         """Return what writes the manifest of the run."""
-        composed = self.benchmark.composed
+        composed, identity = self.benchmark.composed, self.identity()
         description = {
-            **provenance(self.identity()),
+            **provenance(identity),
+            "code": {**identity.get("code", {}), **_own_scoring(composed.config)},
             "benchmark": self.benchmark.label,
             "model_label": self.model_label,
             "choices": dict(composed.choices),
@@ -156,13 +157,29 @@ class Work:
 
 def _own_code(config: RunConfig) -> dict[str, Any]:
     """Return digests of the user's own sampler and model, as far as their source can be read."""
+    code = _digests({"sampler": config.sampler.get(TARGET_KEY), "model": config.model._target_})
+    return {"code": code} if code else {}
+
+
+def _own_scoring(config: RunConfig) -> dict[str, str]:
+    """Return digests of the user's own scorer and metrics, as far as their source can be read."""
+    metrics = config.benchmark.metrics.items()
+    return _digests(
+        {
+            "scorer": config.scorer.get(TARGET_KEY),
+            **{f"metrics.{name}": node.get(TARGET_KEY) for name, node in metrics},
+        }
+    )
+
+
+def _digests(targets: Mapping[str, Any]) -> dict[str, str]:
+    """Return by key digests of the source of functions and classes that are none of ours."""
     code: dict[str, str] = {}
-    named = {"sampler": config.sampler.get(TARGET_KEY), "model": config.model._target_}
-    for key, target in named.items():
+    for key, target in targets.items():
         if target is not None and not str(target).startswith("llava_eval."):
             with suppress(ConfigError, OSError, TypeError):  # of a notebook, or not Python's
                 code[key] = digest(inspect.getsource(import_target(target, key=key)))
-    return {"code": code} if code else {}
+    return code
 
 
 @contextmanager
@@ -277,6 +294,7 @@ class GivenTexts:
         texts = {"path": str(self.path), "model_label": model_label, "asked": dict(self._asked)}
         description = {
             **provenance(self.identity()),
+            "code": _own_scoring(self.benchmark.config),
             "benchmark": self.benchmark.label,
             "model": self.source.content.get("model"),
             "generations": texts,

@@ -123,6 +123,7 @@ class Manifest:
         config: the resolved configuration; of scored texts only what judged them.
         versions: of packages, by name.
         git_commit: of the code.
+        code: digests of the user's own functions and classes, by the key that names each.
         model: what was loaded.
         judge: what the judge cost, where one judged.
         sessions: the processes of the run, in order.
@@ -137,6 +138,7 @@ class Manifest:
     config: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str | None] = field(default_factory=dict)
     git_commit: str | None = None
+    code: Mapping[str, str] = field(default_factory=dict)
     model: ModelRecord | None = None
     judge: JudgeCost | None = None
     sessions: Sequence[Session] = ()

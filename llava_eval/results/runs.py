@@ -310,11 +310,16 @@ def _incomplete(manifest: Manifest, tables: Tables, num_results: int) -> str | N
     return None
 
 
+#: Begins what differences call code of the user's own; the key that names it follows.
+OWN_CODE = "code of "
+
+
 def _origin(manifest: Manifest) -> dict[str, str | None]:
     model = manifest.model
     return {
         **manifest.versions,
         "commit": shortened(manifest.git_commit) or None,
+        **{f"{OWN_CODE}{key}": shortened(digest) for key, digest in manifest.code.items()},
         "weights": shortened(model.weights_sha256 if model else None) or None,
         "answers_as": model.answers_as if model else None,
         "device": model.device_name if model else None,
@@ -393,7 +398,8 @@ class Difference:
     """Something in which runs differ.
 
     Attributes:
-        name: short key of a setting, or a package, "commit", "weights", "answers_as", "device".
+        name: short key of a setting, or a package, "commit", "code of scorer", "weights",
+            "answers_as", "device".
         role: of the setting: what its change means; "software" for all others.
         values: one for each run, as text.
     """

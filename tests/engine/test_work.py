@@ -25,7 +25,7 @@ from llava_eval.engine.base import Watch
 from llava_eval.engine.batches import PromptSettings, check_sampler
 from llava_eval.engine.configured_benchmark import Benchmark, Parts
 from llava_eval.engine.configured_engine import check_engine
-from llava_eval.engine.work import GivenTexts, _own_code, open_work
+from llava_eval.engine.work import GivenTexts, _own_code, _own_scoring, open_work
 from llava_eval.errors import ConfigError, RowsError, RunDirectoryError
 from llava_eval.models.clock import StageClock
 from llava_eval.results.manifest import Manifest
@@ -714,3 +714,17 @@ def test_a_sampler_and_a_model_of_ones_own_count_by_their_code(
     for target in ("__main__.Model", "nowhere.Model"):  # of a notebook; of what is gone
         named = changed(composed, model={"_target_": target}).config
         assert _own_code(named) == _own_code(composed.config) == {}
+
+
+def test_a_scorer_and_metrics_of_ones_own_are_told_by_their_code(
+    composed: ComposedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = "def mine(results):\n    return None\n"
+    (tmp_path / "own_metric.py").write_text(source)
+    metrics = {"own": {"_target_": "own_metric.mine"}, **composed.config.benchmark.metrics}
+    config = changed(composed, benchmark={"metrics": metrics}).config
+    expected = hashlib.sha256(json.dumps(source).encode()).hexdigest()
+    assert _own_scoring(config) == {"metrics.own": expected}
+    scorer = {"_target_": f"{__name__}.how_many"}
+    assert list(_own_scoring(changed(composed, scorer=scorer).config)) == ["scorer"]

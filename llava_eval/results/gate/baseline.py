@@ -28,7 +28,15 @@ from llava_eval.metrics.differences import DECIMALS
 from llava_eval.results import files
 from llava_eval.results.cost import Cost
 from llava_eval.results.formatting import printable, shortened
-from llava_eval.results.runs import ComparableRun, ConfigParts, ErrorsPart, Run, RunReader, is_run
+from llava_eval.results.runs import (
+    OWN_CODE,
+    ComparableRun,
+    ConfigParts,
+    ErrorsPart,
+    Run,
+    RunReader,
+    is_run,
+)
 from llava_eval.types import (
     Generation,
     MediaInput,
@@ -149,11 +157,16 @@ def _origin(run: Run) -> dict[str, Any]:
     return {
         "date": manifest.sessions[-1].ended if manifest.sessions else None,
         "git_commit": manifest.git_commit,
+        **_own_code(run.origin),
         **{name: manifest.versions.get(name) for name in _PACKAGES},
         "weights_sha256": manifest.model.weights_sha256 if manifest.model else None,
         **({"answers_as": answered} if answered else {}),
         "machine": run.cost.machine,
     }
+
+
+def _own_code(origin: Mapping[str, str | None]) -> dict[str, str | None]:
+    return {name: value for name, value in origin.items() if name.startswith(OWN_CODE)}
 
 
 def _rounded(value: float | None) -> float | None:
@@ -274,6 +287,7 @@ def read_baseline(path: Path, run: ComparableRun, reader: RunReader) -> Comparab
         origin={
             **{name: origin.get(name) for name in _PACKAGES},
             "commit": shortened(origin.get("git_commit")),
+            **_own_code(origin),
             "weights": shortened(origin.get("weights_sha256")),
             **({"answers_as": origin["answers_as"]} if "answers_as" in origin else {}),
         },

@@ -237,6 +237,7 @@ def test_another_model_behind_the_same_name_of_a_server_is_told_and_changed_code
     for name in ("m-2026-01-05", "m-2026-03-09"):
         manifest: dict[str, Any] = {"model": {"checkpoint": "m", "answers_as": name}}
         manifest["git_commit"] = "c" * 40 + "+changes" * ("05" in name)
+        manifest["code"] = {"scorer": ("a" if "05" in name else "b") * 64, "model": "d" * 64}
         results = [answered(n, n % 4 > 0) for n in range(40)]
         runs.append(reader.read(write_run(tmp_path / name, results, manifest=manifest)))
     before, after = runs
@@ -246,6 +247,8 @@ def test_another_model_behind_the_same_name_of_a_server_is_told_and_changed_code
     text = verdict_of(after, read_baseline(path, after, reader), GateRule()).text(width=100)
     assert re.search(r"answers_as +software +m-2026-01-05 +m-2026-03-09\n", text)
     assert re.search(r"commit +software +c{10}\+changes +c{10}\n", text)
+    assert re.search(r"code of scorer +software +a{10} +b{10}\n", text)
+    assert "code of model" not in text
 
 
 @pytest.mark.parametrize(
