@@ -70,6 +70,7 @@ def test_the_authors_frames_and_prompts(tmp_path: Path) -> None:
         ]
         by_task = {sample.facets["task"]: sample for sample in samples}
         assert by_task.keys() == case["tasks"].keys()
+        assert [task for task, sample in by_task.items() if not sample.choices] == ["open"]
         for task, expected in case["tasks"].items():
             clue = by_task[task].media[0].clue_seconds
             info = VideoInfo("v", case["num_frames"], case["fps"], 1, 8, 8, "h", clue_seconds=clue)
