@@ -51,7 +51,7 @@ def test_everything_reads_the_same_without_the_fast_path(
     def give_up(path: str | FrameCollector, num_threads: int | None = None) -> fast.Attempt:
         return fast.Attempt(None, "it is gone")
 
-    monkeypatch.setattr(fast, "probe", give_up)
+    monkeypatch.setattr(fast, "describe", give_up)
     monkeypatch.setattr(fast, "decode", give_up)
     monkeypatch.setattr(fast, "remember", lambda info, why_not: None)
     assert [probe(each.path) for each in media] == infos
