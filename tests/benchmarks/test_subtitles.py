@@ -158,7 +158,9 @@ def test_a_video_without_subtitles(tmp_path: Path) -> None:
 def test_a_frame_without_a_line_leaves_the_heading_out_or_alone(tmp_path: Path) -> None:
     path = tmp_path / "v.srt"
     path.write_text(SRT)
-    assert Subtitles(VIDEO, str(path), "first_cue", "H\n").expand(clip([600])) == ()
+    first = Subtitles(VIDEO, str(path), "first_cue", "H\n")
+    assert first.expand(clip([600])) == ()
+    assert first.expand(clip([0, 20, 45])) == ()  # where one begins or ends, none is shown
     kept = Subtitles(VIDEO, str(path), "lmms_eval", "H\n", "none")
     assert kept.expand(clip([600])) == ("H\n\n",)
 
