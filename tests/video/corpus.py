@@ -292,8 +292,9 @@ def _edit_list_twice(folder: Path, path: Path) -> None:
         start = content.index(kind) - 4
         size = int.from_bytes(content[start : start + 4], "big") + 12
         content[start : start + 4] = size.to_bytes(4, "big")
-    content[start + 15] = 2  # entry_count (ISO/IEC 14496-12, 8.6.6)
-    content[start + 28 : start + 28] = content[start + 16 : start + 28]
+    edits = content.index(b"elst") - 4
+    content[edits + 15] = 2  # entry_count (ISO/IEC 14496-12, 8.6.6)
+    content[edits + 28 : edits + 28] = content[edits + 16 : edits + 28]
     path.write_bytes(content)
 
 
