@@ -161,6 +161,21 @@ def test_a_quantization_that_stands_with_the_language_model(copied: Path) -> Non
     assert plan_checkpoint(checkpoint, ModelConfig(device="cpu")).stored_quantization == "awq"
 
 
+@pytest.mark.slow
+def test_weights_that_are_not_quantized_under_the_name_that_is_excepted(copied: Path) -> None:
+    """AWQ's files of older models except "visual", which is now model.visual."""
+    weights = load_file(copied / "model.safetensors")
+    del weights["multi_modal_projector.linear_1.weight"]
+    save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})
+    scheme = {"quant_method": "fp8", "modules_to_not_convert": ["model", "lm_head"]}
+    edit_config(copied, quantization_config=scheme)
+    plan = plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
+    with pytest.raises(
+        CheckpointError, match=r"missing keys.* model\.multi_modal.*_config has to except them"
+    ):
+        load_model(plan)
+
+
 def test_an_adapter_without_its_model_is_said_to_be_one(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
     save_file({"lora_A.weight": torch.zeros(2)}, tmp_path / "adapter_model.safetensors")

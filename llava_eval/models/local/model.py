@@ -26,7 +26,6 @@ from transformers import (
 from transformers.cache_utils import DynamicSlidingWindowLayer
 
 from llava_eval.errors import CheckpointError, ForwardError, first_line
-from llava_eval.models.local.checkpoint import CheckpointFolder
 from llava_eval.models.local.hardware import device_name, dtype_name, free_memory
 from llava_eval.models.local.pixels import FramePreprocessor
 from llava_eval.models.local.plan import (
@@ -375,7 +374,7 @@ def load_model(plan: ModelPlan) -> LoadedModel:
     if plan.stored_quantization is not None:
         _convert_stored_weights(model, plan)
     for report in reports:
-        _check_complete(checkpoint, report)
+        _check_complete(plan, report)
     if quantization is not None:
         _tell_of_experts(model, plan)
     model.eval()
@@ -487,8 +486,11 @@ def load_model_once(plan: ModelPlan) -> LoadedModel:
     return _last_loaded[0]
 
 
-def _check_complete(checkpoint: CheckpointFolder, report: Mapping[str, Any]) -> None:
+def _check_complete(plan: ModelPlan, report: Mapping[str, Any]) -> None:
     """Raise where transformers would go on with weights that it made up; tell those left out."""
+    checkpoint, hint = plan.checkpoint, ""
+    if plan.stored_quantization is not None:  # AWQ's say "visual" of what is model.visual by now
+        hint = "; if they are stored plain, its quantization_config has to except them by this name"
     for kind in ("missing_keys", "mismatched_keys", "unexpected_keys"):
         names = sorted(map(str, report.get(kind, ())))
         if names and kind == "unexpected_keys":  # an adapter's that were never merged, more layers
@@ -497,5 +499,5 @@ def _check_complete(checkpoint: CheckpointFolder, report: Mapping[str, Any]) -> 
         elif names:
             raise CheckpointError(
                 f"{checkpoint.name}: {len(names)} weights do not fit ({kind.replace('_', ' ')}), "
-                f"first {names[0]}; they would be random numbers"
+                f"first {names[0]}; they would be random numbers{hint}"
             )
