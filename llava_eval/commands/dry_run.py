@@ -18,7 +18,6 @@ from llava_eval.engine.batches import (
     decode_group,
     media_groups,
     plan_batches,
-    request_of,
 )
 from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.engine.preflight import check_before_loading
@@ -170,7 +169,7 @@ def asked_of(benchmark: Benchmark) -> Asked:
 
     assert isinstance(plan, ModelPlan)
     shown = content.prepared(partial(shown_medium, as_images=plan.shows_images))
-    request = request_of(sample, shown, settings)
+    request = shown.request(sample, settings)
     return Asked(content.media, *preview_prompt(plan, config.conversation, request))
 
 

@@ -234,6 +234,20 @@ class GroupContent(Generic[MediumT]):
                     turn.append(part)
         return tuple(turn)
 
+    def request(
+        self: GroupContent[ShownMedia], sample: Sample, settings: PromptSettings
+    ) -> Request:
+        """Return the question of a sample with the media that it shows."""
+        return Request(
+            id=sample.id,
+            content=self.turn(sample),
+            settings=settings.generation,
+            system=settings.system,
+            assistant_prefill=settings.assistant_prefill,
+            options=sample.options,
+            letters=tuple(letters_of(sample)) if settings.keeps_choice_logprobs else (),
+        )
+
 
 def frame_cache(resize: FramePreprocessor | None) -> FrameCache | None:
     """Return what resizes frames and keeps them; None where the checkpoint's processor cannot.
@@ -302,7 +316,7 @@ def ask_batch(
 ) -> Iterator[SampleResult]:
     """Yield a result, not scored yet, for every sample of groups that are ready."""
     asked = {sample.id: (sample, content) for group, content in groups for sample in group.samples}
-    requests = [request_of(sample, content, settings) for sample, content in asked.values()]
+    requests = [content.request(sample, settings) for sample, content in asked.values()]
     for request, generation in runner.generate(requests):
         sample, content = asked[request.id]
         yield SampleResult.of(
@@ -312,18 +326,3 @@ def ask_batch(
             prompt_text(request.content),
             tuple(content.inputs[medium] for medium in sample.media),
         )
-
-
-def request_of(
-    sample: Sample, content: GroupContent[ShownMedia], settings: PromptSettings
-) -> Request:
-    """Return the question of a sample with the media that it shows."""
-    return Request(
-        id=sample.id,
-        content=content.turn(sample),
-        settings=settings.generation,
-        system=settings.system,
-        assistant_prefill=settings.assistant_prefill,
-        options=sample.options,
-        letters=tuple(letters_of(sample)) if settings.keeps_choice_logprobs else (),
-    )

@@ -69,7 +69,7 @@ class ModelWorker:
             LlavaEvalError: it cannot run here.
         """
         with self._lock:
-            return self._prepare(settings)
+            return self._facts_for(settings)
 
     def load(self, settings: WorkerSettings) -> Loaded:
         """Load the model.
@@ -81,7 +81,7 @@ class ModelWorker:
             LlavaEvalError: it cannot be loaded here.
         """
         with self._lock:
-            facts = self._prepare(settings)
+            facts = self._facts_for(settings)
             assert self._plan is not None
             config = settings.config
             self._runner = make_runner(self._plan, config, self._clock)
@@ -128,7 +128,8 @@ class ModelWorker:
             messages = [(record.levelno, record.getMessage()) for record in logged]
             return BatchReply(results, report, messages)
 
-    def _prepare(self, settings: WorkerSettings) -> WorkerFacts:
+    def _facts_for(self, settings: WorkerSettings) -> WorkerFacts:
+        """Make this process ready for a run, unless it is, and return what it says of itself."""
         settings.enter_folder()
         logger = logging.getLogger("llava_eval")
         logger.setLevel(logging.INFO)
