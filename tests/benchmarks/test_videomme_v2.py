@@ -14,9 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from llava_eval.benchmarks.adapters.videomme_v2 import read_words
+from llava_eval.benchmarks.adapters.videomme_v2 import read_words, sentences
 from llava_eval.benchmarks.frame_images import FrameImages
 from llava_eval.benchmarks.rows import Row
+from llava_eval.benchmarks.subtitles import Cue
 from llava_eval.errors import MediaError, RowsError
 from llava_eval.types import Clip, Media, Sample
 from tests.scoring.protocols import protocol
@@ -58,6 +59,11 @@ def test_words_and_sentences_stand_where_the_authors_put_them(tmp_path: Path, na
             path.write_text("".join(json.dumps(word) + "\n\n" for word in case["words"]))
         shown = clip(case["frame_indices"], case["fps"], case["num_frames"])
         assert turn(sample, shown) == case[name]
+
+
+def test_a_pause_as_long_as_the_limit_ends_no_sentence() -> None:
+    words = [Cue(0.0, 0.0, "Go."), Cue(0.1, 1.0, "now"), Cue(1.5, 2.0, "on")]
+    assert list(sentences(words)) == [Cue(0.0, 2.0, "Go. now on")]
 
 
 def test_frames_are_what_a_jpeg_file_gives_back() -> None:
