@@ -158,6 +158,10 @@ def cues_at_even_times(path: Path, clip: Clip) -> str | None:
 
     Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/cgbench/utils.py, _sampled_subtitles.
 
+    Args:
+        path: of the .srt file.
+        clip: what is shown, with its frame rate.
+
     Raises:
         MediaError: the file cannot be read, or what stands around " --> " is no time.
     """

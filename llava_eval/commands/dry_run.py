@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 def dry_run(composed: ComposedConfig) -> str:
     """Read the rows, look for media and checkpoint, and make the first prompt.
 
+    Args:
+        composed: of the run.
+
     Returns:
         What was seen, for people: how much there is to do, the first media with the frames that
         are taken of them, and the prompt as the model will read it.
@@ -151,6 +154,9 @@ class Asked:
 
 def asked_of(benchmark: Benchmark) -> Asked:
     """Decode the media of a benchmark's first sample and make its prompt, without weights.
+
+    Args:
+        benchmark: with the configuration of a run.
 
     Raises:
         LlavaEvalError: media or checkpoint cannot be read.

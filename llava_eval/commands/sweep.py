@@ -154,6 +154,9 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
 def take_seeds(overrides: Sequence[str]) -> tuple[int | None, list[str]]:
     """Take ``seeds=N`` out of overrides, which then have N values of ``seed``.
 
+    Args:
+        overrides: as on the command line.
+
     Returns:
         N, None where there is none, and the overrides; an ``output_dir`` holds all of the runs.
 
@@ -201,7 +204,12 @@ def _run_here(runs: Sequence[SweepRun]) -> list[int]:
 
 
 def results_table(runs: Sequence[SweepRun], codes: Sequence[int]) -> Table:
-    """Return what came of every run: its settings where they differ, and its headline."""
+    """Return what came of every run: its settings where they differ, and its headline.
+
+    Args:
+        runs: of one sweep.
+        codes: the exit code of each.
+    """
     constant = set.intersection(*(set(each.overrides) for each in runs))
     rows = []
     for each, code in zip(runs, codes, strict=True):

@@ -40,7 +40,11 @@ class Spread:
 
     @classmethod
     def of_pair(cls, estimate: PairedEstimate) -> Spread | None:
-        """Return what the interval of two runs' difference implies; None where it is nothing."""
+        """Return what the interval of two runs' difference implies; None where it is nothing.
+
+        Args:
+            estimate: of the two runs.
+        """
         # an interval of two clusters ends where the scale does: no spread is told
         if estimate.smallest_detectable is None or estimate.num_clusters == 2:
             return None

@@ -152,7 +152,12 @@ def step_line(frontier: Sequence[tuple[float, float]]) -> list[tuple[float, floa
 
 
 def to_text(chart: Chart, *, width: int = 80) -> str:
-    """Return a chart of characters: a mark for each point, a bar for its interval."""
+    """Return a chart of characters: a mark for each point, a bar for its interval.
+
+    Args:
+        chart: what to draw.
+        width: columns of the terminal.
+    """
     x_axis, y_axis = chart.x_axis(), chart.y_axis()
     margin = max(len(tick_text(tick)) for tick in y_axis.ticks) + 1
     columns = width - margin - 3

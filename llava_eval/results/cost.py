@@ -84,6 +84,10 @@ def cost_of(manifest: Manifest, results: Sequence[SampleResult]) -> Cost:
     """Return what a run cost.
 
     Only processes that generated something count; a later one that only scored does not.
+
+    Args:
+        manifest: of the run.
+        results: its ledger.
     """
     sessions = [session for session in manifest.sessions if session.num_generated]
     stages: defaultdict[str, float] = defaultdict(float)

@@ -297,6 +297,10 @@ def to_image(chart: Chart, form: ImageForm) -> bytes:
 
     Long names of series stand below the axes, for which it is higher.
 
+    Args:
+        chart: what to draw.
+        form: of the file.
+
     Raises:
         ImportError: matplotlib is not installed (llava-eval[plots]).
     """

@@ -215,12 +215,20 @@ _PARTICULARS = re.compile(r"(?:[^\s:;,(][^\s:;,]*)?[/\d][^\s:;,]*")
 
 
 def cause_of(result: SampleResult) -> str:
-    """Return a failure without what differs from sample to sample: paths, ids and numbers."""
+    """Return a failure without what differs from sample to sample: paths, ids and numbers.
+
+    Args:
+        result: of a sample that failed.
+    """
     return _PARTICULARS.sub("...", result.generation.error or "")
 
 
 def failures_by_cause(results: Iterable[SampleResult]) -> list[str]:
-    """Return what samples failed of, the most frequent cause first, with one example each."""
+    """Return what samples failed of, the most frequent cause first, with one example each.
+
+    Args:
+        results: of a run, failed or not.
+    """
     failed = [result for result in results if result.generation.error is not None]
     counts = Counter(cause_of(result) for result in failed)
     examples = {cause_of(result): result for result in reversed(failed)}

@@ -80,6 +80,10 @@ def read_tables(directory: Path) -> Tables:
 def write_tables(directory: Path, summary: Summary) -> None:
     """Write metrics.json, metrics.csv and metrics.md.
 
+    Args:
+        directory: the run directory.
+        summary: the numbers of the run.
+
     Raises:
         StorageError: one of them cannot be written.
     """

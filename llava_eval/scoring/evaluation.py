@@ -46,7 +46,11 @@ class Evaluation:
     reply: ReplyConfig = field(default_factory=ReplyConfig)
 
     def scored(self, result: SampleResult) -> SampleResult:
-        """Return a result with its score, where the rule looks at samples alone."""
+        """Return a result with its score, where the rule looks at samples alone.
+
+        Args:
+            result: of one of the samples.
+        """
         generation = result.generation
         if generation.text is None:
             score = NOT_SCORED

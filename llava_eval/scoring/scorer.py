@@ -214,6 +214,9 @@ def checked_scorer(built: Any) -> Scorer | JudgedScorer:
     An object of a user's own that is given no judge need not inherit from anything: it has
     ``score_all`` as in :class:`Scorer`, or ``score(reply, sample)`` alone.
 
+    Args:
+        built: the object.
+
     Raises:
         ConfigError: it has none of these.
     """

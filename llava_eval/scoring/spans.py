@@ -76,6 +76,9 @@ def charades_spans(reply: str) -> list[Span]:
     times with a dash, two numbers with a dash, clock times, the first number of two sentences.
 
     Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/charades_sta/utils.py, extract_time.
+
+    Args:
+        reply: the model's text.
     """
     text = reply.lower().replace(_EXAMPLE, "").replace("to", "-")
     sentences = re.split(r"[!?\n]", text)

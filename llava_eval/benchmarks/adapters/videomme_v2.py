@@ -122,6 +122,9 @@ def sentences(words: Sequence[Cue]) -> Iterator[Cue]:
 
     Source: MME-Benchmarks/Video-MME-v2 b24176a, evaluation/test_video_mme_v2.py,
     group_subtitle_segments.
+
+    Args:
+        words: in the order of the file.
     """
     begun: list[Cue] = []
     for word in words:

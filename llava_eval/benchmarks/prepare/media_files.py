@@ -25,14 +25,22 @@ _File = TypeVar("_File")
 
 
 def media_files(samples: Iterable[Sample]) -> list[Media]:
-    """Return the media of samples that are files on this machine, each once, in order."""
+    """Return the media of samples that are files on this machine, each once, in order.
+
+    Args:
+        samples: of a benchmark.
+    """
     media = (medium for sample in samples for medium in sample.media)
     on_disk = (medium for medium in media if medium.data is None and not is_address(medium.path))
     return list({(medium.kind, medium.path): medium for medium in on_disk}.values())
 
 
 def subtitle_files(samples: Iterable[Sample]) -> list[str]:
-    """Return the files that samples read beside their media, each once, in order."""
+    """Return the files that samples read beside their media, each once, in order.
+
+    Args:
+        samples: of a benchmark.
+    """
     return list(dict.fromkeys(path for sample in samples for path in sample.files))
 
 
@@ -40,6 +48,10 @@ def check_media_files(samples: Iterable[Sample], benchmark: BenchmarkConfig) -> 
     """Look for the media of samples, evenly spread, and warn of those that are missing.
 
     Subtitles, which not every video has, are warned of where there are none at all.
+
+    Args:
+        samples: that are to be asked.
+        benchmark: whose samples they are.
 
     Raises:
         ConfigError: there is not one of them, so that every sample would fail.

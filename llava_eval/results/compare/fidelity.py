@@ -51,6 +51,10 @@ class Measure:
 def fidelity_of(pairing: Pairing, headline: ComparedMetric) -> list[Measure]:
     """Return how far two runs are apart, by each measure that both allow.
 
+    Args:
+        pairing: the runs.
+        headline: the metric that tables look at.
+
     Returns:
         The headline, the share of answers that changed, and the divergence KL(first || second) of
         the options' distribution at the first new token, in nats; none for runs of other frames.

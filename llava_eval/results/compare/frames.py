@@ -165,7 +165,12 @@ def _read_pictures(folder: Path) -> MediaInput:
 
 
 def difference_text(result: FramesDifference, *, width: int = 80) -> str:
-    """Return a difference for a terminal."""
+    """Return a difference for a terminal.
+
+    Args:
+        result: the difference.
+        width: columns of the terminal.
+    """
     total = result.num_same + len(result.changed)
     text = f"{len(result.changed)} of {count(total, 'sample')} saw something else"
     if result.unknown:

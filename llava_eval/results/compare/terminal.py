@@ -52,7 +52,12 @@ def comparison_text(
 
 
 def sweep_text(sweep: Sweep, *, width: int = 80) -> str:
-    """Return the table and the curves of a sweep."""
+    """Return the table and the curves of a sweep.
+
+    Args:
+        sweep: the runs of one benchmark.
+        width: columns of the terminal.
+    """
     preparing = preparing_table(sweep)
     blocks = [
         f"{printable(sweep.benchmark)}, {count(len(sweep.settings), 'run')}",

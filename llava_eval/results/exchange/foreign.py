@@ -81,6 +81,10 @@ _DAMAGED = (
 def foreign_records(content: bytes, path: Path) -> list[Record] | None:
     """Return the texts of a file of another tool; None where it is none.
 
+    Args:
+        content: of the file.
+        path: for messages.
+
     Raises:
         RowsError: the file is of another tool, and damaged.
     """

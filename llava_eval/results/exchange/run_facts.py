@@ -41,7 +41,11 @@ class RunFacts:
 
     @classmethod
     def of(cls, run: Run) -> RunFacts:
-        """Gather them from a run directory."""
+        """Gather them from a run directory.
+
+        Args:
+            run: the run.
+        """
         manifest, parts = run.manifest, flat(run.config)
         sessions = manifest.content.get("sessions") or [{}]
         first, last = sessions[0], sessions[-1]

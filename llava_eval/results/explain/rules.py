@@ -57,6 +57,10 @@ def readings(run: Run, config_dir: Path | None = None) -> list[Reading]:
 
     Rules that need a judge or the whole set are left out.
 
+    Args:
+        run: of any protocol of the benchmark.
+        config_dir: a user's folder of configurations.
+
     Raises:
         ConfigError: a protocol's file cannot be read.
     """

@@ -267,6 +267,9 @@ def _parts_content(parts: GapParts) -> Mapping[str, Any]:
 def stored_parts(directory: Path) -> tuple[Table, str] | None:
     """Return what ``explain --run`` found of a run, and what it is explained by.
 
+    Args:
+        directory: of the run.
+
     Returns:
         None where it was not explained.
 

@@ -105,6 +105,10 @@ class Baseline:
 def write_baseline(path: Path, run: Run) -> None:
     """Write a run's baseline.
 
+    Args:
+        path: the file.
+        run: a whole run.
+
     Raises:
         ComparisonError: the run is not whole, or more samples failed than its configuration allows.
         StorageError: the file cannot be written.

@@ -128,6 +128,9 @@ class SequentialGate:
     def add(self, result: SampleResult) -> None:
         """Take one more result.
 
+        Args:
+            result: with its score.
+
         Raises:
             ComparisonError: it was asked something else than the baseline's sample.
         """

@@ -273,7 +273,12 @@ def markdown_title(outcome: str, checks: Sequence[Check]) -> str:
 
 
 def not_comparable_markdown(reason: str, causes: Sequence[str] = ()) -> str:
-    """Return what stands in a pull request when there is no verdict."""
+    """Return what stands in a pull request when there is no verdict.
+
+    Args:
+        reason: why.
+        causes: what samples failed of.
+    """
     title = "### :warning: llava-eval gate: cannot compare"
     listed = [*(f"- {markdown_text(cause)}" for cause in causes), ""] if causes else []
     return "\n".join([title, "", markdown_text(reason), "", *listed])

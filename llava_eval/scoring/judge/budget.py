@@ -29,7 +29,12 @@ class Tokens:
 
 
 def estimated_tokens(config: JudgeConfig, messages: Messages) -> Tokens:
-    """Return about how many tokens a prompt and its reply will have."""
+    """Return about how many tokens a prompt and its reply will have.
+
+    Args:
+        config: of the judge.
+        messages: the prompt.
+    """
     characters = sum(len(message["content"]) for message in messages)
     outgoing = min(USUAL_OUTPUT_TOKENS, config.max_tokens or USUAL_OUTPUT_TOKENS)
     return Tokens(characters // CHARACTERS_PER_TOKEN + TOKENS_PER_MESSAGE * len(messages), outgoing)
@@ -79,6 +84,9 @@ class Budget:
 
     def reserve(self, estimate: Tokens) -> int:
         """Count a request that is about to be sent, and return its number.
+
+        Args:
+            estimate: its tokens.
 
         Raises:
             LimitReachedError: it must not be sent.

@@ -45,6 +45,9 @@ log = logging.getLogger(__name__)
 def read_judge_key(config: JudgeConfig) -> str:
     """Return the judge's key from the environment.
 
+    Args:
+        config: of the judge.
+
     Raises:
         ConfigError: it needs one, and there is none.
     """
@@ -80,6 +83,9 @@ class RecordedJudge:
 
         Equal prompts are asked once. Nothing is raised for a judge that fails: its replies say
         why they have no text.
+
+        Args:
+            prompts: in any order.
 
         Raises:
             ConfigError: there is something to ask, and no key.

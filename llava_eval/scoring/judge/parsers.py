@@ -233,7 +233,12 @@ def conflict(reply: str) -> ParsedReply:
 
 
 def parse_reply(name: ParserName, reply: str) -> ParsedReply:
-    """Read a judge's reply as one reference does, without a number that no scale holds."""
+    """Read a judge's reply as one reference does, without a number that no scale holds.
+
+    Args:
+        name: of the parser.
+        reply: the judge's raw reply.
+    """
     parsed = PARSERS[name](reply)
     if parsed.score is None or abs(parsed.score) <= _HIGHEST:
         return parsed

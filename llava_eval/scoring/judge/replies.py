@@ -42,7 +42,12 @@ class KeptReply(JudgeReply):
 
 
 def key_of(config: JudgeConfig, messages: Messages) -> str:
-    """Return what a reply is kept under: everything that can change it but the address."""
+    """Return what a reply is kept under: everything that can change it but the address.
+
+    Args:
+        config: of the judge.
+        messages: the prompt.
+    """
     content: dict[str, Any] = {
         "model": config.model,
         "temperature": config.temperature,

@@ -54,7 +54,12 @@ class JudgeReport:
 
 
 def report_of(config: JudgeConfig, judging: Judging) -> JudgeReport:
-    """Return what stands beside the numbers."""
+    """Return what stands beside the numbers.
+
+    Args:
+        config: of the judge.
+        judging: what came of its prompts.
+    """
     replies = [reply for reply in judging.replies if isinstance(reply, KeptReply)]
     ingoing = sum(reply.num_input_tokens or 0 for reply in replies)
     outgoing = sum(reply.num_output_tokens or 0 for reply in replies)

@@ -34,11 +34,21 @@ class RulesFirst(JudgedScorer):
 
     @abstractmethod
     def by_rules(self, text: str, sample: Sample) -> Score | None:
-        """Return the score of a text that needs no judge, or None."""
+        """Return the score of a text that needs no judge, or None.
+
+        Args:
+            text: of the model.
+            sample: the question.
+        """
 
     @abstractmethod
     def prompt(self, text: str, sample: Sample) -> Messages:
-        """Return what the judge is asked about a text."""
+        """Return what the judge is asked about a text.
+
+        Args:
+            text: of the model.
+            sample: the question.
+        """
 
     @abstractmethod
     def by_judge(self, reply: str, text: str, sample: Sample) -> Score:
