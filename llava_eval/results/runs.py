@@ -322,6 +322,7 @@ def _origin(manifest: Manifest) -> dict[str, str | None]:
         "commit": shortened(manifest.git_commit) or None,
         **{f"{OWN_CODE}{key}": shortened(digest) for key, digest in manifest.code.items()},
         "weights": shortened(model.weights_sha256 if model else None) or None,
+        "stored_quantization": model.stored_quantization if model else None,
         "answers_as": model.answers_as if model else None,
         "device": model.device_name if model else None,
     }
