@@ -83,7 +83,7 @@ def test_nothing_scored_is_no_number_rather_than_zero() -> None:
 def test_a_detail_that_is_no_number_is_refused(detail: Any) -> None:
     with pytest.raises(ValueError, match="'x', no number"):
         mean_score(RESULTS, detail=detail)
-    with pytest.raises(LlavaEvalError, match=r"score is 10000000000000\.0, no"):  # no defect of ours
+    with pytest.raises(LlavaEvalError, match=r"score is 10000000000000\.0, no number"):
         mean_score([result(1e13)])
 
 
