@@ -59,8 +59,9 @@ def _folder(module: ModuleType) -> Path:
 
 def _is_hidden(name: str, module: ModuleType) -> bool:
     """Return whether the name of a module in no package stands for another file by now."""
-    found = None if "." in name else PathFinder.find_spec(name)
-    return found is not None and found.origin != getattr(module, "__file__", None)
+    file = getattr(module, "__file__", None)
+    found = PathFinder.find_spec(name) if file is not None and "." not in name else None
+    return found is not None and found.origin != file
 
 
 def _when_written(module: ModuleType) -> int | None:
