@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,7 @@ def test_runs_are_held_against_the_best_with_all_pairs_corrected(tmp_path: Path)
 
 
 def test_scores_of_other_rules_are_by_that_of_the_first_run(tmp_path: Path) -> None:
-    mean = ACCURACY["accuracy"]
+    mean: dict[str, Any] = ACCURACY["accuracy"]
     rules = (mean, {**mean, "scale": 1.0, "unit": "0-1"})
     runs = [
         RunReader().read(
