@@ -7,6 +7,7 @@ line and exits with ``exit_code``; anything else that escapes is a defect and ke
     LlavaEvalError
     ├── ConfigError        a key, value or choice of the configuration          exit 2
     ├── RunDirectoryError  the output folder cannot be used                     exit 2
+    ├── ScoreError         a score or a detail of one that no mean takes        exit 2
     ├── RowsError          rows, columns, ids or generations files              exit 2
     ├── CheckpointError    a model that cannot be loaded or used                exit 2
     ├── ComparisonError    runs that cannot be compared                         exit 2
@@ -138,6 +139,10 @@ class ConfigError(_Mistake):
 
 class RunDirectoryError(_Mistake):
     """An output folder that belongs to another configuration or is in use."""
+
+
+class ScoreError(_Mistake, ValueError):
+    """A score that is no number within reason, or a detail that is no number."""
 
 
 class RowsError(_Mistake):

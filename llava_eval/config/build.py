@@ -15,6 +15,7 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable, Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,18 +29,39 @@ from llava_eval.errors import ConfigError, first_line
 
 TARGET_KEY = "_target_"
 
-#: When the file of each module that is none of ours was written, as it was imported.
+#: When the file of each module that is none of ours was written, as it was imported: of those that
+#: configurations name, and of what these import from their own folder.
 _written: dict[str, int | None] = {}
 
 
 def forget_edited() -> None:
     """Let modules that were edited since they were imported be imported anew.
 
-    A session would go on with their old code, and its manifests would name the new one.
+    A session would go on with their old code, and its manifests would name the new one. Others in
+    the folder go with them, as they may hold what they imported from it; and so do those for which
+    another folder has a module of the same name by now, see
+    :func:`llava_eval.config.choices.let_import`.
     """
-    for name, written in list(_written.items()):
-        if name in sys.modules and _when_written(sys.modules[name]) != written:
+    imported = {name: sys.modules[name] for name in _written if name in sys.modules}
+    outdated = {
+        _folder(module)
+        for name, module in imported.items()
+        if _when_written(module) != _written[name] or _is_hidden(name, module)
+    }
+    for name, module in imported.items():
+        if _folder(module) in outdated:
             del sys.modules[name], _written[name]
+
+
+def _folder(module: ModuleType) -> Path:
+    return Path(getattr(module, "__file__", None) or "").parent
+
+
+def _is_hidden(name: str, module: ModuleType) -> bool:
+    """Return whether the name of a module in no package stands for another file by now."""
+    file = getattr(module, "__file__", None)
+    found = PathFinder.find_spec(name) if file is not None and "." not in name else None
+    return found is not None and found.origin != file
 
 
 def _when_written(module: ModuleType) -> int | None:
@@ -67,6 +89,7 @@ def import_target(dotted: object, *, key: str) -> Callable[..., Any]:
             f"{key}.{TARGET_KEY}: {dotted!r} is of Python's own library, which holds nothing that "
             "a benchmark is made of"
         )
+    before = set(sys.modules)
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # a user's module may raise anything
@@ -74,7 +97,9 @@ def import_target(dotted: object, *, key: str) -> Callable[..., Any]:
             f"{key}.{TARGET_KEY}: cannot import {module_name!r}: {_error_text(error)}"
         ) from error
     if module_name != "__main__" and not module_name.startswith("llava_eval."):
-        _written.setdefault(module_name, _when_written(module))
+        for name in [module_name, *(sys.modules.keys() - before)]:
+            if _folder(sys.modules[name]) == _folder(module):
+                _written.setdefault(name, _when_written(sys.modules[name]))
     target = getattr(module, attribute, None)
     if target is None:
         names = [name for name in vars(module) if not name.startswith("_")]

@@ -85,15 +85,26 @@ def search_path_override(config_dir: Path | None) -> list[str]:
     return [f"hydra.searchpath=[{quoted(f'file://{config_dir.resolve()}')}]"]
 
 
+#: Folders that :func:`let_import` has put into sys.path.
+_own_folders: set[str] = set()
+
+
 def let_import(config_dir: Path | None) -> None:
     """Let modules in a user's own folder be imported: scorers, metrics and models of their own.
 
-    They stand behind all others, so that none of them replaces a package.
+    They stand behind all others, so that none of them replaces a package; of several folders in one
+    session the last one given goes first.
     """
-    if config_dir is not None and config_dir.is_dir():
-        folder = str(config_dir.resolve())
-        if folder not in sys.path:
-            sys.path.append(folder)
+    if config_dir is None or not config_dir.is_dir():
+        return
+    folder = str(config_dir.resolve())
+    if folder in sys.path and folder not in _own_folders:  # somebody chose another place for it
+        return
+    if folder in sys.path:
+        sys.path.remove(folder)
+    places = [sys.path.index(other) for other in _own_folders if other in sys.path]
+    sys.path.insert(min(places, default=len(sys.path)), folder)
+    _own_folders.add(folder)
 
 
 def quoted(value: object) -> str:

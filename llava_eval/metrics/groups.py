@@ -40,7 +40,8 @@ def macro_mean(
         results: results of the set.
         facet: whose levels are averaged.
         levels: the levels that the mean is divided by, a level without samples counting 0, as some
-            references have it; null takes the levels that there are.
+            references have it, and "action+object" being one where it is named; null takes the
+            levels that there are.
         denominator: see :func:`llava_eval.metrics.means.mean_score`.
         scale: see the same function.
         unit: see the same function.
@@ -50,7 +51,8 @@ def macro_mean(
     """
     members: dict[str, list[SampleResult]] = defaultdict(list)
     for result in results:
-        for level in levels_of(result.facets[facet]):
+        own = result.facets[facet]
+        for level in [own] if own in (levels or ()) else levels_of(own):
             members[level].append(result)
     unknown = sorted(set(members) - set(levels)) if levels is not None else []
     if unknown:

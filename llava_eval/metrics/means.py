@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from llava_eval.errors import ScoreError
 from llava_eval.metrics.intervals import clustered_mean
 from llava_eval.scoring.scorer import CHOSEN_AT_RANDOM, NOT_SCORED_BECAUSE
 from llava_eval.types import MetricValue, SampleResult
@@ -52,7 +53,7 @@ def mean_score(
             there are, as CIDEr does; the number of another set says so.
 
     Raises:
-        ValueError: a detail that is no number.
+        ScoreError: a detail that is no number.
     """
     values = sample_values(results, detail=detail, denominator=denominator)
     counted = ~np.isnan(values)
@@ -133,7 +134,7 @@ def sample_values(
         denominator: see :func:`mean_score`.
 
     Raises:
-        ValueError: a detail that is no number.
+        ScoreError: a detail that is no number.
     """
     values = np.array([_value(item, detail, denominator) for item in results], dtype=np.float64)
     if not any(item.target or item.score.value is not None for item in results):
@@ -151,7 +152,7 @@ def values_under(
         results: N results.
 
     Raises:
-        ValueError: a detail that is no number.
+        ScoreError: a detail that is no number.
     """
     chosen = {key: parameters[key] for key in ("detail", "denominator") if key in parameters}
     return sample_values(results, **chosen)
@@ -169,5 +170,5 @@ def _value(result: SampleResult, detail: str | None, denominator: Denominator) -
         return 0.0 if denominator == "all" else math.nan
     if not isinstance(value, int | float) or not abs(value) <= _HIGHEST_VALUE:
         name = "score" if detail is None else f"score detail {detail!r}"
-        raise ValueError(f"sample {result.id}: {name} is {value!r}, no number that a rule gives")
+        raise ScoreError(f"sample {result.id}: {name} is {value!r}, no number that a rule gives")
     return float(value)

@@ -78,6 +78,7 @@ class Chart:
         series: colours and marks repeat beyond seven.
         frontier: points (x, y) that no other beats in both; drawn as a step line.
         reference: a height to mark, for instance chance level; with its name.
+        unit: of y.
     """
 
     title: str
@@ -86,6 +87,7 @@ class Chart:
     series: Sequence[Series]
     frontier: Sequence[tuple[float, float]] = ()
     reference: tuple[float, str] | None = None
+    unit: str = "percent"
 
     @property
     def points(self) -> list[Point]:

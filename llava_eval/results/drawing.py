@@ -13,6 +13,7 @@ import wcwidth
 
 from llava_eval.results.chart import Chart, Series, step_line, tick_text
 from llava_eval.results.formatting import cut, fitted, html_text, printable
+from llava_eval.results.formatting import number as number_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -160,7 +161,8 @@ class _SvgDrawing:
                 self._line([(x, low), (x, high)], role=role, width=1.25)
                 for end in (low, high):
                     self._line([(x - 3, end), (x + 3, end)], role=role, width=1.25)
-            hint = f"{series.name} {point.label}: {point.y:.1f}".replace(" :", ":")
+            value = number_text(point.y, self._chart.unit)
+            hint = f"{series.name} {point.label}: {value}".replace(" :", ":")
             self._marker((x, y), shape, role=role, hint=hint)
             if len(self._chart.frontier) > 1 and (point.x, point.y) in self._chart.frontier:
                 self.elements.append(

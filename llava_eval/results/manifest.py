@@ -98,6 +98,7 @@ class ModelRecord:
     """The model, as a manifest describes it: its weights, or of a served one what answered."""
 
     weights_sha256: str | None = None
+    stored_quantization: str | None = None
     answers_as: str | None = None
     device_name: str | None = None
     memory_bytes: Count | None = None

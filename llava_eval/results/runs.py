@@ -16,7 +16,7 @@ import yaml
 from llava_eval.borders.json_text import JsonError
 from llava_eval.borders.paths import folders_below, is_file, is_folder, read_file
 from llava_eval.borders.typed_json import Count, as_type
-from llava_eval.config.build import TARGET_KEY
+from llava_eval.config.build import TARGET_KEY, forget_edited
 from llava_eval.config.choices import let_import, own_files
 from llava_eval.config.roles import differences, role_of, short_keys
 from llava_eval.config.schema import Role
@@ -242,6 +242,7 @@ class RunReader:
 
     def __init__(self, config_dir: Path | None = None) -> None:
         let_import(config_dir)
+        forget_edited()
         self._allowed = frozenset(targets_in(config_dir))
         self._pool: dict[Any, Any] = {}
         self._facets: dict[Hashable, Mapping[str, str]] = {}
@@ -321,6 +322,7 @@ def _origin(manifest: Manifest) -> dict[str, str | None]:
         "commit": shortened(manifest.git_commit) or None,
         **{f"{OWN_CODE}{key}": shortened(digest) for key, digest in manifest.code.items()},
         "weights": shortened(model.weights_sha256 if model else None) or None,
+        "stored_quantization": model.stored_quantization if model else None,
         "answers_as": model.answers_as if model else None,
         "device": model.device_name if model else None,
     }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llava_eval.config.build import build_target, forget_edited
+from llava_eval.config.choices import let_import
 from llava_eval.errors import ConfigError
 from llava_eval.scoring.choice import StrictChoice
 from llava_eval.types import VideoInfo
@@ -56,6 +58,37 @@ def test_a_module_that_was_edited_is_imported_anew(
     assert build_target(node, key="sampler").func is first.func  # a run goes on as it began
     forget_edited()
     assert (first(), build_target(node, key="sampler")()) == (1, 2)
+
+
+def test_a_module_is_imported_anew_with_what_it_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    helper = tmp_path / "edited_helper.py"
+    helper.write_text("ONE = 1\n")
+    (tmp_path / "importing_module.py").write_text(
+        "from edited_helper import ONE\n\n\ndef one():\n    return ONE\n"
+    )
+    node = {"_target_": "importing_module.one"}
+    first = build_target(node, key="sampler")
+    helper.write_text("ONE = 1 + 1\n")
+    os.utime(helper, (1, 1))
+    forget_edited()
+    assert (first(), build_target(node, key="sampler")()) == (1, 2)
+
+
+def test_of_modules_of_one_name_the_last_folders_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    values = []
+    for name in ("first", "second", "first"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "module_of_two.py").write_text(f"def of():\n    return {name!r}\n")
+        let_import(tmp_path / name)
+        forget_edited()
+        values.append(build_target({"_target_": "module_of_two.of"}, key="sampler")())
+    assert values == ["first", "second", "first"]
 
 
 @pytest.mark.parametrize(

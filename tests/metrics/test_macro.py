@@ -61,6 +61,12 @@ def test_a_sample_of_two_levels_counts_in_both() -> None:
         macro_mean(results, facet="task", levels=["a"])
 
 
+def test_a_level_of_two_that_is_named_is_one() -> None:
+    results = [*scored("a", 1, 1), *scored("a+b", 0), *scored("a+c", 1)]
+    metric = macro_mean(results, facet="task", levels=["a", "a+b", "c"])
+    assert metric.value == pytest.approx(100 * (1 + 0 + 1) / 3)  # "a+c" counts under a and c
+
+
 def test_the_interval_of_a_negative_scale_is_around_the_mean() -> None:
     results = [*scored("a", 0.1, 0.4, 0.2), *scored("b", 0.3, 0.5)]
     plain = macro_mean(results, facet="task", scale=1.0, unit="m")

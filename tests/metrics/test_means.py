@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from llava_eval.errors import LlavaEvalError
 from llava_eval.metrics.means import Denominator, highest_value, mean_score
 from llava_eval.types import NOT_SCORED, Generation, MetricValue, SampleResult, Score
 
@@ -82,6 +83,8 @@ def test_nothing_scored_is_no_number_rather_than_zero() -> None:
 def test_a_detail_that_is_no_number_is_refused(detail: Any) -> None:
     with pytest.raises(ValueError, match="'x', no number"):
         mean_score(RESULTS, detail=detail)
+    with pytest.raises(LlavaEvalError, match=r"score is 10000000000000\.0, no number"):
+        mean_score([result(1e13)])
 
 
 def partial(*values: float, unit: str = "percent", scale: float = 100.0) -> MetricValue:

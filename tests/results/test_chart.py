@@ -73,6 +73,8 @@ def test_svg_is_well_formed_labelled_and_escaped(chart: Chart) -> None:
     hints = [element.text for element in root.iter(f"{SVG}title")]
     assert "none x: 80.0" in hints
     assert "none: 60.0" in hints
+    fractions = Chart("t", "x", "y", [Series("s", [Point(1, 0.956), Point(2, 0.9)])], unit="0-1")
+    assert "s: 0.956" in to_svg(fractions)
 
 
 def test_points_stand_where_their_values_are(chart: Chart) -> None:

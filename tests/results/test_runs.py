@@ -87,6 +87,19 @@ def test_the_tables_say_how_many_samples_a_scored_file_had(tmp_path: Path) -> No
     assert RunReader().read(path).incomplete == "holds 3 of its 4 samples"
 
 
+def test_runs_say_in_what_their_weights_were_stored(tmp_path: Path) -> None:
+    paths = [
+        write_run(
+            tmp_path / str(method),
+            [answered(0, True)],
+            manifest={"model": {"stored_quantization": method}},
+        )
+        for method in (None, "gptq")
+    ]
+    (found,) = differences_of([*map(RunReader().read, paths)])
+    assert (found.name, *found.values) == ("stored_quantization", "null", "gptq")
+
+
 def test_an_editor_may_leave_out_the_last_line_feed(tmp_path: Path) -> None:
     path = write_run(tmp_path / "run", [answered(0, True), answered(1, True)])
     text = (path / "samples.jsonl").read_text()

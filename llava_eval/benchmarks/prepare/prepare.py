@@ -114,7 +114,7 @@ def _unpack_archives(benchmark: BenchmarkConfig) -> None:
         if settings.archives:
             files += fetch_files(repository, revision, settings.archives)
         if settings.files:
-            _place(fetch_files(repository, revision, settings.files), root / settings.folder)
+            place(fetch_files(repository, revision, settings.files), root / settings.folder)
     # a clone of the data set may lie there, with archives in its folders
     files += _matching(root, ["*", *settings.archives])
     for path in files:
@@ -125,17 +125,29 @@ def _unpack_archives(benchmark: BenchmarkConfig) -> None:
         unpack(archive, root / settings.folder, limits)
 
 
-def _place(files: Sequence[Path], target: Path) -> None:
-    """Link files of the hub's cache into a folder, under their paths in the data set."""
+def place(files: Sequence[Path], target: Path) -> None:
+    """Link files of the hub's cache into a folder, under their paths in the data set.
+
+    Files that lie there stay, but for links to another revision.
+
+    Args:
+        files: below the cache's folder of a revision.
+        target: the folder.
+
+    Raises:
+        StorageError: a link cannot be made.
+    """
     for file in files:
         root = next(folder for folder in file.parents if folder.parent.name == "snapshots")
-        path = target / file.relative_to(root)
-        if is_there(path):
+        path, source = target / file.relative_to(root), file.resolve()
+        linked = path.resolve() if path.is_symlink() else source
+        is_of_cache = root.parent.parent.resolve() in linked.parents
+        if is_there(path) and (linked == source or not is_of_cache):
             continue
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)  # a link into a cache that is gone
-            path.symlink_to(file.resolve())
+            path.unlink(missing_ok=True)  # a link to another revision, or into a cache that is gone
+            path.symlink_to(source)
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 

@@ -101,16 +101,14 @@ class AttentionChoice(NamedTuple):
     is_default: bool = False
 
 
-def choose_attention(
-    requested: str, device: torch.device, dtype: torch.dtype | None
-) -> AttentionChoice:
+def choose_attention(requested: str, device: torch.device, dtype: torch.dtype) -> AttentionChoice:
     """Choose the attention implementation.
 
     Args:
         requested: "auto" takes flash-attention where it is installed, the device is CUDA and the
             dtype is half precision, otherwise sdpa; any other name is taken at its word.
         device: where the model runs.
-        dtype: of the weights; None when the checkpoint decides.
+        dtype: of the weights.
 
     Raises:
         CheckpointError: the requested implementation cannot run here.
@@ -128,13 +126,13 @@ def choose_attention(
     return AttentionChoice("sdpa", f"flash-attention is not used: {obstacles[0]}", is_default=True)
 
 
-def _obstacle(name: str, device: torch.device, dtype: torch.dtype | None) -> str | None:
+def _obstacle(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
     if name not in _FLASH_MODULES:
         return None
     module, install = _FLASH_MODULES[name]
     if device.type != "cuda":
         return f"it needs a CUDA device, and the model is on {device.type}"
-    if dtype is not None and dtype not in _HALF:
+    if dtype not in _HALF:
         return f"it needs float16 or bfloat16, and model.dtype is {dtype}".replace("torch.", "")
     try:
         found = importlib.util.find_spec(module)  # imports its package

@@ -29,14 +29,14 @@ LENGTHS = ((8, 24, 40), (8, 16, 24), (2, 4, 6))
 #: Two steps of as many frames may differ by so much: some models write times between frames.
 _TOLERANCE = 0.25
 
-#: Frames of a video or a probe: how many, and their height and width in pixels.
+#: Frames of a video or a trial: how many, and their height and width in pixels.
 Frames = tuple[int, tuple[int, int]]
 
-#: Share of a probe's tokens that a prompt with the same frames has at least: some models write
+#: Share of a trial's tokens that a prompt with the same frames has at least: some models write
 #: times between frames, whose digits differ.
 _LEAST_SHARE = 0.9
 
-#: Fewest frames of a probe that tells of fewer: a model that merges two frames in time counts an
+#: Fewest frames of a trial that tells of fewer: a model that merges two frames in time counts an
 #: odd one as two, which is at most a tenth of so many.
 _FEWEST_TO_SHARE = 10
 
@@ -55,7 +55,7 @@ class FrameCost:
 
     Attributes:
         per_frame: tokens that a prompt grows by with each frame, of size ``SMALL``.
-        others: tokens of a probe beside its frames.
+        others: tokens of a trial beside its frames.
         is_constant: frames of another size and shape cost as much.
         per_word: tokens that a prompt grows by with each word of a simple text.
         num_proven: most frames that were tried.
@@ -87,14 +87,14 @@ class FrameCost:
         return round(slack * self.per_frame * num_frames)
 
     def least_tokens_of(self, videos: Sequence[Frames], num_words: int) -> int | None:
-        """Return how many tokens a prompt has at least by probes with frames of its own size.
+        """Return how many tokens a prompt has at least by trials with frames of its own size.
 
         Args:
             videos: that the prompt shows.
             num_words: of the text, between white space.
 
         Returns:
-            None where there was no such probe.
+            None where there was no such trial.
         """
         tokens = [count for count in map(self.tokens_of, videos) if count is not None]
         if len(tokens) < len(videos):
@@ -102,16 +102,16 @@ class FrameCost:
         return int(_LEAST_SHARE * sum(tokens) + self.per_word * num_words / 2)
 
     def tokens_of(self, video: Frames) -> float | None:
-        """Return what frames cost by the probe that showed as many of their size, or more.
+        """Return what frames cost by the trial that showed as many of their size, or more.
 
         No model gives a frame fewer tokens where it sees fewer of them, but for one at the end, so
-        a share of a long probe's is the least that a shorter video has.
+        a share of a long trial's is the least that a shorter video has.
 
         Args:
             video: the frames.
 
         Returns:
-            None where no probe of that size tells.
+            None where no trial of that size tells.
         """
         num_frames, size = video
         if video in self.clips:
@@ -135,7 +135,7 @@ class FrameCost:
         """Return the cost with one more number of frames tried.
 
         Args:
-            num_frames: that a probe showed.
+            num_frames: that a trial showed.
             num_tokens: of its prompt.
 
         Raises:

@@ -105,7 +105,7 @@ class ServedModel(Plan):
         Args:
             videos: that it shows.
             num_words: of the text, between white space.
-            num_images: that it shows, no smaller than a probe's.
+            num_images: that it shows, no smaller than a trial's.
 
         Returns:
             None where that cannot be determined.
@@ -114,7 +114,7 @@ class ServedModel(Plan):
         if cost is None or num_frames == 0:
             return int(_LEAST_OF_IMAGE * self.image_tokens * num_images) or None
         by_size = cost.least_tokens_of(videos, num_words) or 0
-        # A probe that lost frames too is no measure: small frames cost no more than these.
+        # A trial that lost frames too is no measure: small frames cost no more than these.
         return max(by_size, cost.least_tokens(num_frames, num_words, _SLACK[self.video_as]))
 
     def refused(self, error: RefusedError | AddressError) -> CheckpointError:
@@ -186,7 +186,7 @@ def find_served_model(
     return model
 
 
-class FrameProbe:
+class FrameTrial:
     """Shows a server numbered frames, to see whether it shows the model all of them.
 
     Args:
@@ -215,7 +215,7 @@ class FrameProbe:
         encoder = MediaEncoder(config.server, dialect, self._model.video_as)
         try:
             shown = [encoder.encode("video", numbered_clip(num_frames, size))] if num_frames else []
-            request = Request("probe", (*shown, question), GenerationSettings())
+            request = Request("trial", (*shown, question), GenerationSettings())
             messages = chat_messages(request)
             # No temperature: some models refuse most. No fewer tokens: OpenAI's take no less.
             limit = request.settings.max_new_tokens
@@ -257,7 +257,7 @@ class FrameProbe:
         return replace(self._model, frame_cost=cost)
 
     def _with_tried(self, cost: FrameCost, video: Frames) -> FrameCost:
-        """Return the cost with that of frames in their own size, which a probe shows."""
+        """Return the cost with that of frames in their own size, which a trial shows."""
         num_frames, (height, width) = video
         tokens = self.count_tokens(*video) - cost.others
         cost = replace(cost, clips={**cost.clips, video: tokens})
@@ -301,9 +301,9 @@ def with_checked_frames(model: ServedModel, num_frames: int | None = None) -> Se
 
 def _with_checked_image(model: ServedModel, client: ChatClient) -> ServedModel:
     """Show a server an image, and return the model with what it costs."""
-    probe = FrameProbe(replace(model, video_as="images"), client)
+    trial = FrameTrial(replace(model, video_as="images"), client)
     try:
-        tokens = probe.count_tokens(1) - probe.count_tokens(0)
+        tokens = trial.count_tokens(1) - trial.count_tokens(0)
         told = "its counts are the same with an image and without"
     except (RefusedError, AddressError, UnreachableError):
         raise
@@ -321,14 +321,14 @@ def _with_checked_videos(
     """Show a server videos, and return the model with what each frame costs."""
     if model.video_as == "url":
         return replace(model, unconfirmed="the server samples the frames of a video's own address")
-    probe = FrameProbe(model, client)
+    trial = FrameTrial(model, client)
     address = model.config.base_url
     try:
         try:
-            return replace(model, frame_cost=measure_frame_cost(probe.count_tokens, num_frames))
+            return replace(model, frame_cost=measure_frame_cost(trial.count_tokens, num_frames))
         except FramesMissingError as error:
             may_count_none = model.video_as == "images" and error.is_constant
-            if not may_count_none or probe.count_tokens(0) != probe.count_tokens(LENGTHS[0][0]):
+            if not may_count_none or trial.count_tokens(0) != trial.count_tokens(LENGTHS[0][0]):
                 raise CheckpointError(
                     f"{address} does not show the model every frame that it is sent: {error} "
                     '(start vLLM with --media-io-kwargs \'{"video":{"num_frames":-1}}\')'
@@ -389,7 +389,7 @@ def _video_as(config: ModelConfig, server: Server, client: ChatClient) -> str:
     if dialect.video == "clip":
         once = replace(config, server=replace(config.server, retries=0))
         try:
-            FrameProbe(ServedModel(once, server, "video"), client).count_tokens(2)
+            FrameTrial(ServedModel(once, server, "video"), client).count_tokens(2)
         except RequestError as error:
             _log.warning(
                 "%s cannot read videos from files (transformers serve needs torchcodec and FFmpeg "

@@ -33,7 +33,7 @@ from llava_eval.models.served.messages import (
     to_generation,
 )
 from llava_eval.models.served.option_losses import likeliest_option
-from llava_eval.models.served.served_model import FrameProbe, ServedModel, open_client
+from llava_eval.models.served.served_model import FrameTrial, ServedModel, open_client
 from llava_eval.types import Clip, Generation, MediaKind, MediaProblem, Request, ServedMedia
 
 _log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class ServedRunner(Runner):
         self._num_late = 0  # attempts in a row that took the whole time, over all questions
         self._keeps_spaces = False  # before an option; looked at with the first
         self._proving = threading.Lock()
-        self._lost: dict[int, str] = {}  # by number of frames, what a probe with so many found
+        self._lost: dict[int, str] = {}  # by number of frames, what a trial with so many found
         self._tried: set[tuple[Frames, ...]] = set()
 
     def prepare(self, kind: MediaKind, clip: Clip) -> ServedMedia:
@@ -239,9 +239,9 @@ class ServedRunner(Runner):
         num_frames = sum(lengths) if self.model.video_as == "images" else max(lengths, default=0)
         with self._proving:
             if num_frames not in self._lost and videos not in self._tried:
-                probe = FrameProbe(self.model, self._client)
+                trial = FrameTrial(self.model, self._client)
                 try:
-                    self.model = probe.with_proven(num_frames, videos)
+                    self.model = trial.with_proven(num_frames, videos)
                     self._tried.add(videos)
                 except FramesMissingError as error:
                     self._lost[num_frames] = f"{error}: the model does not see all of them"
@@ -259,7 +259,7 @@ class ServedRunner(Runner):
             medium.kind == "image"
             and isinstance(medium, ServedMedia)
             and medium.size is not None
-            and min(medium.size) >= min(SMALL)  # no smaller than a probe's
+            and min(medium.size) >= min(SMALL)  # no smaller than a trial's
             for medium in request.media
         )
         least = self.model.least_tokens(videos, num_words, num_images)

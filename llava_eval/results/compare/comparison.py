@@ -16,7 +16,13 @@ from llava_eval.metrics.intervals import CONFIDENCE
 from llava_eval.metrics.paired import PairedEstimate, holm_of
 from llava_eval.metrics.question_groups import is_of_whole_groups
 from llava_eval.results.compare.fidelity import Measure, fidelity_of
-from llava_eval.results.compare.pairing import ComparedMetric, Pairing, compare_metrics, pair
+from llava_eval.results.compare.pairing import (
+    ComparedMetric,
+    Pairing,
+    compare_metrics,
+    is_otherwise,
+    pair,
+)
 from llava_eval.results.formatting import count, listed
 from llava_eval.results.run_names import letters
 from llava_eval.results.runs import ComparableRun
@@ -266,9 +272,8 @@ def notes(comparison: RunComparison, *, is_pair: bool = True) -> list[str]:
         for name, run in sides.items()
         if is_of_scored_texts(run.config)
     ]
-    for name, node in pairing.first.metric_nodes.items():
-        theirs = pairing.second.metric_nodes.get(name)
-        if theirs is not None and flat({name: theirs}) != flat({name: node}):
+    for name in pairing.first.metric_nodes:
+        if is_otherwise(name, pairing.first, pairing.second):
             otherwise = f"that of {second} is configured otherwise"
             lines.append(f"{name} is by the rule of {first} for both: {otherwise}")
     left_out = {

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from llava_eval.config.build import build_target
 from llava_eval.config.former_names import current_node, current_target
+from llava_eval.config.roles import flat
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.differences import Metric, PairedMean, PairedMetric, paired_metric
 from llava_eval.metrics.intervals import CONFIDENCE, number_clusters
@@ -209,6 +210,12 @@ def metric_of(node: Mapping[str, Any], allowed: Collection[str] = ()) -> Metric:
         )
     metric: Metric = build_target(node, key="benchmark.metrics")
     return metric
+
+
+def is_otherwise(name: str, first: ComparableRun, second: ComparableRun) -> bool:
+    """Return whether both runs have a metric of this name, each by a rule of its own."""
+    nodes = [run.metric_nodes.get(name) for run in (first, second)]
+    return None not in nodes and flat({name: nodes[0]}) != flat({name: nodes[1]})
 
 
 def is_mean(node: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.paired import PairedEstimate, holm_of
@@ -14,7 +15,14 @@ from llava_eval.results.chart import Chart, Point, Series
 from llava_eval.results.columns import INTERVAL, value_cells
 from llava_eval.results.compare.comparison import refuse_differences
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT, marked
-from llava_eval.results.compare.pairing import METRIC_ERRORS, compared, is_mean, metric_of, pair
+from llava_eval.results.compare.pairing import (
+    METRIC_ERRORS,
+    compared,
+    is_mean,
+    is_otherwise,
+    metric_of,
+    pair,
+)
 from llava_eval.results.cost import comparable_memory, megabytes
 from llava_eval.results.formatting import Table, count, formatted, highest
 from llava_eval.results.run_names import FRAMES
@@ -30,7 +38,7 @@ class SweepPoint:
         run: the run.
         values: of the settings that vary, by short key.
         name: the values of all of them but the number of frames.
-        score: the headline metric, as in the run's own table.
+        score: the headline metric, by the rule of the first run.
         num_frames: frames that a sample showed, on average.
         memory_bytes: comparable between the runs of the sweep, see ``Sweep.memory_name``.
         on_time_frontier, on_memory_frontier: no other run is better and at most as dear.
@@ -99,11 +107,17 @@ def _sweep(
     benchmark: str, runs: Sequence[Run], notes: Sequence[str], allow_differences: bool
 ) -> Sweep:
     notes = [*notes, *_sample_notes(runs, allow_differences)]
-    metric = next(iter(runs[0].metric_nodes), None)
+    metric, node = next(iter(runs[0].metric_nodes.items()), (None, {}))
     if metric is None:
         raise ComparisonError(f"{runs[0].name}: its manifest names no metrics")
+    notes += [
+        f"{metric} is by the rule of {runs[0].name} for all: that of {run.name} is configured "
+        "otherwise"
+        for run in runs
+        if is_otherwise(metric, runs[0], run)
+    ]
     memory_name, memory = comparable_memory([run.cost for run in runs])
-    scores = [_score(run, metric) for run in runs]
+    scores = [_score(run, metric, node) for run in runs]
     values = [score.value for score in scores]
     seconds = [run.cost.model_seconds_per_sample for run in runs]
     fast = frontier(list(zip(seconds, values, strict=True)))
@@ -155,9 +169,9 @@ def _names(varying: Sequence[Mapping[str, str]]) -> list[str]:
     return names if len(set(names)) == len(set(whole)) else whole
 
 
-def _score(run: Run, metric: str) -> MetricValue:
+def _score(run: Run, metric: str, node: Mapping[str, Any]) -> MetricValue:
     try:
-        return metric_of(run.metric_nodes[metric], run.allowed_targets)(run.results)
+        return metric_of(node, run.allowed_targets)(run.results)
     except METRIC_ERRORS:
         if metric not in run.tables.metrics:
             raise ComparisonError(f"{run.name}: its metrics.json has no {metric}") from None
@@ -308,6 +322,7 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
                 if getattr(item, f"on_{name}_frontier", False)
             ],
             reference=None if sweep.chance is None else (sweep.chance, "chance"),
+            unit=sweep.settings[0].score.unit,
         )
     return charts
 

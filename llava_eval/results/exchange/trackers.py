@@ -201,6 +201,12 @@ class MLflow:
 
         if self.tracking_uri is not None:
             mlflow.set_tracking_uri(self.tracking_uri)
+        if (address := mlflow.get_tracking_uri()).startswith("http"):
+            log.info(
+                "giving the run to %s; MLflow asks a server that is away for some minutes "
+                "(MLFLOW_HTTP_REQUEST_MAX_RETRIES)",
+                address,
+            )
         mlflow.set_experiment(self.experiment)
         with mlflow.start_run(run_name=f"{run.label} {run.model}"):
             settings = _with_plain_names(settings_of(run))

@@ -71,11 +71,12 @@ class Overview:
     @classmethod
     def of(cls, runs: Sequence[Run]) -> Overview:
         """Compare what can be compared; what cannot becomes a note."""
-        result = [
-            f"{letter} ({run.name}) {run.incomplete}"
+        unfinished = [
+            f"{letter} {run.incomplete}"  # as notes of comparisons say it
             for letter, run in zip(letters(len(runs)), runs, strict=True)
             if run.incomplete is not None
         ]
+        result: list[str] = []
         comparisons: Sequence[RunComparison] = ()
         sweep = None
         try:
@@ -86,9 +87,10 @@ class Overview:
                 (sweep,) = sweeps_of(runs, allow_differences=True)
             if sweep is not None and len(runs) > MAX_PAIRED_RUNS:
                 result += sweep.notes
+                unfinished = []  # which these name
         except LlavaEvalError as error:
             result.append(str(error))
-        return cls(runs, comparisons, sweep, list(dict.fromkeys(result)))
+        return cls(runs, comparisons, sweep, list(dict.fromkeys([*unfinished, *result])))
 
     @functools.cached_property
     def names(self) -> list[str]:

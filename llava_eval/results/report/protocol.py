@@ -89,9 +89,14 @@ def _generation(leaves: Mapping[str, Any]) -> str:
     temperature = leaves.get("benchmark.generation.temperature")
     parts = [
         f"at most {tokens} tokens" if tokens is not None else "",
-        f"temperature {temperature:g}" if temperature else "",
+        f"temperature {_number(temperature)}" if temperature else "",
     ]
     return ", ".join(filter(None, parts))
+
+
+def _number(value: Any) -> str:
+    """Write a number, or whatever another tool's manifest has in its place."""
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def _source(leaves: Mapping[str, Any]) -> str:
@@ -101,7 +106,7 @@ def _source(leaves: Mapping[str, Any]) -> str:
 
 #: Rows that the configuration alone tells.
 _WRITERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "system": lambda leaves: leaves.get("benchmark.system") or "",
+    "system": lambda leaves: str(leaves.get("benchmark.system") or ""),
     "frames": lambda leaves: _call("sampler", leaves, first="num_frames", noun=" frames"),
     "generation": _generation,
     "rule": _rule,
@@ -116,5 +121,5 @@ def _denominator(run: Run, leaves: Mapping[str, Any]) -> str:
         function = str(leaves.get(f"{node}.{TARGET_KEY}", "")).rpartition(".")[2]
         kind = leaves.get(f"{node}.denominator", "scored" if function == "mean_score" else "")
         counted = f"{value.num_samples} of {len(run.results)}"
-        lines.append(f"{name}: {counted}, {_DENOMINATORS.get(kind, f'as {function} counts')}")
+        lines.append(f"{name}: {counted}, {_DENOMINATORS.get(str(kind), f'as {function} counts')}")
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 
-from llava_eval.benchmarks.prepare.prepare import Readiness, fetch_files, readiness_text
+from llava_eval.benchmarks.prepare.prepare import Readiness, fetch_files, place, readiness_text
 from llava_eval.errors import FetchError
 
 
@@ -86,3 +86,23 @@ def test_files_of_a_data_set_that_lies_in_the_cache(
         fetch_files("mine/set", "v2", ["*.zip"])
     with pytest.raises(FetchError, match="cannot fetch a/b/c: "):
         fetch_files("a/b/c", None, ["*.zip"])
+
+
+def test_links_of_another_revision_are_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    media, elsewhere = tmp_path / "media", tmp_path / "elsewhere.mp4"
+    media.mkdir()
+    elsewhere.write_text("somebody's")
+    (media / "own.mp4").write_text("somebody's")
+    (media / "linked.mp4").symlink_to(elsewhere)
+    for revision in ("1" * 40, "2" * 40):
+        snapshot = tmp_path / "datasets--mine--set" / "snapshots" / revision
+        snapshot.mkdir(parents=True)
+        for name in ("own.mp4", "linked.mp4", "new.mp4"):
+            (snapshot / name).write_text(revision)
+        place(fetch_files("mine/set", revision, ["*.mp4"]), media)
+        found = {path.stem: path.read_text() for path in media.iterdir()}
+        assert found == {"own": "somebody's", "linked": "somebody's", "new": revision}

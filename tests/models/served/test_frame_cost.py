@@ -30,7 +30,7 @@ from llava_eval.models.served.frame_cost import (
     numbered_clip,
 )
 from llava_eval.models.served.served_model import (
-    FrameProbe,
+    FrameTrial,
     ServedModel,
     find_served_model,
     open_client,
@@ -724,7 +724,7 @@ def test_frames_that_are_made_smaller_are_told_of(
             find_served_model(served("m", server.base_url)), frame_cost=replace(COST, clips={})
         )
         client = open_client(model.config)
-        proven = FrameProbe(model, client).with_proven(4, [(4, LARGE), (4, LARGE)])
+        proven = FrameTrial(model, client).with_proven(4, [(4, LARGE), (4, LARGE)])
         client.close()
         assert len(server.requests) == 1
     assert proven.frame_cost is not None

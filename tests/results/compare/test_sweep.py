@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,30 @@ def test_runs_are_held_against_the_best_with_all_pairs_corrected(tmp_path: Path)
         sign = 1 if place > best else -1
         assert setting.to_best is not None
         assert setting.to_best.difference == pytest.approx(sign * expected.difference)
+
+
+def test_scores_of_other_rules_are_by_that_of_the_first_run(tmp_path: Path) -> None:
+    mean: dict[str, Any] = ACCURACY["accuracy"]
+    rules = (mean, {**mean, "scale": 1.0, "unit": "0-1"})
+    runs = [
+        RunReader().read(
+            write_run(
+                tmp_path / str(number),
+                [answered(n, n % 10 < right) for n in range(60)],
+                metrics={"accuracy": rule},
+            )
+        )
+        for number, (right, rule) in enumerate(zip((7, 9), rules, strict=True))
+    ]
+    (sweep,) = sweeps_of(runs)
+    assert [one.score.value for one in sweep.settings] == [70.0, 90.0]
+    assert [one.is_best for one in sweep.settings] == [False, True]
+    to_best = sweep.settings[0].to_best
+    assert to_best is not None
+    assert to_best.difference == pytest.approx(-20.0)
+    (note,) = sweep.notes
+    assert note.startswith(f"accuracy is by the rule of {runs[0].name} for all: that of ")
+    assert note.endswith(f" {runs[1].name} is configured otherwise")
 
 
 def test_values_that_depend_on_the_set_are_held_to_no_other_set(tmp_path: Path) -> None:

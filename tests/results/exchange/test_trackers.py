@@ -148,6 +148,20 @@ def test_mlflow_takes_settings_by_names_that_it_allows(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_mlflow_says_that_it_waits_for_a_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("mlflow", reason="mlflow is not installed")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    path = write_run(tmp_path / "run", [answered(0, True)])
+    with caplog.at_level("INFO", logger="llava_eval"):
+        track(MLflow("videos", "http://127.0.0.1:9"), path)
+    waiting, refused = (item.message for item in caplog.records if "llava_eval" in item.name)
+    assert waiting.startswith("giving the run to http://127.0.0.1:9; MLflow asks a server that is")
+    assert refused.startswith(f"mlflow did not take the run, which is whole in {path}: ")
+
+
+@pytest.mark.slow
 def test_wandb_keeps_a_run_for_its_sync(run: Run) -> None:
     wandb = pytest.importorskip("wandb", reason="wandb is not installed")
     Wandb("videos").track(run)

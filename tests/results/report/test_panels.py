@@ -315,6 +315,30 @@ def test_a_protocol_is_written_from_its_settings(tmp_path: Path) -> None:
 # Samples
 
 
+def test_a_protocol_of_another_tool_may_hold_anything(tmp_path: Path) -> None:
+    strange = {
+        "benchmark.generation.temperature": "hot",
+        "benchmark.system": ["a", "b"],
+        "benchmark.metrics": {"accuracy": {**ACCURACY["accuracy"], "denominator": ["all"]}},
+    }
+    run = RunReader().read(write_run(tmp_path / "run", [answered(0, True)], config=strange))
+    card = protocol_card([run])
+    for part in ("temperature hot", "[&#x27;a&#x27;, &#x27;b&#x27;]", "as mean_score counts"):
+        assert part in card
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_an_unfinished_run_is_noted_once(tmp_path: Path, number: int) -> None:
+    results = [answered(n, n % 2 == 0) for n in range(12)]
+    ends = ["interrupted", *["finished"] * (number - 1)]
+    runs = [
+        RunReader().read(write_run(tmp_path / str(n), results, manifest={"status": end}))
+        for n, end in enumerate(ends)
+    ]
+    (note,) = Overview.of(runs).notes
+    assert note.endswith("is not finished (status 'interrupted')")
+
+
 def test_details_of_a_sample_are_those_of_its_runs(tmp_path: Path) -> None:
     problem = MediaProblem("damaged", "a macroblock is missing")
     first = [
