@@ -261,7 +261,8 @@ def test_what_samples_from_one_generator_is_asked_one_at_a_time() -> None:
         ("a b", {"finish_reason": "stop"}, ("a b", "eos")),
         ("a b", {"finish_reason": "length"}, ("a b", "length")),
         ("a b", {"finish_reason": None}, ("a b", None)),
-        ("a#b", {"finish_reason": "stop"}, ("a", "stop_string")),
+        ("a#b#c", {"finish_reason": "stop"}, ("a", "stop_string")),
+        ("a;b#c", {"finish_reason": "length"}, ("a", "stop_string")),
         ("a", {"finish_reason": "stop", "stop_reason": "#"}, ("a", "stop_string")),
         ("a", {"finish_reason": "stop", "matched_stop": "#"}, ("a", "stop_string")),
         ("a", {"finish_reason": "stop", "matched_stop": 2}, ("a", "eos")),
@@ -274,7 +275,7 @@ def test_why_a_reply_ended(
 ) -> None:
     choice = {"message": {"content": text}, **fields}
     with serving(lambda content, count: reply("", choices=[choice])) as server:
-        settings = GenerationSettings(stop_strings=("#",))
+        settings = GenerationSettings(stop_strings=("#", ";"))
         found = ask(make_runner(server), make_questions(1, settings=settings))["q0"]
     assert (found.text, found.stop_reason) == expected
     assert (found.num_input_tokens, found.num_output_tokens) == (100, 10)

@@ -199,6 +199,9 @@ def test_replies_of_another_run_are_copied(tmp_path: Path) -> None:
     assert replies(judging) == ["re: a"]
     assert len(server.requests) == 2
     assert [line["reply"] for line in lines(second)] == ["re: a"]
+    theirs = first / "judge.jsonl"
+    theirs.write_text(theirs.read_text().replace("re: ", "theirs: "))
+    assert replies(ask(second, server, "a", "b", others=[first, second])) == ["re: a", "theirs: b"]
 
 
 def times(number: int, first: Answer) -> Behaviour:
