@@ -148,7 +148,8 @@ def _checked(score: object, scorer: Scorer, sample: Sample) -> Score:
     if faults:
         raise ConfigError(
             f"{given} a Score with {', '.join(faults)}; expected a plain number or None as value, "
-            "a text or None as answer, a bool as unreadable and plain numbers and texts as details"
+            "a text or None as answer and explanation, a bool as unreadable and plain numbers and "
+            "texts as details"
         )
     return score
 
@@ -163,6 +164,8 @@ def _faults(score: Score) -> list[str]:
         faults.append(f"answer={score.answer!r}")
     if not isinstance(score.unreadable, bool):
         faults.append(f"unreadable={score.unreadable!r}")
+    if not isinstance(score.explanation, str | None):
+        faults.append(f"explanation={score.explanation!r}")
     try:
         json.dumps(dict(score.details), allow_nan=False)
     except (TypeError, ValueError) as error:

@@ -58,7 +58,7 @@ class SpanOverlap(ReplyScorer):
         return read(sample, f"{start:g} to {end:g} s", value, "the first span", details)
 
 
-_KEYWORDS = ("starts", "ends", "happens in", "start time", "end time", "start", "end", "happen")
+_KEYWORDS = ("start", "end", "happen")
 _EXAMPLE = "a specific example is : 20.8 - 30.0 seconds"
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2})?"
 _CLOCK_SPAN = re.compile(rf"\b({_CLOCK})\s*[–-]\s*({_CLOCK})\b")  # noqa: RUF001
@@ -71,7 +71,7 @@ _ONE_NUMBER = re.compile(r"\b(\d+(?:\.\d+)?)\b")
 def charades_spans(reply: str) -> list[Span]:
     """Return the first span of a reply, earlier time first, or nothing.
 
-    Only sentences with a word such as "starts" are looked at, or all where there is none; sentences
+    Only sentences with a word such as "start" are looked at, or all where there is none; sentences
     end at "!", "?" and line breaks, and every "to" is a dash. The first of these decides: two clock
     times with a dash, two numbers with a dash, clock times, the first number of two sentences.
 

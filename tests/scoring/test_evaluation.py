@@ -101,6 +101,7 @@ class Same:
         ([Score(1.0, "a")], "Same gave 1 scores of 2 generations"),
         ([Score(True, "a")] * 2, "a Score with value=True; expected a plain number"),
         ([Score(1.0, 3)] * 2, "a Score with answer=3; expected"),  # type: ignore[arg-type]
+        ([Score(1.0, "a", explanation=3)] * 2, "with explanation=3; expected"),  # type: ignore[arg-type]
         ([Score(1.0, "a", details={"b": {1}})] * 2, "details that JSON does not hold .*set"),
         ([Score(1.0, "a", details={"value": 0.5})] * 2, "a detail called 'value'"),
         ([Score(1.0, "a", details={"b": math.nan})] * 2, "details that JSON does not hold .*float"),

@@ -212,6 +212,8 @@ READ_BY_HAND: list[tuple[ReplyScorer, str]] = [
         (
             "B=B|The answer is b=B|Cannot determine the answer B=-|N/A=-|Z=-"
             "|one two B three four five=B|B one two three four five=-|two dogs=C"
+            "|Z two dogs=-|A B Z answer is B=B"
+            f"|two dogs{' x' * 39}=C|two dogs{' x' * 39}x=-"  # twice the options' 43 characters
         ),
     ),
     (

@@ -66,6 +66,7 @@ def test_the_first_span_of_charades(reply: str, spans: list[Span]) -> None:
         ("9 to 3", [(9.0, 3.0)], None),
         ("at 3.5 and 9", [(3.5, 9.0)], None),
         ("3, 9, 12", [(3.0, 9.0)], None),
+        ("3, 9, 12, 20", [(3.0, 9.0), (12.0, 20.0)], None),
         ("only 3", [], None),
     ],
 )

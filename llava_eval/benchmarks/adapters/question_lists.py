@@ -17,8 +17,6 @@ _QUESTIONS = "qa"
 _BRACKETED = re.compile(r"^\s*\(([A-Z])\)\s*(.*?)\s*$", re.MULTILINE)
 #: An option of MotionBench: a letter and one of ".):" at the start of a line, up to the next such.
 _MARKED = re.compile(r"(?:^|\n)\s*([A-F])[.):]\s*(.*?)\s*(?=\n\s*[A-F][.):]\s|$)", re.DOTALL)
-#: What stands for a hidden answer.
-_HIDDEN = ("", "NA")
 
 
 def lvbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
@@ -86,7 +84,7 @@ def motionbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...
             marks = []
         else:
             options = [(mark[1], _flat(mark[2])) for mark in marks if _flat(mark[2])]
-        if answer in _HIDDEN or answer not in {letter for letter, _ in options}:
+        if answer not in {letter for letter, _ in options}:
             continue
         before_options = _flat(text[: marks[0].start()]) if marks else ""
         asked = before_options or _flat(text)

@@ -9,7 +9,6 @@ import re
 
 from llava_eval.benchmarks.adapters.options import multiple_choice
 from llava_eval.benchmarks.rows import UNKNOWN, Row
-from llava_eval.benchmarks.sources import HUB_SCHEME
 from llava_eval.borders.paths import local_path
 from llava_eval.types import Sample
 
@@ -67,7 +66,7 @@ def vinoground(row: Row, *, media: list[str], prompt: str) -> Sample:
 def _table(source: str) -> dict[int, list[str]]:
     """Return the categories of each pair, by its number; nothing where there is no table."""
     path = local_path(source) / _TABLE
-    if source.startswith(HUB_SCHEME) or not path.is_file():
+    if not path.is_file():
         return {}
     with path.open(encoding="utf-8", newline="") as lines:
         return {number: line[1:3] for number, line in enumerate(list(csv.reader(lines))[1:])}

@@ -101,10 +101,10 @@ class ServedRunner(Runner):
             if answer is None:
                 break
             yield answer
-        media = {id(medium): medium for request in requests for medium in request.media}
-        for medium in media.values():
-            assert isinstance(medium, ServedMedia)
-            self._encoder.release(medium)
+        for request in requests:
+            for medium in request.media:
+                assert isinstance(medium, ServedMedia)
+                self._encoder.release(medium)
         self.guards["answered_by"] = dict(self._answered_by)
         self.guards["num_requests"] = self._num_requests
 

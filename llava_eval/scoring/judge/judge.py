@@ -70,9 +70,7 @@ class RecordedJudge:
         self.judging = Judging()
         self._config = config
         self._path = directory / FILE_NAME
-        self._others = [
-            other / FILE_NAME for other in others if other.resolve() != directory.resolve()
-        ]
+        self._others = [other / FILE_NAME for other in others]
         self._budget = Budget(config)
         self._streak = FailureStreak()
         self._stop = threading.Event()

@@ -160,12 +160,24 @@ def test_a_server_that_cannot_read_files_is_shown_images(tmp_path: Path) -> None
         assert len(server.requests) == 1
 
 
-def test_clips_of_odd_sizes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("fps", "num_source_frames", "apart"),
+    # two frames of 8 at 10 a second last 0.8 s; of an unknown length a second each
+    [(10.0, 8, 0.4), (30.0, None, 1.0), (None, 8, 1.0)],
+)
+def test_clips_of_odd_sizes(
+    fps: float | None, num_source_frames: int | None, apart: float, tmp_path: Path
+) -> None:
     frames = torch.randint(0, 256, (2, 3, 5, 7), dtype=torch.uint8)
-    path = ClipFolder(tmp_path).write(Clip(frames, (0, 1), (0.0, 0.1), fps=30.0))
-    with av.open(str(path)) as container:
-        found = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    assert torch.equal(torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2), frames)
+    clip = Clip(frames, (0, 1), (0.0, 0.1), fps=fps, num_source_frames=num_source_frames)
+    path = str(ClipFolder(tmp_path).write(clip))
+    with av.open(path) as container:
+        shown = list(container.decode(video=0))
+    with av.open(path) as container:  # a second of silence
+        assert sum(sound.samples for sound in container.decode(audio=0)) == 16_000
+    assert [frame.time for frame in shown] == pytest.approx([0.0, apart], abs=0.002)
+    found = np.stack([frame.to_ndarray(format="rgb24") for frame in shown])
+    assert torch.equal(torch.from_numpy(found).permute(0, 3, 1, 2), frames)
 
 
 def test_a_clip_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
@@ -203,8 +215,9 @@ def test_a_video_by_its_own_address(tmp_path: Path) -> None:
     assert shown(Media("video", str(path)), "transformers") == str(path)
     with pytest.raises(MediaError, match="reads no files of its own"):
         shown(Media("video", str(path)), "openai")
-    with pytest.raises(MediaError, match="a part of this video"):
-        shown(Media("video", str(path), 1.0, 2.0))
+    for part in ((1.0, 2.0), (1.0, None), (None, 2.0)):
+        with pytest.raises(MediaError, match="a part of this video"):
+            shown(Media("video", str(path), *part))
     with pytest.raises(MediaError, match="red and blue exchanged"):
         shown(Media("video", str(path), swap_red_blue=True))
     with pytest.raises(MediaError, match="folder of images"):
@@ -261,7 +274,8 @@ def test_what_samples_from_one_generator_is_asked_one_at_a_time() -> None:
         ("a b", {"finish_reason": "stop"}, ("a b", "eos")),
         ("a b", {"finish_reason": "length"}, ("a b", "length")),
         ("a b", {"finish_reason": None}, ("a b", None)),
-        ("a#b", {"finish_reason": "stop"}, ("a", "stop_string")),
+        ("a#b#c", {"finish_reason": "stop"}, ("a", "stop_string")),
+        ("a;b#c", {"finish_reason": "length"}, ("a", "stop_string")),
         ("a", {"finish_reason": "stop", "stop_reason": "#"}, ("a", "stop_string")),
         ("a", {"finish_reason": "stop", "matched_stop": "#"}, ("a", "stop_string")),
         ("a", {"finish_reason": "stop", "matched_stop": 2}, ("a", "eos")),
@@ -274,7 +288,7 @@ def test_why_a_reply_ended(
 ) -> None:
     choice = {"message": {"content": text}, **fields}
     with serving(lambda content, count: reply("", choices=[choice])) as server:
-        settings = GenerationSettings(stop_strings=("#",))
+        settings = GenerationSettings(stop_strings=("#", ";"))
         found = ask(make_runner(server), make_questions(1, settings=settings))["q0"]
     assert (found.text, found.stop_reason) == expected
     assert (found.num_input_tokens, found.num_output_tokens) == (100, 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import socket
@@ -14,7 +15,7 @@ import pytest
 from llava_eval.config.schema import JudgeConfig
 from llava_eval.errors import ConfigError, RunDirectoryError, StorageError
 from llava_eval.scoring.judge.judge import RecordedJudge, read_judge_key
-from llava_eval.scoring.judge.replies import KeptReply, ReplyStore
+from llava_eval.scoring.judge.replies import KeptReply, ReplyStore, key_of
 from llava_eval.scoring.judge.report import Judging
 from llava_eval.scoring.scorer import JudgeReply, Messages
 from tests.scoring.judge.server import Answer, Behaviour, JudgeServer, failure, reply, serving
@@ -189,6 +190,16 @@ def test_another_judge_never_adopts_a_reply(tmp_path: Path, change: dict[str, An
     assert len({line["key"] for line in lines(tmp_path)}) == 2
 
 
+def test_a_reply_is_found_again_by_the_next_version() -> None:
+    """Under another key all that was paid for would be asked again."""
+    content = (
+        '{"max_tokens": 5, "messages": [{"content": "\\u00e9", "role": "user"}], "model": "judge", '
+        '"temperature": null}'
+    )
+    key = key_of(JudgeConfig(model="judge", max_tokens=5), ({"role": "user", "content": "é"},))
+    assert key == hashlib.sha256(content.encode()).hexdigest()
+
+
 def test_replies_of_another_run_are_copied(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
@@ -199,6 +210,9 @@ def test_replies_of_another_run_are_copied(tmp_path: Path) -> None:
     assert replies(judging) == ["re: a"]
     assert len(server.requests) == 2
     assert [line["reply"] for line in lines(second)] == ["re: a"]
+    theirs = first / "judge.jsonl"
+    theirs.write_text(theirs.read_text().replace("re: ", "theirs: "))
+    assert replies(ask(second, server, "a", "b", others=[first, second])) == ["re: a", "theirs: b"]
 
 
 def times(number: int, first: Answer) -> Behaviour:

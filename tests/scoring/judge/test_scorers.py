@@ -130,6 +130,7 @@ def test_neither_yes_nor_no_is_out_of_the_accuracy_and_in_the_score() -> None:
     )
     assert score.value is None
     assert score.answer == "maybe"
+    assert score.explanation == "the judge says maybe; not scored"
     assert score.details["judge_score"] == 3.0
 
 
