@@ -313,19 +313,25 @@ class ChatClient:
             cause = f"an error in place of a reply: {' '.join(self._clean(told)[:2000].split())}"
             raise MalformedError(cause, body) from None
 
-    def get(self, address: str, timeout_seconds: float) -> Any:
+    def get(
+        self, address: str, timeout_seconds: float, content: Mapping[str, Any] | None = None
+    ) -> Any:
         """Return the JSON value that an address holds.
 
         Args:
             address: a path below the endpoint's, or a whole address.
             timeout_seconds: longest wait for all of it.
+            content: what it is told (POST); None for what it holds anyway (GET).
 
         Raises:
             RequestError: there is none, or there is no answer.
         """
         whole = f"{self._base_url}{address}" if address.startswith("/") else address
         try:
-            return parse_json(self._body("GET", whole, timeout_seconds))
+            if content is None:
+                return parse_json(self._body("GET", whole, timeout_seconds))
+            sent = json.dumps(content).encode()
+            return parse_json(self._body("POST", whole, timeout_seconds, sent))
         except JsonError as error:
             raise MalformedError(error, "") from None
 
