@@ -58,7 +58,7 @@ class Dialect:
 
 
 #: By kind. Read in the servers' sources: transformers 5.23, cli/serving; vLLM, entrypoints/openai
-#: and multimodal/media; SGLang, srt/entrypoints/openai/protocol.py. Only the first was run.
+#: and multimodal/media; SGLang, srt/entrypoints/openai/protocol.py. The last was not run.
 DIALECTS = {
     "openai": Dialect("an OpenAI-compatible server"),
     "transformers": Dialect(
