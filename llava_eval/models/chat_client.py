@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import datetime
 import email.utils
+import html
 import http.client
 import json
 import math
@@ -44,23 +45,27 @@ _LONGEST_NAME = 200
 _SHORTEST_SECRET = 8
 #: No real count of tokens is larger, and floating point still holds it exactly.
 _MAX_TOKENS = 10**12
-#: Words of OpenAI's, of Anthropic's, which gateways repeat without their code, and of
-#: text-generation-inference's of a top_p of 1.
+#: Words of OpenAI's, of Anthropic's, which gateways repeat without their code, of LiteLLM's own,
+#: and of text-generation-inference's of a top_p of 1.
 _UNSUPPORTED = re.compile(
     r"Unsupported parameter: '(\w+)'|`temperature` and `(top_p)` cannot both be specified"
-    r"|`(top_p)` must be > 0\.0 and < 1\.0"
+    r"|does not support parameters: \['(\w+)'|`(top_p)` must be > 0\.0 and < 1\.0"
 )
 #: How long Gemini asks to wait, which sends no header.
 _RETRY_DELAY = re.compile(r'"retryDelay":\s*"([\d.]+)s"')
 #: Those of models that reason, of any temperature but 1.
 _NO_TEMPERATURE = re.compile(r"\btemperature\b.*\bsupport|\bsupport.*\btemperature\b")
 #: Words of Gemini, xAI, Anthropic, Alibaba and Hugging Face, who say 400 of every request, of
-#: OpenRouter, LiteLLM, Mistral and DeepSeek for a model that they do not have, and of llama.cpp,
-#: which says 500, for one that was loaded without its projector.
+#: OpenRouter, LiteLLM, Mistral and DeepSeek for a model that they do not have, of LiteLLM without
+#: a database for a key that is not its own, and of llama.cpp, which says 500, for a model that was
+#: loaded without its projector.
 _FATAL = re.compile(
     r"API key not valid|Incorrect API key|credit balance is too low|Arrearage|model_not_supported"
-    r"|is not a valid model ID|Invalid model\b|Model Not Exist|image input is not supported"
+    r"|is not a valid model ID|Invalid model\b|Model Not Exist|No connected db"
+    r"|image input is not supported"
 )
+#: What a page for people, of a proxy before the server, says in short.
+_TITLE = re.compile(r"<title[^>]*>([^<]+)</title>", re.IGNORECASE)
 #: Where servers put reasoning beside the text.
 _REASONING = frozenset({"reasoning", "reasoning_content"})
 #: Reasons of a reply that ended as it should: OpenAI's, and those of text-generation-inference.
@@ -308,19 +313,25 @@ class ChatClient:
             cause = f"an error in place of a reply: {' '.join(self._clean(told)[:2000].split())}"
             raise MalformedError(cause, body) from None
 
-    def get(self, address: str, timeout_seconds: float) -> Any:
+    def get(
+        self, address: str, timeout_seconds: float, content: Mapping[str, Any] | None = None
+    ) -> Any:
         """Return the JSON value that an address holds.
 
         Args:
             address: a path below the endpoint's, or a whole address.
             timeout_seconds: longest wait for all of it.
+            content: what it is told (POST); None for what it holds anyway (GET).
 
         Raises:
             RequestError: there is none, or there is no answer.
         """
         whole = f"{self._base_url}{address}" if address.startswith("/") else address
         try:
-            return parse_json(self._body("GET", whole, timeout_seconds))
+            if content is None:
+                return parse_json(self._body("GET", whole, timeout_seconds))
+            sent = json.dumps(content).encode()
+            return parse_json(self._body("POST", whole, timeout_seconds, sent))
         except JsonError as error:
             raise MalformedError(error, "") from None
 
@@ -353,10 +364,17 @@ class ChatClient:
 def _status_error(response: Response, body: str, clean: Callable[[str], str]) -> RequestError:
     status = response.status
     error = _error_object(body)
-    message = error.get("message")
-    told = clean(message) if isinstance(message, str) else body
+    told, message, title = body, error.get("message"), _TITLE.search(body)
+    if isinstance(message, str):
+        told = clean(message)
+    elif title:
+        told = clean(html.unescape(title[1]))
     told = " ".join(told[:2000].split()) or http.client.responses.get(status, "")
     text = f"HTTP {status}: {told}"[:300].removesuffix(": ")
+    if status == 413:
+        text += " (model.server.image_format=jpeg sends less; nginx takes client_max_body_size)"
+    if "No connected db" in told:
+        text += " (so LiteLLM refuses a key)"
     codes = [str(error.get(name)) for name in ("code", "type")]
     metadata = error.get("metadata")
     if isinstance(metadata, dict) and "flagged_input" in metadata:
@@ -406,7 +424,8 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     Returns:
         None where it says nothing, or nothing that can be read.
     """
-    asked = headers.get("retry-after", "").strip()
+    # LiteLLM passes on what the server behind it asks for by a name of its own.
+    asked = (headers.get("retry-after") or headers.get("llm_provider-retry-after", "")).strip()
     try:
         seconds = float(asked)
         return None if math.isnan(seconds) else max(0.0, seconds)

@@ -56,7 +56,8 @@ class ChatServer:
 
     Args:
         behaviour: answers chats.
-        pages: JSON values by path, for requests that only read; other paths are not found.
+        pages: JSON values by path, for requests that only read, and what gives them of a content by
+            "POST" and path; other paths are not found.
         port: to listen at; 0 takes a free one.
 
     Attributes:
@@ -127,7 +128,10 @@ class ChatServer:
                     return
                 length = int(self.headers["Content-Length"])
                 content = json.loads(self.rfile.read(length))
-                assert self.path == "/v1/chat/completions"
+                if self.path != "/v1/chat/completions":
+                    give = server.pages.get(f"POST {self.path}")
+                    self._send_page(*((200, give(content)) if callable(give) else (404, None)))
+                    return
                 answer = server._answer(content, self.headers["Authorization"])
                 try:
                     self.send_response(answer.status)
@@ -143,7 +147,9 @@ class ChatServer:
                     self.close_connection = True
 
             def do_GET(self) -> None:
-                status, found = server.page(self.path)
+                self._send_page(*server.page(self.path))
+
+            def _send_page(self, status: int, found: object) -> None:
                 body = json.dumps(found).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

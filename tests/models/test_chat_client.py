@@ -139,6 +139,26 @@ def test_a_reply() -> None:
         (Answer(500, b'{"error": "a"}'), BusyError, "HTTP 500: a"),
         (Answer(304), RejectedError, "HTTP 304"),
         (
+            failure(400, "No connected db."),
+            RefusedError,
+            "HTTP 400: No connected db. (so LiteLLM refuses a key)",
+        ),
+        (
+            Answer(413, b"<html>\r\n<head><title>413 Request Entity Too Large</title></head>"),
+            RejectedError,
+            "HTTP 413: 413 Request Entity Too Large (model.server.image_format=jpeg sends less; ",
+        ),
+        (
+            Answer(524, b'<!DOCTYPE html>\n<html class="no-js">\n<TITLE id="t">a | 524: A &amp; B'),
+            BusyError,
+            'HTTP 524: <!DOCTYPE html> <html class="no-js">',
+        ),
+        (
+            Answer(524, b"<!DOCTYPE html>\n" * 99 + b'<TITLE id="t">\n524: A &amp; B</TITLE>'),
+            BusyError,
+            "HTTP 524: 524: A & B",
+        ),
+        (
             Answer(200, b"<html>\n<title>Chat</title>"),
             MalformedError,
             "malformed response (JsonError: not JSON: Expecting value: line 1 column 1 (char 0)",
@@ -413,6 +433,12 @@ def test_retry_after(text: str, least: float, most: float) -> None:
     assert least <= found <= most
 
 
+def test_a_pause_that_a_server_behind_litellm_asks_for() -> None:
+    with pytest.raises(BusyError) as caught:
+        chat(Answer(429, headers={"llm_provider-retry-after": "3"}))
+    assert caught.value.retry_after_seconds == 3.0
+
+
 def test_a_pause_that_gemini_asks_for_in_its_body() -> None:
     details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.07s"}]
     body = json.dumps([{"error": {"code": 429, "message": "quota", "details": details}}]).encode()
@@ -609,10 +635,11 @@ def test_a_temperature_that_a_model_does_not_take_is_told_with_the_keys(told: st
     [
         "`temperature` and `top_p` cannot both be specified for this model.",
         "Input validation error: `top_p` must be > 0.0 and < 1.0",
+        "litellm.UnsupportedParamsError: openai does not support parameters: ['top_p'], for",
     ],
 )
 def test_top_p_of_one_beside_a_temperature(told: str) -> None:
-    """Claude takes one of them, text-generation-inference no 1; a top_p of 1 asks for nothing."""
+    """Claude takes one of them, others no 1 or none at all; a top_p of 1 asks for nothing."""
 
     def refuse(content: dict[str, Any], number: int) -> Answer:
         return failure(400, told) if "top_p" in content else reply("yes")

@@ -69,11 +69,14 @@ def generation_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
         fields["stop"] = list(settings.stop_strings)
     if request.assistant_prefill:
         fields |= CONTINUED
-    return {**fields, **media_fields(request, dialect)}
+    return {**fields, **prompt_fields(request, dialect)}
 
 
-def media_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
-    """Return the fields that keep a server from sampling frames that were sampled already.
+def prompt_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
+    """Return the fields that make a prompt what transformers makes of a request.
+
+    They ask for the token that begins it, and keep a server from sampling frames that were sampled
+    already.
 
     Args:
         request: what is asked.
@@ -86,14 +89,15 @@ def media_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
         and medium.frame_indices
         and medium.parts[0]["type"] == "video_url"
     ]
+    fields: dict[str, Any] = {"add_special_tokens": True} if dialect.asks_special_tokens else {}
     if not videos:
-        return {}
+        return fields
     if dialect.video == "clip":
         # Without num_frames: the server would take 32.
         return {"chat_template_kwargs": {"num_frames": None, "do_sample_frames": False}}
     # -1: all of them. What is known of the video can only be told of one.
     known = videos[0].metadata if len(videos) == 1 else {}
-    return {"media_io_kwargs": {"video": {"num_frames": -1, **known}}}
+    return {**fields, "media_io_kwargs": {"video": {"num_frames": -1, **known}}}
 
 
 def readable(messages: Sequence[Mapping[str, Any]]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from llava_eval.errors import PromptError
 from llava_eval.models.chat_client import Completion, MalformedError, RejectedError
-from llava_eval.models.served.messages import CONTINUED, Messages, chat_messages, media_fields
+from llava_eval.models.served.messages import CONTINUED, Messages, chat_messages, prompt_fields
 from llava_eval.models.served.server import Dialect
 from llava_eval.types import Generation, Request
 
@@ -43,7 +43,7 @@ def likeliest_option(
         RequestError: the server did not answer as it should.
         PromptError: the prompt does not end in the option.
     """
-    fields = {"max_tokens": 1, "temperature": 0.0, **media_fields(request, dialect)}
+    fields = {"max_tokens": 1, "temperature": 0.0, **prompt_fields(request, dialect)}
     prefill = request.assistant_prefill
     opened = CONTINUED if prefill else {}
     start = send(chat_messages(request, prefill), {**fields, **opened}).num_input_tokens

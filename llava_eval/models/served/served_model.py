@@ -26,7 +26,7 @@ from llava_eval.models.served.frame_cost import (
     numbered_clip,
 )
 from llava_eval.models.served.media_encoder import MediaEncoder
-from llava_eval.models.served.messages import chat_messages, media_fields
+from llava_eval.models.served.messages import chat_messages, prompt_fields
 from llava_eval.models.served.server import Dialect, Server, find_server
 from llava_eval.types import GenerationSettings, Request
 
@@ -219,7 +219,7 @@ class FrameTrial:
             messages = chat_messages(request)
             # No temperature: some models refuse most. No fewer tokens: OpenAI's take no less.
             limit = request.settings.max_new_tokens
-            fields = {"max_tokens": limit, **media_fields(request, dialect)}
+            fields = {"max_tokens": limit, **prompt_fields(request, dialect)}
             completion = with_retries(
                 lambda: self._client.chat(config.checkpoint, messages, fields),
                 config.server,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from llava_eval.borders.address import by_proxy, is_openai
@@ -41,6 +41,7 @@ class Dialect:
         seeds_apart: requests under way together each draw from their own seed.
         stops: it ends at stop strings; otherwise texts are cut once they are there.
         sampling: fields that make it sample at all.
+        asks_special_tokens: it is asked to begin prompts as the model's tokenizer does.
         version: where it tells its version.
     """
 
@@ -52,11 +53,12 @@ class Dialect:
     seeds_apart: bool = True
     stops: bool = True
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    asks_special_tokens: bool = False
     version: tuple[str, ...] = ()
 
 
 #: By kind. Read in the servers' sources: transformers 5.23, cli/serving; vLLM, entrypoints/openai
-#: and multimodal/media; SGLang, srt/entrypoints/openai/protocol.py. Only the first was run.
+#: and multimodal/media; SGLang, srt/entrypoints/openai/protocol.py. The last was not run.
 DIALECTS = {
     "openai": Dialect("an OpenAI-compatible server"),
     "transformers": Dialect(
@@ -98,20 +100,23 @@ class Server:
         version: as it says; None where it does not.
         card: its entry for the model in its list of models, as far as that decides which model it
             is; empty where it lists none.
+        asks_special_tokens: its chats begin without a token that transformers would add.
     """
 
     kind: str
     version: str | None = None
     card: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    asks_special_tokens: bool = False
 
     @property
     def dialect(self) -> Dialect:
         """What it takes."""
-        return DIALECTS[self.kind]
+        return replace(DIALECTS[self.kind], asks_special_tokens=self.asks_special_tokens)
 
     def describe(self) -> dict[str, Any]:
         """Return what is known of it, for the manifest and a run's identity."""
-        return {"kind": self.kind, "version": self.version, **self.card}
+        asked = {"special_tokens": "asked for"} if self.asks_special_tokens else {}
+        return {"kind": self.kind, "version": self.version, **self.card, **asked}
 
 
 def find_server(client: ChatClient, config: ModelConfig) -> Server:
@@ -133,7 +138,8 @@ def find_server(client: ChatClient, config: ModelConfig) -> Server:
         names = ", ".join(card["id"] for card in cards)
         raise CheckpointError(f"model.checkpoint={config.checkpoint}: {address} serves {names}")
     kept = {name: card[name] for name in ("root", "max_model_len") if card.get(name) is not None}
-    return Server(kind, _version(client, address, DIALECTS[kind]), kept)
+    lacks = kind == "vllm" and _lacks_special_tokens(client, config)
+    return Server(kind, _version(client, address, DIALECTS[kind]), kept, lacks)
 
 
 def _model_cards(client: ChatClient, config: ModelConfig) -> list[dict[str, Any]]:
@@ -198,19 +204,36 @@ def _version(client: ChatClient, address: str, dialect: Dialect) -> str | None:
     return None
 
 
-def _read(client: ChatClient, address: str) -> Any:
+def _lacks_special_tokens(client: ChatClient, config: ModelConfig) -> bool:
+    """Return whether vLLM begins a chat without the token that transformers begins it with.
+
+    Processors add it where the template has not written it, as those of LLaVA (transformers,
+    ProcessorMixin.apply_chat_template); vLLM leaves what the template wrote.
+    """
+    chat = {"model": config.checkpoint, "messages": [{"role": "user", "content": "A"}]}
+    starts = []
+    for adds in (False, True):
+        content = {**chat, "add_special_tokens": adds}
+        tokens = _page(client, str(config.base_url), "/tokenize", content).get("tokens")
+        starts.append(tokens[0] if isinstance(tokens, list) and tokens else None)
+    return None not in starts and starts[0] != starts[1]
+
+
+def _read(client: ChatClient, address: str, content: Mapping[str, Any] | None = None) -> Any:
     """Return the JSON value at an address of the server."""
     return with_retries(
-        lambda: client.get(address, _ABOUT_ITSELF.timeout_seconds),
+        lambda: client.get(address, _ABOUT_ITSELF.timeout_seconds, content),
         _ABOUT_ITSELF,
         final=UnreachableError,
     )
 
 
-def _page(client: ChatClient, address: str, path: str) -> dict[str, Any]:
+def _page(
+    client: ChatClient, address: str, path: str, content: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the JSON object at a path of the server; empty where there is none."""
     try:
-        page = _read(client, f"{address.rstrip('/').removesuffix('/v1')}{path}")
+        page = _read(client, f"{address.rstrip('/').removesuffix('/v1')}{path}", content)
     except RequestError:
         return {}
     return page if isinstance(page, dict) else {}

@@ -103,6 +103,24 @@ def test_frames_as_images_hold_the_pixels() -> None:
     assert runner.guards == {"answered_by": {"model-1": 1}, "num_requests": 1}
 
 
+def test_vllm_is_asked_for_the_token_that_begins_a_prompt() -> None:
+    def tokens(content: dict[str, object]) -> dict[str, object]:
+        return {"tokens": [1, 381] if content["add_special_tokens"] else [381]}
+
+    for give, asked in ((tokens, True), (lambda content: {}, None)):
+        with serving(echo, {**PAGES["vllm"], "POST /tokenize": give}) as server:
+            runner = make_runner(server)
+            shown = runner.prepare("video", video_clip())
+            ask(
+                runner,
+                [
+                    Request("a", (shown, "what?"), GenerationSettings()),
+                    Request("b", ("what?",), GenerationSettings()),
+                ],
+            )
+        assert [sent.get("add_special_tokens") for sent in server.requests] == [asked, asked]
+
+
 def test_vllm_takes_the_frames_as_one_video() -> None:
     with serving(echo, PAGES["vllm"]) as server:
         runner = make_runner(server)

@@ -143,6 +143,27 @@ def test_a_kind_by_what_servers_say() -> None:
     assert found(BusyPages({**PAGES["sglang"], **told})).version == "0.5.5"
 
 
+def test_the_token_that_begins_a_prompt_is_asked_for_where_vllm_leaves_it_out() -> None:
+    """Tokens as vLLM 0.32 lists them of "A" with <s> (1) as the tokenizer's own beginning."""
+
+    def tokenized(template: list[int], begin: list[int]) -> dict[str, object]:
+        def tokens(content: dict[str, Any]) -> dict[str, object]:
+            assert (content["model"], len(content["messages"])) == ("m", 1)
+            return {"tokens": [*(begin if content["add_special_tokens"] else []), *template]}
+
+        return {**PAGES["vllm"], "POST /tokenize": tokens}
+
+    for template, begin, lacks in (
+        ([381, 30, 346], [1], True),  # LLaVA's: "USER: ..."
+        ([1, 381, 30, 346], [1], False),  # a template that writes it: transformers adds none
+        ([381, 30, 346], [], False),  # Qwen's tokenizers have none
+    ):
+        server = found(BusyPages(tokenized(template, begin)))
+        assert server.dialect.asks_special_tokens == lacks
+        assert server.describe().get("special_tokens") == ("asked for" if lacks else None)
+    assert not found(BusyPages(PAGES["vllm"])).asks_special_tokens
+
+
 @pytest.mark.slow
 def test_a_kind_that_is_configured_is_not_asked_for() -> None:
     server = BusyPages(PAGES["transformers"])
