@@ -13,12 +13,6 @@ from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import ConfigError
 
-ALL_EXPERIMENTS = [name for name in list_choices("experiment") if not name.startswith("demo")]
-EXPERIMENTS = [
-    name for name in ALL_EXPERIMENTS if name.startswith(("llava_next_video", "lmms_eval"))
-]
-OTHERS = sorted({*ALL_EXPERIMENTS} - {*EXPERIMENTS})
-
 #: Of the LLaVA-NeXT-Video blog's main table and the lmms-eval v0.2 post, typed in by hand.
 BY_HAND = [
     ("activitynet_qa", "LLaVA-NeXT-Video-7B", "accuracy", "53.5"),
@@ -121,27 +115,18 @@ def test_mistakes_in_the_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_is_one_published_number(name: str) -> None:
-    config = compose_config([f"experiment={name}"]).config
-    assert config.published
-    assert config.model.rope_scaling == {"rope_type": "linear", "factor": 2.0}
-    assert config.sampler["num_frames"] == 32
-    family = config.benchmark.name.partition("/")[0]
-    listed = {
-        (one["model"], float(one["score"]), one["source"]) for one in read_scores(benchmark=family)
-    }
-    for number in config.published:
-        assert number.metric in config.benchmark.metrics
-        assert number.facet is None or number.facet in config.benchmark.facets
-        assert (config.model.name, number.value, number.source) in listed
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", OTHERS)
-def test_experiments_of_other_models_are_published_numbers(name: str) -> None:
-    config = compose_config([f"experiment={name}"]).config
-    assert config.model.dtype == "bfloat16"
+@pytest.mark.parametrize("name", list_choices("experiment"))
+def test_every_experiment_is_a_published_number_with_its_protocol(name: str) -> None:
+    composed = compose_config([f"experiment={name}"])
+    assert composed.choices["experiment"] == name
+    config = composed.config
+    if name.startswith("demo"):
+        return
+    if name.startswith(("llava_next_video", "lmms_eval")):
+        assert config.model.rope_scaling == {"rope_type": "linear", "factor": 2.0}
+        assert config.sampler["num_frames"] == 32
+    else:
+        assert config.model.dtype == "bfloat16"
     family = config.benchmark.name.partition("/")[0]
     listed = {
         (one["model"], float(one["score"]), one["source"]) for one in read_scores(benchmark=family)
