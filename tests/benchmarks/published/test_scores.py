@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
+from llava_eval import run as pipeline
 from llava_eval.benchmarks.published.scores import read_scores, scores_text
 from llava_eval.cli import run_command
 from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import ConfigError
+from tests.conftest import read_lines, write_lines
 
 #: Of the LLaVA-NeXT-Video blog's main table and the lmms-eval v0.2 post, typed in by hand.
 BY_HAND = [
@@ -140,18 +141,10 @@ def test_every_experiment_is_a_published_number_with_its_protocol(name: str) -> 
 
 @pytest.mark.slow
 def test_a_scored_benchmark_ends_with_the_comparison(demo: Path, tmp_path: Path) -> None:
-    from llava_eval import run as pipeline
-
-    rows = [json.loads(line) for line in (demo / "multiple_choice.jsonl").read_text().splitlines()][
-        :20
-    ]
-    texts = tmp_path / "texts.jsonl"
-    texts.write_text(
-        "".join(
-            json.dumps({"row": number, "text": row["answer"] if number % 2 else "none"}) + "\n"
-            for number, row in enumerate(rows)
-        )
-    )
+    rows = read_lines(demo / "multiple_choice.jsonl")[:20]
+    replies = [row["answer"] if number % 2 else "none" for number, row in enumerate(rows)]
+    lines = [{"row": number, "text": text} for number, text in enumerate(replies)]
+    texts = write_lines(tmp_path / "texts.jsonl", lines)
     overrides = ["benchmark.limit=20", f"output_dir={tmp_path / 'out'}"]
     numbers = "published=[{metric: accuracy, value: 50.0, source: hand}]"
     outcome = pipeline.score(compose_config([*overrides, numbers]), texts)
