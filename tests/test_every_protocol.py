@@ -1,7 +1,8 @@
-"""Every protocol over one made-up row in its set's columns: what prepare says, and a dry run."""
+"""Every protocol: its parts, and over one made-up row what prepare says, and a dry run."""
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import shutil
@@ -11,12 +12,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from llava_eval.benchmarks.prepare.prepare import prepare
+from llava_eval.benchmarks.prepare.prepare import prepare, readiness_text
 from llava_eval.commands.dry_run import dry_run
 from llava_eval.config.choices import list_choices
-from llava_eval.config.compose import compose_config
+from llava_eval.config.compose import ComposedConfig, compose_config
+from llava_eval.engine.configured_benchmark import Parts
 from tests.benchmarks import test_image_prompts as images
 from tests.benchmarks import test_prompts as videos
+from tests.scoring.test_wups import has_packages
 from tests.test_made_up_rows import NAMES, TABLES, table_lines
 
 _VIDEOMME = {**videos.VIDEOMME, "duration": "short", "domain": "Knowledge", "task_type": "OCR"}
@@ -68,6 +71,7 @@ ROWS: dict[str, dict[str, Any]] = {
 ROWS.update({name: table_lines(path)[0]["row"] for name, path in zip(NAMES, TABLES, strict=True)})
 #: Its images are fetched from addresses that the rows name.
 FETCHED = "coco_karpathy/lmms_eval"
+VIDEO_SUFFIXES = (".mp4", ".avi", ".gif", ".mkv", ".webm")
 
 
 def row_of(protocol: str) -> dict[str, Any]:
@@ -76,34 +80,61 @@ def row_of(protocol: str) -> dict[str, Any]:
     return ROWS.get(protocol) or ROWS.get(family) or ROWS[others[0]]
 
 
+def checked(name: str) -> ComposedConfig:
+    """Return a protocol by itself, whose parts fit."""
+    composed = compose_config([f"benchmark={name}"])
+    assert composed.choices["benchmark"] == name
+    config = composed.config
+    if "wups" in str(config.scorer["_target_"]) and not has_packages():
+        pytest.skip("needs the extra wups")
+    parts = Parts.build(config)
+    assert set(parts.metrics) == set(config.benchmark.metrics)
+    assert (parts.submission is None) == (not config.benchmark.submission)
+    return composed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in list_choices("benchmark") if n[:5] == "demo/"])
+def test_parts_of_the_embedded_benchmarks_fit(name: str) -> None:
+    assert checked(name).config.benchmark.name == name
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in list_choices("benchmark") if n[:5] != "demo/"])
-def test_media_are_looked_for_and_the_first_prompt_is_made(
+def test_parts_fit_media_are_looked_for_and_the_first_prompt_is_made(
     tmp_path: Path, name: str, demo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "key")
+    plain = checked(name)
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps(row_of(name)) + "\n")
-    overrides = [
-        f"benchmark={name}",
-        f"benchmark.source={rows}",
-        f"benchmark.media_root={tmp_path}",
-        "benchmark.system=null",
-        "sampler.num_frames=2",
-    ]
     (tmp_path / "subtitles").mkdir()
     (tmp_path / "subtitles" / "86CxyhFV9MI_en.json").write_text("[]")  # LongVideoBench has one each
-    composed = compose_config(overrides)
+    # Composing takes most of the time, so what differs is put in afterwards.
+    benchmark = dataclasses.replace(
+        plain.config.benchmark, source=str(rows), media_root=str(tmp_path), system=None
+    )
+    sampler = {**plain.config.sampler, "num_frames": 2}
+    config = dataclasses.replace(plain.config, benchmark=benchmark, sampler=sampler)
+    composed = dataclasses.replace(plain, config=config)
+    ready = prepare(composed)
     if name == FETCHED:
-        assert not prepare(composed).missing
+        assert not ready.missing
         return
-    missing = prepare(composed).missing
-    assert missing
-    shown = next(iter((demo / "videos").glob("*.mp4")))
-    for path in map(Path, missing):
+    assert ready.missing
+    if name in NAMES:
+        assert (ready.num_samples, ready.num_media, len(ready.missing)) == (1, 1, 1)
+    assert readiness_text(ready).endswith("\nINCOMPLETE")
+    paths = [Path(path) for path in ready.missing]
+    for path in paths:
         assert path.is_relative_to(tmp_path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix in (".mp4", ".avi", ".gif", ".mkv", ".webm"):
+        path.write_bytes(b"no video")
+    num_videos = sum(path.suffix in VIDEO_SUFFIXES for path in paths)
+    assert len(prepare(composed).damaged) == num_videos  # images are opened when they are shown
+    shown = next(iter((demo / "videos").glob("*.mp4")))
+    for path in paths:
+        if path.suffix in VIDEO_SUFFIXES:
             shutil.copyfile(shown, path)
         else:
             Image.new("RGB", (40, 30), "red").save(path, "PNG")

@@ -12,18 +12,14 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-import llava_eval
 from llava_eval.config.compose import compose_config
 from llava_eval.run import run
 from llava_eval.video import decode_frames
-from tests.conftest import read_lines, write_lines
-
-DEMO = Path(llava_eval.__file__).parent / "demo"
+from tests.conftest import DEMO, read_lines, write_lines
 
 
 def ledger(folder: Path) -> list[dict[str, Any]]:
-    text = (folder / "samples.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.strip().split("\n")]
+    return read_lines(folder / "samples.jsonl")
 
 
 @pytest.mark.slow
@@ -116,8 +112,7 @@ def test_interleaved_frames_are_images_in_the_order_of_time(tmp_path: Path) -> N
         {**common, "id": "1", "subtitle_path": "a.json"},
         {**common, "id": "2", "subtitle_path": "gone.json", "video_path": "demo_002.mp4"},
     ]
-    source = tmp_path / "rows.jsonl"
-    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = write_lines(tmp_path / "rows.jsonl", rows)
     outcome = run(
         compose_config(
             [

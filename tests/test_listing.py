@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,17 @@ from llava_eval.config.choices import list_choices
 from llava_eval.config.completion import completion_script
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import ConfigError
+
+
+@functools.cache
+def listed(kind: str | None) -> str:
+    """Return what is listed of the package's own choices."""
+    return listing_text(kind)
+
+
+@functools.cache
+def listed_json() -> Any:
+    return json.loads(listing_text(None, as_json=True))
 
 
 def entry(text: str, name: str) -> str:
@@ -27,7 +40,7 @@ def entry(text: str, name: str) -> str:
 
 @pytest.mark.slow
 def test_every_benchmark_is_there_in_80_columns() -> None:
-    text = listing_text("benchmarks")
+    text = listed("benchmarks")
     assert max(map(len, text.splitlines())) <= 80
     for name in list_choices("benchmark"):
         assert f"  {name}\n" in text
@@ -37,7 +50,7 @@ def test_every_benchmark_is_there_in_80_columns() -> None:
 
 @pytest.mark.slow
 def test_what_one_must_know_before_choosing() -> None:
-    text = listing_text("benchmarks")
+    text = listed("benchmarks")
     assert text.count('"not verified": ') == 1
     found = entry(text, "activitynet_qa/lmms_eval_v0_2")
     assert "questions: 8000" in found
@@ -62,14 +75,13 @@ def test_what_one_must_know_before_choosing() -> None:
     ],
 )
 def test_what_a_protocol_does_around_model_and_scorer(name: str, parts: list[str]) -> None:
-    found = entry(listing_text("benchmarks", pattern=name), name)
+    found = entry(listed("benchmarks"), name)
     assert [part for part in parts if part not in found] == []
 
 
 @pytest.mark.slow
 def test_protocols_of_lmms_eval_do_what_it_does_to_every_reply() -> None:
-    listed = json.loads(listing_text("benchmarks", as_json=True))["benchmarks"]
-    pipelines = {facts["name"]: facts["pipeline"] for facts in listed}
+    pipelines = {facts["name"]: facts["pipeline"] for facts in listed_json()["benchmarks"]}
     current = {
         name: pipeline for name, pipeline in pipelines.items() if name.endswith("/lmms_eval")
     }
@@ -98,8 +110,8 @@ def test_ones_own_benchmark_is_listed(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_a_heading(kind: str) -> None:
-    assert listing_text(kind).startswith(f"{kind} (")
-    assert f"{kind} (" in listing_text(None)
+    assert listed(kind).startswith(f"{kind} (")
+    assert f"{kind} (" in listed(None)
 
 
 def test_unknown_kind() -> None:
@@ -128,19 +140,19 @@ def test_a_part_of_a_name_is_enough() -> None:
 
 
 def test_experiments_say_what_they_reproduce() -> None:
-    found = entry(listing_text("experiments"), "lmms_eval_v0_2_vatex")
+    found = entry(listed("experiments"), "lmms_eval_v0_2_vatex")
     assert found.startswith(
         "benchmark: vatex/lmms_eval model: llava_next_video_7b published: CIDEr 39.28 "
     )
     assert "source: " in found
-    temporal = entry(listing_text("experiments"), "llava_next_video_7b_video_chatgpt")
+    temporal = entry(listed("experiments"), "llava_next_video_7b_video_chatgpt")
     assert "temporal 2.60" in temporal, "as printed, not 2.6"
-    assert "Score against frames" in entry(listing_text("experiments"), "demo_curve")
+    assert "Score against frames" in entry(listed("experiments"), "demo_curve")
 
 
 @pytest.mark.slow
 def test_json_holds_what_the_text_says() -> None:
-    content = json.loads(listing_text(None, as_json=True))
+    content = listed_json()
     assert tuple(content) == KINDS
     assert [one["name"] for one in content["benchmarks"]] == list_choices("benchmark")
     (one,) = [one for one in content["experiments"] if one["name"] == "lmms_eval_v0_2_vatex"]
@@ -222,14 +234,13 @@ def test_a_sampler_of_ones_own_is_named_and_not_run(tmp_path: Path) -> None:
         "defaults: [/benchmark/activitynet_qa/_rows, override /sampler: mine]\n"
         "benchmark: {name: mine}\n"
     )
-    listed = entry(listing_text("benchmarks", tmp_path, pattern="mine"), "mine")
-    assert "frames by mine; at most 16 tokens" in listed
+    found = entry(listing_text("benchmarks", tmp_path, pattern="mine"), "mine")
+    assert "frames by mine; at most 16 tokens" in found
 
 
 @pytest.mark.slow
 def test_what_a_benchmark_shows() -> None:
-    listed = json.loads(listing_text("benchmarks", as_json=True))["benchmarks"]
-    media = {facts["name"]: facts["media"] for facts in listed}
+    media = {facts["name"]: facts["media"] for facts in listed_json()["benchmarks"]}
     shown = ("videomme/official", "tomato/lmms_eval", "vqav2/official", "mmbench/vlmevalkit")
     assert [media[name] for name in shown] == ["videos", "videos", "images", "images"]
 

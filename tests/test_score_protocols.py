@@ -14,6 +14,7 @@ from llava_eval.errors import RowsError
 from llava_eval.run import Outcome, score
 from tests.benchmarks import test_image_prompts as image_rows
 from tests.benchmarks import test_prompts as rows
+from tests.conftest import read_lines, write_lines
 from tests.scoring.test_wups import needs_packages
 
 VIDEOMME: dict[str, Any] = {
@@ -24,9 +25,6 @@ VIDEOMME: dict[str, Any] = {
     "task_type": "OCR Problems",
 }
 CAPTIONS = {"videoID": "v", "enCap": ["a man runs", "someone is running"]}
-
-#: Their metrics start Java, which takes seconds.
-WITH_JAVA = ("vatex/lmms_eval", "msrvtt_caption/lmms_eval")
 
 #: Protocol, row, right reply, and the value that it gets: none where a set of one has no number.
 CASES: list[tuple[str, dict[str, Any], str, float | None]] = [
@@ -59,38 +57,38 @@ def scored(
     *lines: Any,
     more: Sequence[str] = (),
 ) -> Outcome:
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in content))
-    generations = folder / "generations.jsonl"
-    generations.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    source = write_lines(folder / "rows.jsonl", content)
     return score(
         compose_config(
             [
                 f"benchmark={name}",
-                f"benchmark.source={folder / 'rows.jsonl'}",
+                f"benchmark.source={source}",
                 f"output_dir={folder / 'out'}",
                 *more,
             ]
         ),
-        generations,
+        write_lines(folder / "generations.jsonl", list(lines)),
     )
 
 
 def ledger(folder: Path) -> list[dict[str, Any]]:
-    text = (folder / "out" / "samples.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.strip().split("\n")]
+    return read_lines(folder / "out" / "samples.jsonl")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "row", "reply", "value"),
-    [
-        pytest.param(*case, id=case[0], marks=[pytest.mark.slow] if case[0] in WITH_JAVA else [])
-        for case in CASES
-    ],
+    ("name", "row", "reply", "value"), [pytest.param(*case, id=case[0]) for case in CASES]
 )
 def test_a_protocol_scores_rows_without_media(
-    tmp_path: Path, name: str, row: dict[str, Any], reply: str, value: float | None
+    tmp_path: Path,
+    name: str,
+    row: dict[str, Any],
+    reply: str,
+    value: float | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if name == "msrvtt_caption/lmms_eval":  # Java takes seconds, and runs for vatex/lmms_eval
+        monkeypatch.setenv("PATH", str(tmp_path))
     outcome = scored(tmp_path, name, [row], {"row": 0, "text": reply})
     assert outcome.exit_code == 0
     (line,) = ledger(tmp_path)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from llava_eval import cli
 from llava_eval.borders.paths import resolve_package_path
+from tests.conftest import read_lines
 
 #: Real images, questions and answers; its rows are arrays: question, answer, number of the image.
 EASY_VQA = """\
@@ -53,15 +53,11 @@ def the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "easy_vqa.yaml").write_text(EASY_VQA)
 
 
-def ledger(folder: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in Path(folder, "samples.jsonl").read_text().splitlines()]
-
-
 @pytest.mark.slow
 def test_easy_vqa_runs_from_one_file() -> None:
     chosen = ["--config-dir", "configs", "benchmark=easy_vqa", "benchmark.limit=9"]
     assert cli.run_command([*chosen, "output_dir=out"]) == 0
-    lines = ledger("out")
+    lines = read_lines(Path("out", "samples.jsonl"))
     assert len(lines) == 9
     for line in lines:
         assert line["generation"]["error"] is None

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from llava_eval.cli import run_command
 from llava_eval.config import roles
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import RunConfig
-from tests.processes import run_command
 
 
 def test_every_key_of_the_schema_has_one_role() -> None:
@@ -112,14 +112,17 @@ def test_a_protocol_of_an_earlier_baseline_is_compared_where_it_is_known() -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("override", ["benchmark.reply.strip=true", "judge.max_tokens=3"])
-def test_a_gate_refuses_any_other_protocol_and_names_the_key(override: str, tmp_path: Path) -> None:
-    few = ["benchmark.limit=4", "sampler.num_frames=2"]
-    run_command([*few, "output_dir=base"], tmp_path)
-    run_command([*few, override, "output_dir=changed"], tmp_path)
-    gate = run_command(["gate", "changed", "--baseline", "base"], tmp_path)
-    assert gate.exit_code == 2
-    assert override.partition("=")[0] in gate.stderr
+def test_a_gate_refuses_any_other_protocol_and_names_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    few = ["-q", "benchmark.limit=4", "sampler.num_frames=2"]
+    assert run_command([*few, "output_dir=base"]) == 0
+    for key, value in (("benchmark.reply.strip", "true"), ("judge.max_tokens", "3")):
+        assert run_command([*few, f"{key}={value}", f"output_dir={key}"]) == 0
+        capsys.readouterr()
+        assert run_command(["gate", key, "--baseline", "base"]) == 2
+        assert key in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import shutil
 import socket
@@ -12,11 +13,16 @@ import pytest
 import torch
 
 from llava_eval.config.compose import compose_config
-from llava_eval.config.schema import JudgeConfig
+from llava_eval.config.schema import JudgeConfig, RunConfig
 from llava_eval.engine import preflight
 from llava_eval.errors import ConfigError
 from llava_eval.models.configured_model import Needs, plan_model
 from llava_eval.models.local.plan import ModelPlan
+
+
+@functools.cache
+def config() -> RunConfig:
+    return compose_config([]).config
 
 
 def said(
@@ -24,7 +30,7 @@ def said(
 ) -> list[str]:
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        preflight.check_before_loading(compose_config([]).config, [], judge, directory)
+        preflight.check_before_loading(config(), [], judge, directory)
     return caplog.messages
 
 

@@ -17,6 +17,7 @@ from llava_eval.errors import CheckpointError, ConfigError
 from llava_eval.models.clock import StageClock
 from llava_eval.models.own import OwnModel, OwnRunner
 from llava_eval.types import Clip, Generation, GenerationSettings, MediaKind, Request
+from tests.conftest import read_lines
 from tests.models.helpers import make_request
 
 FEW = ("benchmark.limit=6", "sampler.num_frames=4", "runner.batch_size=3")
@@ -63,7 +64,7 @@ class Shapes:
 
 
 def ledger(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (path / "samples.jsonl").read_text().splitlines()]
+    return read_lines(path / "samples.jsonl")
 
 
 @pytest.mark.slow

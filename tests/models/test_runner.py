@@ -209,12 +209,7 @@ def test_videos_of_different_lengths_in_one_prompt(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "limits",
-    [
-        {"batch_size": 3},
-        pytest.param({"batch_size": 1}, marks=pytest.mark.slow),
-        pytest.param({"max_batch_tokens": 300}, marks=pytest.mark.slow),
-        pytest.param({"share_prefixes": False}, marks=pytest.mark.slow),
-    ],
+    [{"batch_size": 3}, {"batch_size": 1}, {"max_batch_tokens": 300}, {"share_prefixes": False}],
 )
 def test_batches_change_nothing(
     loaded: LoadedModel, batched: dict[str, Generation], limits: dict[str, Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.scoring.protocols import Protocol
 GOLDEN = Path(__file__).parent / "golden" / "tempcompass_judged.jsonl"
 
 
+@functools.cache
 def judged(name: str) -> Protocol:
     scorer = f"scorer={name.replace('/', '_')}_judged"
     composed = compose_config([f"benchmark={name}", scorer])

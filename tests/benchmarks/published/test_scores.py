@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
+from llava_eval import run as pipeline
 from llava_eval.benchmarks.published.scores import read_scores, scores_text
 from llava_eval.cli import run_command
 from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import ConfigError
-
-ALL_EXPERIMENTS = [name for name in list_choices("experiment") if not name.startswith("demo")]
-EXPERIMENTS = [
-    name for name in ALL_EXPERIMENTS if name.startswith(("llava_next_video", "lmms_eval"))
-]
-OTHERS = sorted({*ALL_EXPERIMENTS} - {*EXPERIMENTS})
+from tests.conftest import read_lines, write_lines
 
 #: Of the LLaVA-NeXT-Video blog's main table and the lmms-eval v0.2 post, typed in by hand.
 BY_HAND = [
@@ -121,27 +116,18 @@ def test_mistakes_in_the_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_is_one_published_number(name: str) -> None:
-    config = compose_config([f"experiment={name}"]).config
-    assert config.published
-    assert config.model.rope_scaling == {"rope_type": "linear", "factor": 2.0}
-    assert config.sampler["num_frames"] == 32
-    family = config.benchmark.name.partition("/")[0]
-    listed = {
-        (one["model"], float(one["score"]), one["source"]) for one in read_scores(benchmark=family)
-    }
-    for number in config.published:
-        assert number.metric in config.benchmark.metrics
-        assert number.facet is None or number.facet in config.benchmark.facets
-        assert (config.model.name, number.value, number.source) in listed
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", OTHERS)
-def test_experiments_of_other_models_are_published_numbers(name: str) -> None:
-    config = compose_config([f"experiment={name}"]).config
-    assert config.model.dtype == "bfloat16"
+@pytest.mark.parametrize("name", list_choices("experiment"))
+def test_every_experiment_is_a_published_number_with_its_protocol(name: str) -> None:
+    composed = compose_config([f"experiment={name}"])
+    assert composed.choices["experiment"] == name
+    config = composed.config
+    if name.startswith("demo"):
+        return
+    if name.startswith(("llava_next_video", "lmms_eval")):
+        assert config.model.rope_scaling == {"rope_type": "linear", "factor": 2.0}
+        assert config.sampler["num_frames"] == 32
+    else:
+        assert config.model.dtype == "bfloat16"
     family = config.benchmark.name.partition("/")[0]
     listed = {
         (one["model"], float(one["score"]), one["source"]) for one in read_scores(benchmark=family)
@@ -155,18 +141,10 @@ def test_experiments_of_other_models_are_published_numbers(name: str) -> None:
 
 @pytest.mark.slow
 def test_a_scored_benchmark_ends_with_the_comparison(demo: Path, tmp_path: Path) -> None:
-    from llava_eval import run as pipeline
-
-    rows = [json.loads(line) for line in (demo / "multiple_choice.jsonl").read_text().splitlines()][
-        :20
-    ]
-    texts = tmp_path / "texts.jsonl"
-    texts.write_text(
-        "".join(
-            json.dumps({"row": number, "text": row["answer"] if number % 2 else "none"}) + "\n"
-            for number, row in enumerate(rows)
-        )
-    )
+    rows = read_lines(demo / "multiple_choice.jsonl")[:20]
+    replies = [row["answer"] if number % 2 else "none" for number, row in enumerate(rows)]
+    lines = [{"row": number, "text": text} for number, text in enumerate(replies)]
+    texts = write_lines(tmp_path / "texts.jsonl", lines)
     overrides = ["benchmark.limit=20", f"output_dir={tmp_path / 'out'}"]
     numbers = "published=[{metric: accuracy, value: 50.0, source: hand}]"
     outcome = pipeline.score(compose_config([*overrides, numbers]), texts)

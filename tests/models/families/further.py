@@ -6,27 +6,33 @@ from typing import Any
 
 import transformers
 
-from tests.models.families.llava_like import QWEN2, SIGLIP
-from tests.models.families.others import LLAMA
+from tests.models.families.llava_like import LLAMA, PIXTRAL, QWEN2, SIGLIP, pixtral_processor
+from tests.models.families.others import GEMMA_TEXT
 from tests.models.families.parts import (
+    AUDIO,
+    EXPERTS,
     LAYERS,
+    SLIDING,
     TEXT,
     VISION,
     VOCABULARY_SIZE,
     family,
     id_of,
     mrope,
+    sam,
     square,
     template,
     tokenizer,
 )
 from tests.models.families.qwen_like import (
-    GLM_SIZES,
-    GLM_TEMPLATE,
+    DEEP_TOWER,
+    EMBEDDED_TOWER,
     MROPE_TEXT,
     PIXELS,
     QWEN_TEMPLATE,
     TOWER,
+    VIDEO_PIXELS,
+    glm46v_processor,
     glm_words,
     linear_text,
     minicpm_words,
@@ -37,7 +43,15 @@ from tests.models.families.qwen_like import (
 
 tf: Any = transformers
 
-EXPERTS = {"moe_intermediate_size": 32, "num_experts_per_tok": 2, "num_experts": 4}
+QWEN_EXPERTS = {"moe_intermediate_size": 32, "num_experts_per_tok": 2, "num_experts": 4}
+#: Latent attention, as DeepSeek-V3 has it.
+LATENT = {
+    "q_lora_rank": 16,
+    "kv_lora_rank": 16,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 8,
+    "v_head_dim": 16,
+}
 
 
 @family("qwen3_5_moe", videos=2)
@@ -46,12 +60,11 @@ def qwen3_5_moe() -> tuple[Any, Any]:
     words, ids = qwen_words()
     text = {
         **linear_text(),
-        **EXPERTS,
+        **QWEN_EXPERTS,
         "model_type": "qwen3_5_moe_text",
         "shared_expert_intermediate_size": 32,
     }
-    tower = {**TOWER, "num_position_embeddings": 64}
-    config = tf.Qwen3_5MoeConfig(vision_config=tower, text_config=text, **ids)
+    config = tf.Qwen3_5MoeConfig(vision_config=EMBEDDED_TOWER, text_config=text, **ids)
     return tf.Qwen3_5MoeForConditionalGeneration(config), qwen3_processor(words)
 
 
@@ -68,21 +81,9 @@ def qwen3_omni_moe_thinker() -> tuple[Any, Any]:
         audio_eos_token="<|audio_end|>",
     )
     config = tf.Qwen3OmniMoeThinkerConfig(
-        vision_config={
-            **TOWER,
-            "num_position_embeddings": 64,
-            "deepstack_visual_indexes": [0, 1],
-        },
-        text_config={**MROPE_TEXT, **EXPERTS, "head_dim": 16},
-        audio_config={
-            "d_model": 32,
-            "encoder_layers": 1,
-            "encoder_attention_heads": 2,
-            "encoder_ffn_dim": 32,
-            "num_mel_bins": 16,
-            "output_dim": 64,
-            "downsample_hidden_size": 8,
-        },
+        vision_config=DEEP_TOWER,
+        text_config={**MROPE_TEXT, **QWEN_EXPERTS, "head_dim": 16},
+        audio_config={**AUDIO, "output_dim": 64, "downsample_hidden_size": 8},
         image_token_id=id_of(words, "<|image_pad|>"),
         audio_token_id=id_of(words, "<|audio_pad|>"),
         video_token_id=id_of(words, "<|video_pad|>"),
@@ -115,12 +116,7 @@ def exaone4_5() -> tuple[Any, Any]:
             "window_size": 56,
             "fullatt_block_indexes": [1],
         },
-        text_config={
-            "model_type": "exaone4",
-            **TEXT,
-            "sliding_window": 32,
-            "layer_types": ["sliding_attention", "full_attention"],
-        },
+        text_config={"model_type": "exaone4", **TEXT, **SLIDING},
         image_token_id=id_of(words, "<|image_pad|>"),
         video_token_id=id_of(words, "<|video_pad|>"),
     )
@@ -160,18 +156,13 @@ def deepseek_vl_hybrid() -> tuple[Any, Any]:
     words = tokenizer(image_token="<image_placeholder>")
     config = tf.DeepseekVLHybridConfig(
         vision_config=SIGLIP,
-        high_res_vision_config={
-            "model_type": "sam_vision_model",
-            "hidden_size": 32,
-            "output_channels": 16,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "image_size": 112,
-            "patch_size": 14,
-            "mlp_dim": 48,
-            "window_size": 4,
-            "global_attn_indexes": [1],
-        },
+        high_res_vision_config=sam(
+            model_type="sam_vision_model",
+            image_size=112,
+            patch_size=14,
+            window_size=4,
+            global_attn_indexes=[1],
+        ),
         text_config=LLAMA,
         image_token_id=id_of(words, "<image_placeholder>"),
     )
@@ -193,13 +184,7 @@ def glm_ocr() -> tuple[Any, Any]:
         text_config={**MROPE_TEXT, "head_dim": 16},
         **ids,
     )
-    processor = tf.Glm46VProcessor(
-        tf.Glm46VImageProcessor(size=GLM_SIZES, patch_size=14),
-        words,
-        tf.Glm46VVideoProcessor(size=GLM_SIZES, patch_size=14),
-        chat_template=GLM_TEMPLATE,
-    )
-    return tf.GlmOcrForConditionalGeneration(config), processor
+    return tf.GlmOcrForConditionalGeneration(config), glm46v_processor(words)
 
 
 @family("lighton_ocr")
@@ -211,7 +196,7 @@ def lighton_ocr() -> tuple[Any, Any]:
         image_end_token="<|vision_end|>",
     )
     config = tf.LightOnOcrConfig(
-        vision_config={**VISION, "image_size": 112, "head_dim": 16, "model_type": "pixtral"},
+        vision_config=PIXTRAL,
         text_config={**QWEN2, "model_type": "qwen3", "head_dim": 16},
         image_token_id=id_of(words, "<|image_pad|>"),
     )
@@ -318,28 +303,22 @@ def cohere_compass() -> tuple[Any, Any]:
         video_token="<|VIDEO_PAD|>",
     )
     config = tf.CohereCompassConfig(
-        vision_config={
-            **TOWER,
-            "num_position_embeddings": 64,
-            "deepstack_visual_indexes": [0, 1],
-        },
+        vision_config=DEEP_TOWER,
         text_config={
             **TEXT,
             "rope_parameters": {"sliding_attention": mrope([2, 3, 3]), "full_attention": None},
             "logit_scale": 1.0,
-            "sliding_window": 32,
-            "layer_types": ["sliding_attention", "full_attention"],
+            **SLIDING,
         },
         image_token_id=id_of(words, "<|IMAGE_PAD|>"),
         video_token_id=id_of(words, "<|VIDEO_PAD|>"),
         vision_start_token_id=id_of(words, "<|VISION_START|>"),
         vision_end_token_id=id_of(words, "<|VISION_END|>"),
     )
-    sizes = {"shortest_edge": 16 * 14 * 14, "longest_edge": 8 * 64 * 14 * 14}
     processor = tf.CohereCompassProcessor(
         tf.Qwen2VLImageProcessor(size=PIXELS, patch_size=14),
         words,
-        tf.Qwen3VLVideoProcessor(size=sizes, patch_size=14),
+        tf.Qwen3VLVideoProcessor(size=VIDEO_PIXELS, patch_size=14),
         chat_template=template(
             "<|VISION_START|><|IMAGE_PAD|><|VISION_END|>",
             "<|VISION_START|><|VIDEO_PAD|><|VISION_END|>",
@@ -353,11 +332,7 @@ def lfm3_vl() -> tuple[Any, Any]:
     """LFM3-VL."""
     words, ids = qwen_words()
     config = tf.Lfm3VlConfig(
-        vision_config={
-            **LAYERS,
-            "num_key_value_heads": 1,
-            "patch_size": 14,
-        },
+        vision_config={**LAYERS, "num_key_value_heads": 1, "patch_size": 14},
         text_config={"model_type": "lfm2", **TEXT, "layer_types": ["conv", "full_attention"]},
         projector_hidden_size=48,
         **ids,
@@ -409,22 +384,16 @@ def t5gemma2() -> tuple[Any, Any]:
     words = tokenizer(
         image_token="<image_soft_token>", boi_token="<start_of_image>", eoi_token="<end_of_image>"
     )
-    text = {
-        **TEXT,
-        "head_dim": 16,
-        "sliding_window": 32,
-        "layer_types": ["sliding_attention", "full_attention"],
-    }
     config = tf.T5Gemma2Config(
         encoder={
-            "text_config": text,
+            "text_config": GEMMA_TEXT,
             "vision_config": SIGLIP,
             "mm_tokens_per_image": 4,
             "boi_token_index": id_of(words, "<start_of_image>"),
             "eoi_token_index": id_of(words, "<end_of_image>"),
             "image_token_index": id_of(words, "<image_soft_token>"),
         },
-        decoder=text,
+        decoder=GEMMA_TEXT,
         image_token_index=id_of(words, "<image_soft_token>"),
         eoi_token_index=id_of(words, "<end_of_image>"),
     )
@@ -460,12 +429,7 @@ def minicpmv4_7() -> tuple[Any, Any]:
     """MiniCPM-V 4.7."""
     words = minicpm_words()
     config = tf.MiniCPMV4_7Config(
-        vision_config={
-            **VISION,
-            "num_hidden_layers": 3,
-            "image_size": 112,
-            "insert_layer_id": 1,
-        },
+        vision_config={**VISION, "num_hidden_layers": 3, "image_size": 112, "insert_layer_id": 1},
         text_config=linear_text(),
         insert_layer_id=1,
         image_size=112,
@@ -506,18 +470,12 @@ def kimi_k25() -> tuple[Any, Any]:
             "model_type": "deepseek_v3",
             **TEXT,
             "num_key_value_heads": 4,
-            "moe_intermediate_size": 32,
-            "n_routed_experts": 4,
-            "num_experts_per_tok": 2,
+            **EXPERTS,
             "n_shared_experts": 1,
             "n_group": 1,
             "topk_group": 1,
             "first_k_dense_replace": 1,
-            "q_lora_rank": 16,
-            "kv_lora_rank": 16,
-            "qk_rope_head_dim": 8,
-            "qk_nope_head_dim": 8,
-            "v_head_dim": 16,
+            **LATENT,
         },
         projection_hidden_size=32,
         image_token_id=id_of(words, "<|media_pad|>"),
@@ -544,31 +502,19 @@ def mistral_large4() -> tuple[Any, Any]:
     text = {
         **TEXT,
         "num_key_value_heads": 4,
-        "moe_intermediate_size": 32,
-        "n_routed_experts": 4,
-        "num_experts_per_tok": 2,
-        "q_lora_rank": 16,
-        "kv_lora_rank": 16,
-        "qk_rope_head_dim": 8,
-        "qk_nope_head_dim": 8,
-        "v_head_dim": 16,
+        **EXPERTS,
+        **LATENT,
         "index_topk": 16,
         "index_head_dim": 16,
         "index_n_heads": 2,
     }
     config = tf.MistralLarge4Config(
-        vision_config={**VISION, "image_size": 112, "head_dim": 16, "model_type": "pixtral"},
+        vision_config=PIXTRAL,
         text_config=text,
         image_token_index=id_of(words, "[IMG]"),
         spatial_merge_size=2,
     )
-    processor = tf.PixtralProcessor(
-        tf.PixtralImageProcessor(size={"longest_edge": 112}, patch_size=square(14)),
-        words,
-        patch_size=14,
-        spatial_merge_size=2,
-        chat_template=template("[IMG]"),
-    )
+    processor = pixtral_processor(words, spatial_merge_size=2)
     return tf.MistralLarge4ForConditionalGeneration(config), processor
 
 

@@ -8,11 +8,13 @@ import transformers
 
 from tests.models.families.parts import (
     LAYERS,
+    SLIDING,
     TEXT,
     VISION,
     VOCABULARY_SIZE,
     family,
     id_of,
+    sam,
     square,
     template,
     tokenizer,
@@ -24,8 +26,21 @@ CLIP = {"model_type": "clip_vision_model", "projection_dim": 32, **VISION}
 SIGLIP = {"model_type": "siglip_vision_model", "vision_use_head": False, **VISION}
 LLAMA = {"model_type": "llama", **TEXT}
 QWEN2 = {"model_type": "qwen2", **TEXT}
+COHERE2 = {"model_type": "cohere2", "logit_scale": 1.0, **TEXT, **SLIDING}
+PIXTRAL = {"model_type": "pixtral", "head_dim": 16, **VISION, "image_size": 112}
 PINPOINTS = [[56, 112], [112, 56], [112, 112]]
 SIZES = {"size": {"shortest_edge": 56}, "crop_size": square(56)}
+
+
+def llava_processor(words: Any) -> Any:
+    return tf.LlavaProcessor(
+        tf.CLIPImageProcessor(**SIZES),
+        words,
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=template(),
+    )
 
 
 @family("llava", quick=True)
@@ -35,15 +50,7 @@ def llava() -> tuple[Any, Any]:
     config = tf.LlavaConfig(
         vision_config=CLIP, text_config=LLAMA, image_token_index=id_of(words, "<image>")
     )
-    processor = tf.LlavaProcessor(
-        tf.CLIPImageProcessor(**SIZES),
-        words,
-        patch_size=14,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-        chat_template=template(),
-    )
-    return tf.LlavaForConditionalGeneration(config), processor
+    return tf.LlavaForConditionalGeneration(config), llava_processor(words)
 
 
 @family("vipllava")
@@ -57,15 +64,7 @@ def vipllava() -> tuple[Any, Any]:
         vision_feature_layers=[-1, -2],
         vision_feature_layer=[-1, -2],
     )
-    processor = tf.LlavaProcessor(
-        tf.CLIPImageProcessor(**SIZES),
-        words,
-        patch_size=14,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-        chat_template=template(),
-    )
-    return tf.VipLlavaForConditionalGeneration(config), processor
+    return tf.VipLlavaForConditionalGeneration(config), llava_processor(words)
 
 
 @family("llava_next")
@@ -187,10 +186,9 @@ def aya_vision() -> tuple[Any, Any]:
         "TILE",
         "TILE_GLOBAL",
     )
-    text = {**TEXT, "sliding_window": 32, "layer_types": ["sliding_attention", "full_attention"]}
     config = tf.AyaVisionConfig(
         vision_config=SIGLIP,
-        text_config={"model_type": "cohere2", "logit_scale": 1.0, **text},
+        text_config=COHERE2,
         image_token_index=id_of(words, "<|IMG_PATCH|>"),
         downsample_factor=2,
         alignment_intermediate_size=64,
@@ -217,10 +215,9 @@ def cohere2_vision() -> tuple[Any, Any]:
         eoi_token="<|END_OF_IMG|>",
         img_line_break_token="<|IMG_LINE_BREAK|>",
     )
-    text = {**TEXT, "sliding_window": 32, "layer_types": ["sliding_attention", "full_attention"]}
     config = tf.Cohere2VisionConfig(
         vision_config={**SIGLIP, "image_size": 64, "patch_size": 8},
-        text_config={"model_type": "cohere2", "logit_scale": 1.0, **text},
+        text_config=COHERE2,
         image_token_id=id_of(words, "<image>"),
         downsample_factor=2,
         alignment_intermediate_size=64,
@@ -268,17 +265,7 @@ def got_ocr2() -> tuple[Any, Any]:
     """GOT-OCR 2: 256 tokens an image, whatever its size."""
     words = tokenizer("<|im_start|>", "<|im_end|>", "<img>", "</img>", "<imgpad>")
     config = tf.GotOcr2Config(
-        vision_config={
-            "hidden_size": 32,
-            "output_channels": 16,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "image_size": 256,
-            "patch_size": 4,
-            "mlp_dim": 48,
-            "window_size": 8,
-            "global_attn_indexes": [],
-        },
+        vision_config=sam(image_size=256),
         text_config=QWEN2,
         image_token_index=id_of(words, "<imgpad>"),
         image_seq_length=256,
@@ -297,28 +284,31 @@ def mistral3() -> tuple[Any, Any]:
     return _pixtral(spatial_merge_size=2)
 
 
-def _pixtral(spatial_merge_size: int) -> tuple[Any, Any]:
-    words = tokenizer("[IMG]", "[IMG_BREAK]", "[IMG_END]")
-    vision = {**VISION, "image_size": 112, "head_dim": 16, "model_type": "pixtral"}
-    text = {**TEXT, "head_dim": 16, "model_type": "mistral", "sliding_window": None}
-    processor = tf.PixtralProcessor(
+def pixtral_processor(words: Any, spatial_merge_size: int) -> Any:
+    return tf.PixtralProcessor(
         tf.PixtralImageProcessor(size={"longest_edge": 112}, patch_size=square(14)),
         words,
         patch_size=14,
         spatial_merge_size=spatial_merge_size,
         chat_template=template("[IMG]"),
     )
+
+
+def _pixtral(spatial_merge_size: int) -> tuple[Any, Any]:
+    words = tokenizer("[IMG]", "[IMG_BREAK]", "[IMG_END]")
+    text = {**TEXT, "head_dim": 16, "model_type": "mistral", "sliding_window": None}
+    processor = pixtral_processor(words, spatial_merge_size)
     image_token = id_of(words, "[IMG]")
     if spatial_merge_size > 1:
         config = tf.Mistral3Config(
-            vision_config=vision,
+            vision_config=PIXTRAL,
             text_config=text,
             image_token_index=image_token,
             spatial_merge_size=spatial_merge_size,
         )
         return tf.Mistral3ForConditionalGeneration(config), processor
     llava_config = tf.LlavaConfig(
-        vision_config=vision,
+        vision_config=PIXTRAL,
         text_config=text,
         image_token_index=image_token,
         vision_feature_layer=-1,

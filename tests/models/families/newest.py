@@ -9,22 +9,29 @@ import transformers
 from tests.models.families.llava_like import CLIP, PINPOINTS, SIZES
 from tests.models.families.others import GEMMA_TEXT, gemma4_words
 from tests.models.families.parts import (
+    AUDIO,
+    EXPERTS,
     LAYERS,
+    SLIDING,
     TEXT,
     VISION,
     VOCABULARY_SIZE,
     family,
     id_of,
+    sam,
     square,
     template,
     tokenizer,
 )
 from tests.models.families.qwen_like import (
+    DEEP_TOWER,
+    EMBEDDED_TOWER,
     GLM_TEMPLATE,
     MROPE_TEXT,
     PIXELS,
     QWEN_TEMPLATE,
     TOWER,
+    VIDEO_PIXELS,
     glm_words,
     linear_text,
     minicpm_words,
@@ -33,8 +40,6 @@ from tests.models.families.qwen_like import (
 )
 
 tf: Any = transformers
-
-SLIDING = {"sliding_window": 32, "layer_types": ["sliding_attention", "full_attention"]}
 
 
 @family("molmo2", videos=1)
@@ -120,9 +125,7 @@ def glm5_next() -> tuple[Any, Any]:
         text_config={
             **TEXT,
             "num_key_value_heads": 4,
-            "moe_intermediate_size": 32,
-            "n_routed_experts": 4,
-            "num_experts_per_tok": 2,
+            **EXPERTS,
             "mlp_layer_types": ["dense", "sparse"],
             "layer_types": ["linear_attention", "full_attention"],
             "kv_lora_rank": 16,
@@ -169,10 +172,8 @@ def step3p7() -> tuple[Any, Any]:
             **TEXT,
             **SLIDING,
             "head_dim": 16,
-            "moe_intermediate_size": 32,
+            **EXPERTS,
             "share_expert_dim": 32,
-            "n_routed_experts": 4,
-            "num_experts_per_tok": 2,
             "mlp_layer_types": ["dense", "sparse"],
             "num_sliding_attention_heads": 2,
         },
@@ -186,28 +187,11 @@ def step3p7() -> tuple[Any, Any]:
     return tf.Step3p7ForConditionalGeneration(config), processor
 
 
-def sam(**others: Any) -> dict[str, Any]:
-    """Return the sizes of a SAM tower whose features lie on a grid of a sixteenth of its side."""
-    return {
-        "hidden_size": 32,
-        "output_channels": 16,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "patch_size": 4,
-        "mlp_dim": 48,
-        "window_size": 8,
-        "global_attn_indexes": [],
-        **others,
-    }
-
-
 DEEPSEEK_TEXT = {
     **TEXT,
     "num_key_value_heads": 4,
-    "moe_intermediate_size": 32,
-    "n_routed_experts": 4,
+    **EXPERTS,
     "n_shared_experts": 1,
-    "num_experts_per_tok": 2,
     "mlp_layer_types": ["dense", "sparse"],
 }
 
@@ -219,11 +203,7 @@ def deepseek_ocr2() -> tuple[Any, Any]:
     config = tf.DeepseekOcr2Config(
         vision_config={
             "sam_config": sam(image_size=256, downsample_channels=[24, 32]),
-            "encoder_config": {
-                **LAYERS,
-                "num_key_value_heads": 1,
-                "vocab_size": 8,
-            },
+            "encoder_config": {**LAYERS, "num_key_value_heads": 1, "vocab_size": 8},
         },
         text_config=DEEPSEEK_TEXT,
         image_token_id=id_of(words, "<image>"),
@@ -265,11 +245,7 @@ def cosmos3_edge() -> tuple[Any, Any]:
     """Cosmos 3 Edge: the second before each frame."""
     words, ids = qwen_words()
     config = tf.Cosmos3EdgeConfig(
-        vision_config={
-            **LAYERS,
-            "patch_size": 14,
-            "num_patches": 64,
-        },
+        vision_config={**LAYERS, "patch_size": 14, "num_patches": 64},
         text_config={**MROPE_TEXT, "head_dim": 16},
         projector_hidden_size=48,
         **ids,
@@ -277,9 +253,7 @@ def cosmos3_edge() -> tuple[Any, Any]:
     processor = tf.Cosmos3EdgeProcessor(
         tf.Cosmos3EdgeImageProcessor(size=PIXELS, patch_size=14),
         words,
-        tf.Cosmos3EdgeVideoProcessor(
-            size={**PIXELS, "longest_edge": 8 * 64 * 14 * 14}, patch_size=14
-        ),
+        tf.Cosmos3EdgeVideoProcessor(size=VIDEO_PIXELS, patch_size=14),
         chat_template=QWEN_TEMPLATE,
     )
     return tf.Cosmos3EdgeForConditionalGeneration(config), processor
@@ -290,12 +264,7 @@ def cosmos3_omni() -> tuple[Any, Any]:
     """Cosmos 3: Qwen3-VL's parts."""
     words, ids = qwen_words()
     config = tf.Cosmos3OmniConfig(
-        vision_config={
-            **TOWER,
-            "model_type": "qwen3_vl_vision",
-            "num_position_embeddings": 64,
-            "deepstack_visual_indexes": [0, 1],
-        },
+        vision_config={**DEEP_TOWER, "model_type": "qwen3_vl_vision"},
         text_config={**MROPE_TEXT, "model_type": "qwen3_vl_text", "head_dim": 16},
         **ids,
     )
@@ -322,8 +291,7 @@ def qwen4_exp() -> tuple[Any, Any]:
         "indexer_compress_ratio": 4,
     }
     del text["intermediate_size"]
-    tower = {**TOWER, "num_position_embeddings": 64}
-    config = tf.Qwen4ExpConfig(vision_config=tower, text_config=text, **ids)
+    config = tf.Qwen4ExpConfig(vision_config=EMBEDDED_TOWER, text_config=text, **ids)
     return tf.Qwen4ExpForConditionalGeneration(config), qwen3_processor(words)
 
 
@@ -352,13 +320,7 @@ def dots3_note() -> tuple[Any, Any]:
             "adapter_out_dim": 64,
         },
         audio_config={
-            "whisper_config": {
-                "d_model": 32,
-                "encoder_attention_heads": 2,
-                "encoder_layers": 1,
-                "encoder_ffn_dim": 32,
-                "num_mel_bins": 16,
-            },
+            "whisper_config": AUDIO,
             "downsample_hidden_size": 8,
             "adapter_input_size": 32,
             "adapter_out_dim": 64,
@@ -369,10 +331,8 @@ def dots3_note() -> tuple[Any, Any]:
             **sizes,
             **{f"swa_{name}": value for name, value in sizes.items()},
             "qk_rope_head_dim": 8,
-            "moe_intermediate_size": 32,
+            **EXPERTS,
             "shared_experts_intermediate_size": 32,
-            "n_routed_experts": 4,
-            "num_experts_per_tok": 2,
             "index_topk": 16,
             "index_head_dim": 16,
             "index_n_heads": 2,
@@ -384,9 +344,7 @@ def dots3_note() -> tuple[Any, Any]:
     processor = tf.Dots3NoteProcessor(
         tf.Qwen2VLImageProcessor(size=PIXELS, patch_size=14, temporal_patch_size=1),
         words,
-        tf.Qwen3VLVideoProcessor(
-            size={**PIXELS, "longest_edge": 8 * 64 * 14 * 14}, patch_size=14, temporal_patch_size=1
-        ),
+        tf.Qwen3VLVideoProcessor(size=VIDEO_PIXELS, patch_size=14, temporal_patch_size=1),
         tf.Dots3NoteFeatureExtractor(feature_size=16),
         chat_template=template("<|imgpad|>", "<|video_pad|>"),
     )
@@ -559,9 +517,7 @@ def inkling_mm_model() -> tuple[Any, Any]:
             "local_layer_ids": [0],
             "d_rel": 4,
             "rel_extent": 64,
-            "moe_intermediate_size": 32,
-            "n_routed_experts": 4,
-            "num_experts_per_tok": 2,
+            **EXPERTS,
             "n_shared_experts": 1,
             "mlp_layer_types": ["dense", "sparse"],
             "logits_mup_width_multiplier": 1.0,
@@ -600,9 +556,7 @@ INKLING_TEXT: dict[str, Any] = {
     "layer_types": ["hybrid_sliding", "hybrid"],
     "d_rel": 4,
     "rel_extent": 64,
-    "moe_intermediate_size": 32,
-    "n_routed_experts": 4,
-    "num_experts_per_tok": 2,
+    **EXPERTS,
     "n_layers_per_attn_res_block": 1,
 }
 

@@ -12,8 +12,10 @@ from tokenizers.models import WordLevel
 from tokenizers.normalizers import Prepend
 from tokenizers.pre_tokenizers import Split
 
+from tests.models.families.llava_like import LLAMA, SIGLIP
 from tests.models.families.parts import (
     LAYERS,
+    SLIDING,
     TEXT,
     VISION,
     VOCABULARY_SIZE,
@@ -26,9 +28,6 @@ from tests.models.families.parts import (
 )
 
 tf: Any = transformers
-
-SIGLIP = {"model_type": "siglip_vision_model", "vision_use_head": False, **VISION}
-LLAMA = {"model_type": "llama", **TEXT}
 
 
 @family("idefics2")
@@ -117,12 +116,7 @@ def smolvlm() -> tuple[Any, Any]:
     return tf.SmolVLMForConditionalGeneration(config), processor
 
 
-GEMMA_TEXT = {
-    **TEXT,
-    "head_dim": 16,
-    "sliding_window": 32,
-    "layer_types": ["sliding_attention", "full_attention"],
-}
+GEMMA_TEXT = {**TEXT, **SLIDING, "head_dim": 16}
 
 
 @family("gemma3", quick=True)
@@ -183,10 +177,7 @@ def gemma3n() -> tuple[Any, Any]:
             "hidden_size": 2048,
             "vocab_size": 8,
             "vocab_offset": VOCABULARY_SIZE,
-            "model_args": {
-                "stem_size": 8,
-                "block_args": blocks(),
-            },
+            "model_args": {"stem_size": 8, "block_args": blocks()},
         },
         audio_config={
             "vocab_size": 8,

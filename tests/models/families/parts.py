@@ -29,6 +29,25 @@ TEXT: dict[str, Any] = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
+#: Layers of a language model with sliding windows.
+SLIDING: dict[str, Any] = {
+    "sliding_window": 32,
+    "layer_types": ["sliding_attention", "full_attention"],
+}
+#: Experts of a language model.
+EXPERTS: dict[str, Any] = {
+    "moe_intermediate_size": 32,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+}
+#: Sizes of an audio tower.
+AUDIO: dict[str, Any] = {
+    "d_model": 32,
+    "encoder_layers": 1,
+    "encoder_attention_heads": 2,
+    "encoder_ffn_dim": 32,
+    "num_mel_bins": 16,
+}
 #: Sizes of a vision tower's layers.
 LAYERS: dict[str, Any] = {
     "hidden_size": 32,
@@ -167,6 +186,21 @@ def id_of(processor_or_tokenizer: Any, token: str) -> int:
 def square(side: int) -> dict[str, int]:
     """Return a size as image processors take it."""
     return {"height": side, "width": side}
+
+
+def sam(**others: Any) -> dict[str, Any]:
+    """Return the sizes of a SAM tower whose features lie on a grid of a sixteenth of its side."""
+    return {
+        "hidden_size": 32,
+        "output_channels": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "patch_size": 4,
+        "mlp_dim": 48,
+        "window_size": 8,
+        "global_attn_indexes": [],
+        **others,
+    }
 
 
 def mrope(section: Sequence[int]) -> dict[str, Any]:

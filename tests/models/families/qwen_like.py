@@ -7,8 +7,11 @@ from typing import Any
 import transformers
 
 from tests.models.families.parts import (
+    AUDIO,
+    EXPERTS,
     LAYERS,
     TEXT,
+    VISION,
     family,
     id_of,
     mrope,
@@ -20,6 +23,7 @@ tf: Any = transformers
 
 #: 16 to 64 patches of 14 x 14 pixels an image or pair of frames.
 PIXELS = {"shortest_edge": 16 * 14 * 14, "longest_edge": 64 * 14 * 14}
+VIDEO_PIXELS = {**PIXELS, "longest_edge": 8 * 64 * 14 * 14}
 TOWER = {
     "depth": 2,
     "hidden_size": 32,
@@ -30,6 +34,9 @@ TOWER = {
     "temporal_patch_size": 2,
     "out_hidden_size": 64,
 }
+#: Towers with learned positions, and with features added in deeper layers of the language model.
+EMBEDDED_TOWER = {**TOWER, "num_position_embeddings": 64}
+DEEP_TOWER = {**EMBEDDED_TOWER, "deepstack_visual_indexes": [0, 1]}
 MROPE_TEXT = {**TEXT, "rope_parameters": mrope([2, 3, 3])}
 QWEN_TEMPLATE = template(
     "<|vision_start|><|image_pad|><|vision_end|>", "<|vision_start|><|video_pad|><|vision_end|>"
@@ -55,9 +62,7 @@ def qwen_words() -> tuple[Any, dict[str, int]]:
 def qwen2_media() -> tuple[Any, Any]:
     return (
         tf.Qwen2VLImageProcessor(size=PIXELS, patch_size=14),
-        tf.Qwen2VLVideoProcessor(
-            size={**PIXELS, "longest_edge": 8 * 64 * 14 * 14}, patch_size=14, do_sample_frames=False
-        ),
+        tf.Qwen2VLVideoProcessor(size=VIDEO_PIXELS, patch_size=14, do_sample_frames=False),
     )
 
 
@@ -84,11 +89,10 @@ def qwen2_5_vl() -> tuple[Any, Any]:
 
 
 def qwen3_processor(words: Any) -> Any:
-    sizes = {"shortest_edge": 16 * 14 * 14, "longest_edge": 8 * 64 * 14 * 14}
     return tf.Qwen3VLProcessor(
         tf.Qwen2VLImageProcessor(size=PIXELS, patch_size=14),
         words,
-        tf.Qwen3VLVideoProcessor(size=sizes, patch_size=14),
+        tf.Qwen3VLVideoProcessor(size=VIDEO_PIXELS, patch_size=14),
         chat_template=QWEN_TEMPLATE,
     )
 
@@ -97,9 +101,8 @@ def qwen3_processor(words: Any) -> Any:
 def qwen3_vl() -> tuple[Any, Any]:
     """Qwen3-VL: seconds written before each pair of frames, features added in deeper layers."""
     words, ids = qwen_words()
-    tower = {**TOWER, "num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1]}
     config = tf.Qwen3VLConfig(
-        vision_config=tower, text_config={**MROPE_TEXT, "head_dim": 16}, **ids
+        vision_config=DEEP_TOWER, text_config={**MROPE_TEXT, "head_dim": 16}, **ids
     )
     return tf.Qwen3VLForConditionalGeneration(config), qwen3_processor(words)
 
@@ -108,7 +111,6 @@ def qwen3_vl() -> tuple[Any, Any]:
 def qwen3_vl_moe() -> tuple[Any, Any]:
     """Qwen3-VL with experts."""
     words, ids = qwen_words()
-    tower = {**TOWER, "num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1]}
     text = {
         **MROPE_TEXT,
         "head_dim": 16,
@@ -117,7 +119,7 @@ def qwen3_vl_moe() -> tuple[Any, Any]:
         "num_experts": 4,
         "num_local_experts": 4,
     }
-    config = tf.Qwen3VLMoeConfig(vision_config=tower, text_config=text, **ids)
+    config = tf.Qwen3VLMoeConfig(vision_config=DEEP_TOWER, text_config=text, **ids)
     return tf.Qwen3VLMoeForConditionalGeneration(config), qwen3_processor(words)
 
 
@@ -125,8 +127,7 @@ def qwen3_vl_moe() -> tuple[Any, Any]:
 def qwen3_5() -> tuple[Any, Any]:
     """Qwen3.5: layers of linear attention."""
     words, ids = qwen_words()
-    tower = {**TOWER, "num_position_embeddings": 64}
-    config = tf.Qwen3_5Config(vision_config=tower, text_config=linear_text(), **ids)
+    config = tf.Qwen3_5Config(vision_config=EMBEDDED_TOWER, text_config=linear_text(), **ids)
     return tf.Qwen3_5ForConditionalGeneration(config), qwen3_processor(words)
 
 
@@ -160,14 +161,7 @@ def qwen2_5_omni_thinker() -> tuple[Any, Any]:
     config = tf.Qwen2_5OmniThinkerConfig(
         vision_config=tower,
         text_config=MROPE_TEXT,
-        audio_config={
-            "d_model": 32,
-            "encoder_layers": 1,
-            "encoder_attention_heads": 2,
-            "encoder_ffn_dim": 32,
-            "num_mel_bins": 16,
-            "output_dim": 64,
-        },
+        audio_config={**AUDIO, "output_dim": 64},
         image_token_id=id_of(words, "<|IMAGE|>"),
         audio_token_id=id_of(words, "<|AUDIO|>"),
         video_token_id=id_of(words, "<|VIDEO|>"),
@@ -215,6 +209,24 @@ GLM_TEMPLATE = template(
 GLM_SIZES = {"shortest_edge": 2 * 16 * 14 * 14, "longest_edge": 8 * 64 * 14 * 14}
 
 
+def glm4v_processor(words: Any) -> Any:
+    return tf.Glm4vProcessor(
+        tf.Glm4vImageProcessor(size=GLM_SIZES, patch_size=14),
+        words,
+        tf.Glm4vVideoProcessor(size=GLM_SIZES, patch_size=14),
+        chat_template=GLM_TEMPLATE,
+    )
+
+
+def glm46v_processor(words: Any) -> Any:
+    return tf.Glm46VProcessor(
+        tf.Glm46VImageProcessor(size=GLM_SIZES, patch_size=14),
+        words,
+        tf.Glm46VVideoProcessor(size=GLM_SIZES, patch_size=14),
+        chat_template=GLM_TEMPLATE,
+    )
+
+
 @family("glm4v", videos=2)
 def glm4v() -> tuple[Any, Any]:
     """GLM-4.1V: each pair of frames is an image with its second behind it."""
@@ -222,13 +234,7 @@ def glm4v() -> tuple[Any, Any]:
     config = tf.Glm4vConfig(
         vision_config={**TOWER, "image_size": 112}, text_config=MROPE_TEXT, **ids
     )
-    processor = tf.Glm4vProcessor(
-        tf.Glm4vImageProcessor(size=GLM_SIZES, patch_size=14),
-        words,
-        tf.Glm4vVideoProcessor(size=GLM_SIZES, patch_size=14),
-        chat_template=GLM_TEMPLATE,
-    )
-    return tf.Glm4vForConditionalGeneration(config), processor
+    return tf.Glm4vForConditionalGeneration(config), glm4v_processor(words)
 
 
 @family("glm46v", videos=2)
@@ -240,13 +246,7 @@ def glm46v() -> tuple[Any, Any]:
         text_config={**MROPE_TEXT, "model_type": "glm4v_text"},
         **ids,
     )
-    processor = tf.Glm46VProcessor(
-        tf.Glm46VImageProcessor(size=GLM_SIZES, patch_size=14),
-        words,
-        tf.Glm46VVideoProcessor(size=GLM_SIZES, patch_size=14),
-        chat_template=GLM_TEMPLATE,
-    )
-    return tf.Glm46VForConditionalGeneration(config), processor
+    return tf.Glm46VForConditionalGeneration(config), glm46v_processor(words)
 
 
 @family("glm4v_moe", videos=2)
@@ -257,20 +257,12 @@ def glm4v_moe() -> tuple[Any, Any]:
         **TEXT,
         "rope_parameters": mrope([1, 1, 2]),
         "head_dim": 16,
-        "moe_intermediate_size": 32,
-        "n_routed_experts": 4,
-        "num_experts_per_tok": 2,
+        **EXPERTS,
         "n_shared_experts": 1,
         "first_k_dense_replace": 1,
     }
     config = tf.Glm4vMoeConfig(vision_config={**TOWER, "image_size": 112}, text_config=text, **ids)
-    processor = tf.Glm4vProcessor(
-        tf.Glm4vImageProcessor(size=GLM_SIZES, patch_size=14),
-        words,
-        tf.Glm4vVideoProcessor(size=GLM_SIZES, patch_size=14),
-        chat_template=GLM_TEMPLATE,
-    )
-    return tf.Glm4vMoeForConditionalGeneration(config), processor
+    return tf.Glm4vMoeForConditionalGeneration(config), glm4v_processor(words)
 
 
 @family("ernie4_5_vl_moe", videos=2)
@@ -307,9 +299,7 @@ def ernie4_5_vl_moe() -> tuple[Any, Any]:
     processor = tf.Ernie4_5_VLMoeProcessor(
         tf.Ernie4_5_VLMoeImageProcessor(size=PIXELS, patch_size=14),
         words,
-        tf.Ernie4_5_VLMoeVideoProcessor(
-            size={**PIXELS, "longest_edge": 8 * 64 * 14 * 14}, patch_size=14, draw_on_frames=False
-        ),
+        tf.Ernie4_5_VLMoeVideoProcessor(size=VIDEO_PIXELS, patch_size=14, draw_on_frames=False),
         chat_template=template(
             "<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>",
             "<|VIDEO_START|><|VIDEO_PLACEHOLDER|><|VIDEO_END|>",
@@ -323,10 +313,7 @@ def video_llama_3() -> tuple[Any, Any]:
     """VideoLLaMA 3: the second before each frame, and tokens that hardly change are left out."""
     words = tokenizer(image_token="<|image_pad|>", video_token="<|video_pad|>")
     config = tf.VideoLlama3Config(
-        vision_config={
-            **LAYERS,
-            "patch_size": 14,
-        },
+        vision_config={**LAYERS, "patch_size": 14},
         text_config={"model_type": "qwen2", **TEXT},
         image_token_id=id_of(words, "<|image_pad|>"),
         video_token_id=id_of(words, "<|video_pad|>"),
@@ -336,9 +323,7 @@ def video_llama_3() -> tuple[Any, Any]:
             min_pixels=16 * 14 * 14, max_pixels=64 * 14 * 14, patch_size=14, merge_size=1
         ),
         words,
-        tf.VideoLlama3VideoProcessor(
-            size={**PIXELS, "longest_edge": 8 * 64 * 14 * 14}, patch_size=14, merge_size=2
-        ),
+        tf.VideoLlama3VideoProcessor(size=VIDEO_PIXELS, patch_size=14, merge_size=2),
         chat_template=template("<|image_pad|>", "<|video_pad|>"),
     )
     return tf.VideoLlama3ForConditionalGeneration(config), processor
@@ -363,14 +348,7 @@ def minicpmv4_6() -> tuple[Any, Any]:
     """MiniCPM-V 4.6: slices with tokens around them, numbered images, linear attention."""
     words = minicpm_words()
     config = tf.MiniCPMV4_6Config(
-        vision_config={
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": 3,
-            "num_attention_heads": 2,
-            "image_size": 112,
-            "patch_size": 14,
-        },
+        vision_config={**VISION, "num_hidden_layers": 3, "image_size": 112},
         text_config=linear_text(),
         insert_layer_id=1,
         image_size=112,

@@ -8,6 +8,7 @@ import transformers
 
 from tests.models.families.newest import INKLING_TEXT, INKLING_TOWER
 from tests.models.families.parts import (
+    EXPERTS,
     LAYERS,
     TEXT,
     VOCABULARY_SIZE,
@@ -81,9 +82,7 @@ def hy_v4_vl() -> tuple[Any, Any]:
         vision_config={**LAYERS, "out_hidden_size": 64, "max_image_size": 256},
         text_config={
             **TEXT,
-            "moe_intermediate_size": 32,
-            "n_routed_experts": 4,
-            "num_experts_per_tok": 2,
+            **EXPERTS,
             "q_lora_rank": 16,
             "kv_lora_rank": 16,
             "qk_nope_head_dim": 16,

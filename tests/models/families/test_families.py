@@ -93,13 +93,13 @@ def turns_of(family: Family) -> dict[str, Turn]:
     return turns
 
 
-def ask(runner: ModelRunner, turns: Mapping[str, Turn]) -> dict[str, Generation]:
-    """Prepare each medium once and ask all."""
+def requests_of(runner: ModelRunner, turns: Mapping[str, Turn]) -> list[Request]:
+    """Prepare each medium once."""
     prepared: dict[int, Any] = {}
     for piece in itertools.chain.from_iterable(turns.values()):
         if not isinstance(piece, str) and id(piece[1]) not in prepared:
             prepared[id(piece[1])] = runner.prepare(*piece)
-    requests = [
+    return [
         Request(
             name,
             tuple(piece if isinstance(piece, str) else prepared[id(piece[1])] for piece in turn),
@@ -107,7 +107,11 @@ def ask(runner: ModelRunner, turns: Mapping[str, Turn]) -> dict[str, Generation]
         )
         for name, turn in turns.items()
     ]
-    return {request.id: generation for request, generation in runner.generate(requests)}
+
+
+def ask(runner: ModelRunner, turns: Mapping[str, Turn]) -> dict[str, Generation]:
+    answers = runner.generate(requests_of(runner, turns))
+    return {request.id: generation for request, generation in answers}
 
 
 def expected(plain: Plain, loaded: LoadedModel, inputs: Any) -> Generation:
@@ -206,9 +210,9 @@ def _check_inputs(
     whole = WholePrompts(loaded.processor, {})
     writer = PromptWriter(loaded, Conversation(conversation, loaded.processor), whole)
     runner = ModelRunner(loaded, conversation)
-    for title, turn in turns.items():
-        content = [piece if isinstance(piece, str) else runner.prepare(*piece) for piece in turn]
-        (prompt,) = writer.prompts(Request(title, tuple(content), SETTINGS))
+    for request in requests_of(runner, turns):
+        title = request.id
+        (prompt,) = writer.prompts(request)
         assert list(prompt.token_ids) == inputs[title]["input_ids"][0].tolist()
         ours = loaded.to_device(writer.whole_inputs(prompt))
         assert ours.keys() == inputs[title].keys()

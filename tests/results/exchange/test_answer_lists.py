@@ -15,17 +15,18 @@ from llava_eval.config.compose import compose_config
 from llava_eval.errors import ConfigError
 from llava_eval.results.exchange.submission import answer_list, sheet
 from llava_eval.run import Outcome, score
+from tests.conftest import write_lines
 
 MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 
 
 def handed_in(folder: Path, name: str, rows: list[dict[str, Any]], texts: list[str]) -> Outcome:
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = write_lines(folder / "rows.jsonl", rows)
     lines = [{"row": number, "text": text} for number, text in enumerate(texts)]
-    (folder / "texts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    overrides = [f"benchmark={name}", f"benchmark.source={folder / 'rows.jsonl'}"]
+    overrides = [f"benchmark={name}", f"benchmark.source={source}"]
     return score(
-        compose_config([*overrides, f"output_dir={folder / 'out'}"]), folder / "texts.jsonl"
+        compose_config([*overrides, f"output_dir={folder / 'out'}"]),
+        write_lines(folder / "texts.jsonl", lines),
     )
 
 

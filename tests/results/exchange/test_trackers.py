@@ -91,10 +91,19 @@ def test_a_tracker_is_given_the_run_and_what_it_refuses_is_a_warning(
     assert record.getMessage() == (told if refusal else "taker has the run")
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a finished run."""
+    made = tmp_path_factory.mktemp("tracked")
+    few = ("benchmark.limit=6", "sampler.num_frames=4")
+    llava_eval.evaluate(*few, f"output_dir={made / 'run'}")
+    return made
+
+
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.chdir(tmp_path)
-    return llava_eval.evaluate("benchmark.limit=6", "sampler.num_frames=4", "output_dir=run")
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(folder)
+    return llava_eval.load_run("run")
 
 
 def expected(run: Run) -> Mapping[str, float]:
@@ -198,7 +207,10 @@ class NeedsMore(Refuses):
 
 
 @pytest.mark.slow
-def test_a_run_outlives_its_tracker(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_outlives_its_tracker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     folder = Path("mine", "tracker")
     folder.mkdir(parents=True)
     for name in ("Refuses", "NeedsMore"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from llava_eval.cli import run_command
-from llava_eval.config.compose import compose_config
+from llava_eval.config.compose import ComposedConfig, compose_config
 from llava_eval.config.schema import ReplyConfig
 from llava_eval.errors import ConfigError
 from llava_eval.results.explain.explanation import explain, side_of
@@ -24,9 +25,14 @@ from llava_eval.types import Generation, SampleResult, Score
 from tests.results.runs_on_disk import answered, write_run
 
 
+@functools.cache
+def composed_of_videomme(*overrides: str) -> ComposedConfig:
+    return compose_config(["benchmark=videomme/official", *overrides])
+
+
 def videomme(tmp_path: Path, name: str, texts: Sequence[str], *overrides: str) -> Path:
     """Write a run of videomme/official, whose right answers are all A, with these texts."""
-    composed = compose_config(["benchmark=videomme/official", *overrides])
+    composed = composed_of_videomme(*overrides)
     results = [
         answered(
             number,

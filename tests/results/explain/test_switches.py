@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,8 +14,14 @@ from llava_eval.config.roles import declared_settings
 from llava_eval.results.explain.switches import WORDS, switched, switches
 
 
+@functools.cache
+def resolved(*overrides: str) -> Mapping[str, Any]:
+    return compose_config(overrides).resolved
+
+
 def config(*overrides: str) -> dict[str, Any]:
-    return dict(compose_config(overrides).resolved)
+    """Return a configuration of the test's own; composing one takes its time."""
+    return copy.deepcopy(dict(resolved(*overrides)))
 
 
 def found(*overrides: str) -> dict[str, str]:

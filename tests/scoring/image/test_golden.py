@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import compose_config
 from llava_eval.run import score
 from llava_eval.types import MetricValue
+from tests.conftest import write_lines
 from tests.scoring.image.golden import golden
 from tests.scoring.protocols import protocol
 
@@ -53,14 +53,9 @@ def test_every_image_rule_has_a_table() -> None:
 @pytest.mark.parametrize("name", SETS)
 def test_a_set_gives_the_numbers_of_its_reference(tmp_path: Path, name: str) -> None:
     table = SETS[name]
-    rows, generations = tmp_path / "rows.jsonl", tmp_path / "texts.jsonl"
-    rows.write_text("".join(json.dumps(row) + "\n" for row in table["rows"]))
-    generations.write_text(
-        "".join(
-            json.dumps({"row": number, "text": reply}) + "\n"
-            for number, reply in enumerate(table["replies"])
-        )
-    )
+    rows = write_lines(tmp_path / "rows.jsonl", table["rows"])
+    texts = [{"row": number, "text": reply} for number, reply in enumerate(table["replies"])]
+    generations = write_lines(tmp_path / "texts.jsonl", texts)
     overrides = [f"benchmark={name}", f"benchmark.source={rows}", f"output_dir={tmp_path / 'out'}"]
     summary = score(compose_config(overrides), generations).summary
     tolerance = table.get("tolerance", 1e-12)
