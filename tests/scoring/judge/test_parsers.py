@@ -91,3 +91,16 @@ def test_scores_of_dictionaries() -> None:
     assert PARSERS["score_by_key"]("{'x': 3, 'score': 5}").score == 5
     assert PARSERS["score_by_key"]("{}").unreadable
     assert PARSERS["score_or_zero"]("nothing") == ParsedReply(score=0.0, unreadable=True)
+
+
+@pytest.mark.parametrize(
+    ("reply", "score"),
+    [("1.0", 1.0), (" 0.3 of it", 0.3), ("0", 0.0), ("1.01", None), ("-0.1", None), ("nan", None)],
+)
+def test_a_grade_lies_between_0_and_1(reply: str, score: float | None) -> None:
+    """MM-Vet's reference asks for ever where it does not."""
+    assert PARSERS["grade_or_zero"](reply) == ParsedReply(score=score, unreadable=score is None)
+
+
+def test_an_empty_reply_is_right_and_counted_as_unreadable() -> None:
+    assert PARSERS["begins_with_a"](" \n") == ParsedReply(is_right=True, unreadable=True)
