@@ -6,6 +6,7 @@ otherwise. Its count of the prompt's tokens shows it, for every frame costs toke
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -194,13 +195,15 @@ def _first_counts(
 ) -> tuple[tuple[int, ...], list[int]]:
     """Return the first of :data:`LENGTHS` that the server takes, and its count for each."""
     count_once = functools.cache(count_tokens)
-    for lengths in LENGTHS:
-        try:
-            return lengths, [count_once(length, SMALL, QUESTION) for length in lengths]
-        except RejectedError:
-            if lengths == LENGTHS[-1]:
-                raise
-    raise AssertionError("there are lengths")
+
+    def counts(lengths: tuple[int, ...]) -> list[int]:
+        return [count_once(length, SMALL, QUESTION) for length in lengths]
+
+    *longer, shortest = LENGTHS
+    for lengths in longer:
+        with contextlib.suppress(RejectedError):  # too many for it
+            return lengths, counts(lengths)
+    return shortest, counts(shortest)
 
 
 def measure_frame_cost(

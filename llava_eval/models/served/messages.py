@@ -94,7 +94,8 @@ def prompt_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
         return fields
     if dialect.video == "clip":
         # Without num_frames: the server would take 32.
-        return {"chat_template_kwargs": {"num_frames": None, "do_sample_frames": False}}
+        kept = {"num_frames": None, "do_sample_frames": False}
+        return {**fields, "chat_template_kwargs": kept}
     # -1: all of them. What is known of the video can only be told of one.
     known = videos[0].metadata if len(videos) == 1 else {}
     return {**fields, "media_io_kwargs": {"video": {"num_frames": -1, **known}}}
