@@ -1,9 +1,9 @@
 """Watch the host's memory over a long run: it must not grow with the number of samples.
 
 The embedded videos are asked about again and again under other names, so that every one of them is
-decoded anew; nothing is cached. The table goes to results/memory.md.
+decoded anew; nothing is cached.
 
-    python scripts/bench_memory.py [--samples 10000]
+    python scripts/bench_memory.py [--samples 10000] [--output results/memory.md]
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ def watch(folder: Path) -> list[tuple[int, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--samples", type=int, default=10_000)
+    parser.add_argument("--output", type=Path, default=ROOT / "results" / "memory.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         make_rows(Path(folder), arguments.samples)
@@ -101,7 +102,7 @@ def main() -> None:
     ]
     text = "\n".join(lines)
     print(text)
-    (ROOT / "results" / "memory.md").write_text(text, encoding="utf-8")
+    arguments.output.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -66,12 +66,15 @@ def make_captions(num_images: int, num_references: int, seed: int = 0) -> Captio
 
 def score_ours(hypotheses: list[str], references: list[list[str]]) -> dict[str, Any]:
     """Values and seconds of this package."""
-    captions = importlib.import_module("llava_eval.scoring.captions")
+    # Imported here: the peer's environment may lack this package.
+    from llava_eval.scoring.captions.corpus import score_captions
+    from llava_eval.scoring.captions.ptb_tokenizer import tokenize
+
     cpu_start, start = _cpu_seconds(), time.perf_counter()
-    scores = captions.score_captions(hypotheses, references)
+    scores = score_captions(hypotheses, references)
     scored, cpu_end = time.perf_counter(), _cpu_seconds()
-    captions.tokenize([caption for group in references for caption in group])
-    captions.tokenize(hypotheses)
+    tokenize([caption for group in references for caption in group])
+    tokenize(hypotheses)
     end = time.perf_counter()
     return {
         "values": {name: score.corpus for name, score in scores.items()},
@@ -120,13 +123,15 @@ def _cpu_seconds() -> float:
 
 
 def measure(side: str, python: str, arguments: argparse.Namespace) -> dict[str, Any] | str:
-    """One measurement in its own process, or why there is none."""
+    """One measurement in its own process, or why the peer has none."""
     command = [python, __file__, "--measure", side]
     command += ["--images", str(arguments.images), "--references", str(arguments.references)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        if side == "ours":
+            raise SystemExit(f"this package cannot be measured: {last}")
         return f"not measured: {last}"
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result

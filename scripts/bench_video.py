@@ -260,8 +260,9 @@ class DecodingAlone:
         decode = RangeDecoder._decode
 
         def recorded(self: Any) -> None:
-            self.context = Recorder(self.context)
+            context, self.context = self.context, Recorder(self.context)
             decode(self)
+            self.context = context
 
         with mock.patch.object(RangeDecoder, "_decode", recorded):
             decode_frames(path, [*chain.from_iterable(self.sets_of(indices))], num_threads=1)
@@ -405,6 +406,8 @@ def measure(
     results: dict[str, Result | str] = {"naive": truth.result._replace(right=len(indices))}
     for tool, found in answers.items():
         if "error" in found[-1]:
+            if not is_peer(tool):
+                raise SystemExit(f"{path.name}: {tool}: {found[-1]['error']}")
             results[tool] = found[-1]["error"]
             continue
         results[tool] = Result(

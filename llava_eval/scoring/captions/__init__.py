@@ -1,5 +1,4 @@
 """BLEU, ROUGE-L and CIDEr of captions, equal to pycocoevalcap's and without Java.
 
-`score_captions` goes the whole way from texts to numbers. `tokenize` and the single metrics are its
-parts.
+:func:`~llava_eval.scoring.captions.corpus.score_captions` goes the whole way from texts to numbers.
 """

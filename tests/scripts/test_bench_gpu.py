@@ -16,7 +16,7 @@ from typing import Any
 import av
 import pytest
 
-SCRIPT = Path(__file__).parent.parent / "scripts" / "bench_gpu.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "bench_gpu.py"
 
 
 @pytest.mark.slow
