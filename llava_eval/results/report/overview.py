@@ -257,5 +257,5 @@ def export_report(folder: Path, groups: Mapping[str, Sequence[Run]]) -> list[Pat
         name = stems[benchmark]
         lines = [f"- {markdown_text(note)}" for note in overview.notes]
         written += export_tables(folder, name, parts, lines, data=data, names=paper_names(runs))
-        written += write_charts(folder, f"{name}_score_against", dict(overview.charts))
+        written += write_charts(folder, f"{name}_score_against", overview.charts)
     return written
