@@ -286,7 +286,7 @@ def test_a_score_of_0_to_5_is_right_at_5(tmp_path: Path) -> None:
     aggregate, samples = write_files(tmp_path, every_eval_ever(RunFacts.of(run)))
     said = [line["evaluation"]["is_correct"] for line in lines_of(samples)]
     assert said == [False] * 5 + [True]
-    index = index_of(SampleSet.of("made/up", [run]), {})
+    index = index_of(SampleSet.of([run]), {})
     assert index["states"] == ["wppppr"]
     model = read(aggregate)["model_info"]
     assert model["inference_engine"]["name"] == "unknown", "a server does not say what it runs"
