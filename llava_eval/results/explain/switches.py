@@ -37,7 +37,10 @@ WORDS: Mapping[str, str] = {
     "model.processor": "resolution",
 }
 #: Of a scored benchmark, keys that only break numbers down or put others beside them.
-_SAYS_NOTHING = ("facets", "facet_metrics", "chance", "submission", "version")
+_SAYS_NOTHING = (
+    *("benchmark.facets", "benchmark.facet_metrics", "benchmark.chance"),
+    *("benchmark.submission", "benchmark.version"),
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ def switches(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Switch]
     for key in {**left, **right}:
         if left.get(key) == right.get(key) or not (_knows(left, key) and _knows(right, key)):
             continue
-        if role_of(key) in ("protocol", "model", "speed") and not _says_nothing(key):
+        is_setting = role_of(key) in ("protocol", "model", "speed")
+        if is_setting and not key.startswith(_SAYS_NOTHING):
             changed.setdefault(_unit(key, left, right), []).append(key)
     changes = [
         Switch(
@@ -98,11 +102,6 @@ def _knows(leaves: Mapping[str, Any], key: str) -> bool:
     if setting is not None and setting.may_be_missing:
         base = base.rpartition(".")[0].partition(".")[0]  # scored texts have no model at all
     return not base or any(leaf == base or leaf.startswith(f"{base}.") for leaf in leaves)
-
-
-def _says_nothing(key: str) -> bool:
-    parts = key.split(".")
-    return parts[0] == "benchmark" and parts[1] in _SAYS_NOTHING
 
 
 def _unit(key: str, left: Mapping[str, Any], right: Mapping[str, Any]) -> str:
@@ -145,30 +144,22 @@ def switched(
     """
     changed: dict[str, Any] = copy.deepcopy(dict(ours))
     for switch in sorted(chosen, key=lambda item: item.key.count(".")):
-        parts = switch.key.split(".")
-        mine, other = _node(changed, parts), _node(theirs, parts)
+        mine, other = _node(changed, switch.key), _node(theirs, switch.key)
         if isinstance(mine, Mapping) and isinstance(other, Mapping):
-            if switch.key == "sampler":
-                other = {**other, **_numbers_in_both(mine, other)}
+            if switch.key == "sampler":  # its numbers stay ours, where the other one has them, too
+                numbers = {key: mine[key] for key in mine if key in other and key != TARGET_KEY}
+                other = {**other, **numbers}
             if switch.key == "benchmark.adapter":
-                other = {**current_node(other), **_places(mine)}
+                roles = {key: role_of(f"{switch.key}.{key}") for key in mine}
+                places = {key: mine[key] for key, role in roles.items() if role == "place"}
+                other = {**current_node(other), **places}
         put(changed, switch.key, other)
     return changed
 
 
-def _numbers_in_both(mine: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of our sampler that the other one has, too."""
-    return {key: mine[key] for key in mine if key in other and key != TARGET_KEY}
-
-
-def _places(adapter: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of an adapter that say where media lie."""
-    return {key: adapter[key] for key in adapter if role_of(f"benchmark.adapter.{key}") == "place"}
-
-
-def _node(tree: Mapping[str, Any], parts: list[str]) -> Any:
+def _node(tree: Mapping[str, Any], key: str) -> Any:
     node: Any = tree
-    for part in parts:
+    for part in key.split("."):
         node = node.get(part) if isinstance(node, Mapping) else None
     return node
 
