@@ -337,7 +337,8 @@ def test_lm_eval_is_told_of_every_sample(tmp_path: Path) -> None:
     assert first["arguments"]["gen_args_0"]["arg_0"] == "Which?\nA. x\nB. y"
     assert third["metrics"] == ["accuracy"]
     *_, record = foreign_records(samples_path.read_bytes(), samples_path) or []
-    assert (record.text, record.error) == (None, "MediaError: broken")
+    generation = record.generation
+    assert (generation.text, generation.error) == (None, "MediaError: broken")
 
 
 @pytest.mark.parametrize(
