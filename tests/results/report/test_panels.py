@@ -16,7 +16,7 @@ from llava_eval.results.report.overview import (
     Overview,
     export_report,
     facet_table,
-    facets_of,
+    metrics_by_facet,
     results_table,
 )
 from llava_eval.results.report.page import Part, page
@@ -257,7 +257,7 @@ def test_the_best_of_each_column_is_marked(runs: list[Run], tmp_path: Path) -> N
     assert levels.header == ["duration", "samples", "A", "B"]
     assert [row[:2] for row in levels.rows] == [["long", "12"], ["short", "12"]]
     assert list(levels.best) == [(0, 2)], "of the long ones; the short ones tie"
-    assert facets_of(runs) == ["duration"]
+    assert metrics_by_facet(runs) == {"duration": "accuracy"}
     only_short = [answered(n, True, facets={"duration": "short"}) for n in range(6)]
     short = RunReader().read(write_run(tmp_path / "short", only_short))
     missing = facet_table([short, runs[0]], "duration", "accuracy")
