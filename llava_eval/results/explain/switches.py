@@ -49,21 +49,35 @@ class Switch:
 
     Attributes:
         key: dotted, of the key or part.
-        role: what it means.
         ours, theirs: values by dotted key, where they differ.
-        work: what has to be done again.
     """
 
     key: str
-    role: Role
     ours: Mapping[str, Any]
     theirs: Mapping[str, Any]
-    work: Work
 
     @property
     def name(self) -> str:
         """Its name for people."""
         return WORDS.get(self.key, self.key)
+
+    @property
+    def role(self) -> Role:
+        """What it means."""
+        return role_of(next(iter(self.ours)))
+
+    @property
+    def work(self) -> Work:
+        """What has to be done again."""
+        if self.key.partition(".")[0] in ("judge", "engine"):
+            return "none"
+        # benchmark.reply has keys
+        setting = setting_of(self.key) or setting_of(f"{self.key}.reasoning")
+        step = None if setting is None else setting.step
+        if step == "scoring":
+            return "score"
+        is_selection = step == "rows" and setting is not None and not setting.makes_samples
+        return "none" if is_selection or self.key == "benchmark.subsample" else "generate"
 
 
 def switches(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Switch]:
@@ -82,13 +96,7 @@ def switches(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Switch]
         if is_setting and not key.startswith(_SAYS_NOTHING):
             changed.setdefault(_unit(key, left, right), []).append(key)
     changes = [
-        Switch(
-            unit,
-            role_of(keys[0]),
-            {key: left.get(key) for key in keys},
-            {key: right.get(key) for key in keys},
-            _work(unit),
-        )
+        Switch(unit, {key: left.get(key) for key in keys}, {key: right.get(key) for key in keys})
         for unit, keys in changed.items()
     ]
     order: list[Role] = ["protocol", "model", "speed"]
@@ -116,18 +124,6 @@ def _unit(key: str, left: Mapping[str, Any], right: Mapping[str, Any]) -> str:
     if parts[0] in ("conversation", "quantization"):
         return parts[0]
     return ".".join(parts[:2]) if len(parts) > 2 else base
-
-
-def _work(unit: str) -> Work:
-    """Return what has to be done again for a change."""
-    if unit.partition(".")[0] in ("judge", "engine"):
-        return "none"
-    setting = setting_of(unit) or setting_of(f"{unit}.reasoning")  # benchmark.reply has keys
-    step = None if setting is None else setting.step
-    if step == "scoring":
-        return "score"
-    is_selection = step == "rows" and setting is not None and not setting.makes_samples
-    return "none" if is_selection or unit == "benchmark.subsample" else "generate"
 
 
 def switched(
