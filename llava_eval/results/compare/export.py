@@ -137,7 +137,7 @@ def export_tables(
     content[f"{name}.md"] = "\n\n".join([*blocks, "\n".join(lines)]).rstrip() + "\n"
     stems = files.file_names(parts)
     for part, table in parts.items():
-        content[f"{name}_{stems[part]}.tex"] = table.to_latex(names or {})
+        content[f"{name}_{stems[part]}.tex"] = table.to_latex(names)
     for part in data.keys() & parts.keys():
         content |= data_files(f"{name}_{stems[part]}", data[part])
     return files.write_files(folder, content)
