@@ -85,9 +85,7 @@ def _explain(arguments: argparse.Namespace) -> int:
             explanation = attributed(explanation, num_groups, arguments.seed, runs, answered_again)
     content = as_content(explanation)
     if out is not None:
-        files.make_folder(out)
-        files.write_json(out / EXPLANATION, content)
-        files.write_text(out / "explain.md", to_markdown(explanation))
+        files.write_files(out, {EXPLANATION: content, "explain.md": to_markdown(explanation)})
     if arguments.json:
         print_json(content)
     else:

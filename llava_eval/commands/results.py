@@ -416,13 +416,15 @@ def _report(arguments: argparse.Namespace) -> int:
     num_bytes = int(min(1e6 * arguments.thumbnails_mb, sys.maxsize))  # "inf" is a number, too
     budget = PictureBudget(num_bytes, arguments.thumbnails_seconds)
     runs = RunReader(arguments.config_dir).read_all(arguments.paths)
-    groups, parts = by_benchmark(runs), []
-    for benchmark, members in groups.items():
-        samples = SampleSet.of(benchmark, members)
+    parts = []
+    for members in by_benchmark(runs).values():
+        samples = SampleSet.of(members)
         thumbnails = make_thumbnails(samples, _read_frames, budget)
         parts.append(Part(Overview.of(members), samples, thumbnails))
     write_output(out, page(parts))
-    exported = [] if export is None else export_report(export, groups)
+    exported = []
+    if export is not None:
+        exported = export_report(export, [part.overview for part in parts])
     size = out.stat().st_size / 1e6
     write_out(f"wrote {printable(str(out))}, {size:.1f} MB, {count(len(runs), 'run')}")
     if exported:

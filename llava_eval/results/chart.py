@@ -94,6 +94,13 @@ class Chart:
         """All points."""
         return [point for series in self.series for point in series.points]
 
+    def offset(self, number: int) -> float:
+        """Return how many steps to the right a series is drawn of where it is.
+
+        Those at the same x stand beside each other, so that their intervals can be seen.
+        """
+        return 0.0 if self.frontier else number - (len(self.series) - 1) / 2
+
     def x_axis(self) -> Axis:
         """Return an axis that holds all points; ticks stand at the values where they are few."""
         values = sorted({point.x for point in self.points})
@@ -164,10 +171,7 @@ def to_text(chart: Chart, *, width: int = 80) -> str:
     margin = max(len(tick_text(tick)) for tick in y_axis.ticks) + 1
     columns = width - margin - 3
 
-    # As on paper, series at the same x stand beside each other.
-    spread = 0 if chart.frontier else 2
-    middle = (len(chart.series) - 1) / 2
-    shifts = [round(spread * (number - middle)) for number in range(len(chart.series))]
+    shifts = [round(2 * chart.offset(number)) for number in range(len(chart.series))]
 
     def column(x: float, shift: int = 0) -> int:
         return min(columns - 1, max(0, round(x_axis.share(x) * (columns - 1)) + shift))

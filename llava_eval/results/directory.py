@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import fcntl
 import logging
 import os
 import re
@@ -18,11 +19,6 @@ from llava_eval.results.identity import Identity, digest, first_difference
 from llava_eval.results.ledger import read_ledger, rewrite_ledger
 from llava_eval.results.manifest import Manifest, read_manifest
 from llava_eval.types import Sample, SampleResult
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock; two processes in one directory go unnoticed there.
-    fcntl = None  # type: ignore[assignment]
 
 RUNS_ROOT = Path("results") / "runs"
 
@@ -80,18 +76,17 @@ def claim(directory: Path) -> Iterator[Path]:
         directory.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(directory, os.O_RDONLY)
     try:
-        if fcntl is not None:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                missing.clear()  # the other process made them, and may not have written to them yet
-                raise RunDirectoryError(
-                    f"{directory} is in use by another llava-eval process; wait for it or choose "
-                    "another output_dir"
-                ) from error
-            except OSError as error:  # of a file system without locks
-                log.debug("%s cannot be locked: %s", directory, error)
-            files.remove_partial_files(directory)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            missing.clear()  # the other process made them, and may not have written to them yet
+            raise RunDirectoryError(
+                f"{directory} is in use by another llava-eval process; wait for it or choose "
+                "another output_dir"
+            ) from error
+        except OSError as error:  # of a file system without locks
+            log.debug("%s cannot be locked: %s", directory, error)
+        files.remove_partial_files(directory)
         yield directory
     finally:
         os.close(descriptor)

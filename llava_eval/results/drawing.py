@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 560, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 20, 74, 50
 _FONT = 12.0
+#: Between series at the same x.
+_STEP = 5.0
 #: Width of an average character, as a share of the font size.
 _CHARACTER = 0.56
 
@@ -146,7 +148,7 @@ class _SvgDrawing:
             self._line(corners, role="pareto", width=1.5, dashed=True)
 
     def _positions(self, number: int) -> list[Position]:
-        shift = _shift(self._chart, number)
+        shift = _STEP * self._chart.offset(number)
         points = self._chart.series[number].points
         return [(self._x(point.x) + shift, self._y(point.y)) for point in points]
 
@@ -247,15 +249,6 @@ class _SvgDrawing:
         )
 
 
-def _shift(chart: Chart, number: int) -> float:
-    """Return how far to the right a series is drawn of where it is.
-
-    Those at the same x stand beside each other, so that their intervals can be seen.
-    """
-    spread = 0.0 if chart.frontier else 5.0
-    return spread * (number - (len(chart.series) - 1) / 2)
-
-
 def _text_width(text: str, size: float) -> float:
     return _CHARACTER * size * wcwidth.width(text)
 
@@ -326,7 +319,7 @@ def to_image(chart: Chart, form: ImageForm) -> bytes:
             xs, ys = zip(*step_line(chart.frontier), strict=True)
             axes.plot(xs, ys, color=MUTED, linestyle="--", linewidth=1.5, label="Pareto set")
         for number, series in enumerate(chart.series):
-            inches = _shift(chart, number) / 100
+            inches = _STEP * chart.offset(number) / 100
             position = axes.transData + ScaledTranslation(inches, 0, figure.dpi_scale_trans)
             _plot_series(axes, number, series, position)
         handles, labels = axes.get_legend_handles_labels()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import resource
 import subprocess
 import sys
 from contextlib import suppress
@@ -66,11 +67,7 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def peak_host_memory_bytes() -> int | None:
-    """Return the largest resident set of this process so far; None on Windows."""
-    try:
-        import resource
-    except ImportError:
-        return None
+def peak_host_memory_bytes() -> int:
+    """Return the largest resident set of this process so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -84,16 +84,6 @@ def reading_errors(path: Path, kind: type[LlavaEvalError] = ComparisonError) -> 
         raise kind(f"{path} cannot be read: {error}") from error
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, where they are missing.
-
-    Raises:
-        StorageError: it cannot be made.
-    """
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-
-
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file's content at once: readers see the old or the new one, never a part.
 
@@ -144,7 +134,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_files(folder: Path, contents: Mapping[str, Any]) -> list[Path]:
-    """Write files by their paths below a folder: texts as they are, other values as JSON.
+    """Write files by their paths below a folder: texts and bytes as they are, the others as JSON.
 
     Half a surrogate pair in JSON is "?": readers of other tools refuse a file with its escape.
 
@@ -153,17 +143,15 @@ def write_files(folder: Path, contents: Mapping[str, Any]) -> list[Path]:
     """
     paths = [folder / name for name in contents]
     for path, content in zip(paths, contents.values(), strict=True):
-        make_folder(path.parent)
-        if isinstance(content, str):
-            write_text(path, content)
-        else:
+        if not isinstance(content, str | bytes):
             text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-            write_bytes(path, f"{text}\n".encode(errors="replace"))
+            content = f"{text}\n".encode(errors="replace")
+        write_output(path, content)
     return paths
 
 
 def write_output(path: Path, content: str | bytes) -> None:
-    """Write a file that the command line names, its folder too where it is missing.
+    """Write a file that the command line names, or one below such a folder, and make its folder.
 
     What is a link, a device or a pipe (``/dev/stdout``) is written to and not replaced.
 

@@ -37,7 +37,11 @@ def samples_digest(samples: Iterable[Sample]) -> str:
     Media count by file name and cut, not by folder: moving a data set does not change it. Targets
     do not count: a corrected label is a matter of scoring.
     """
-    return digest([_asked(sample) for sample in samples])
+    asked = []
+    for sample in samples:
+        options = [sample.options] if sample.options else []
+        asked.append([sample.id, *map(_asked_piece, sample.content), *options])
+    return digest(asked)
 
 
 def media_places(samples: Iterable[Sample]) -> str:
@@ -49,12 +53,6 @@ def media_places(samples: Iterable[Sample]) -> str:
     media = (medium for sample in samples for medium in sample.media if medium.data is None)
     paths = [Path(medium.path) for medium in media if not is_address(medium.path)]
     return digest([[folder(path.parent), path.name] for path in paths])
-
-
-def _asked(sample: Sample) -> list[Any]:
-    pieces = [_asked_piece(piece) for piece in sample.content]
-    options = [sample.options] if sample.options else []
-    return [sample.id, *pieces, *options]
 
 
 def _asked_piece(piece: str | Media | FrameDependentPart) -> Any:

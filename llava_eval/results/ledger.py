@@ -40,13 +40,11 @@ def to_line(result: SampleResult) -> str:
         **({"explanation": result.score.explanation} if result.score.explanation else {}),
         **result.score.details,
     }
-    generation: dict[str, Any] = {
-        name: getattr(result.generation, name) for name in _GENERATION_KEYS
+    generation = {
+        name: value
+        for name, value in dataclasses.asdict(result.generation).items()
+        if name in _GENERATION_KEYS or value is not None
     }
-    for name in ("option_losses", "choice_logprobs", "published_correct"):
-        value = getattr(result.generation, name)
-        if value is not None:
-            generation[name] = value
     content = {
         "id": result.id,
         "row": result.row,

@@ -314,12 +314,12 @@ class RunRecord:
             StorageError: it cannot be written.
         """
         # workers on other machines may have held more than this process
-        peaks = (self._session.get("peak_host_memory_bytes"), peak_host_memory_bytes())
+        of_workers = self._session.get("peak_host_memory_bytes") or 0
         self._session.update(
             ended=_now(),
             wall_seconds=round(time.perf_counter() - self._start, 3),
             stage_seconds={name: round(s, 3) for name, s in self._stage_seconds.items()},
-            peak_host_memory_bytes=max(filter(None, peaks), default=None),
+            peak_host_memory_bytes=max(of_workers, peak_host_memory_bytes()),
         )
         sessions = [*self._earlier.get("sessions", []), self._session]
         content = {**self._earlier, "status": status, **self._content, "sessions": sessions}

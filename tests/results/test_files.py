@@ -108,4 +108,4 @@ def test_what_is_written_replaces_a_file_and_writes_through_a_link(tmp_path: Pat
     assert (tmp_path / "a.json").read_bytes() == b"replaced"
     assert not list(tmp_path.rglob("*.partial"))
     with pytest.raises(StorageError, match="cannot write"):
-        files.make_folder(tmp_path / "a.json" / "under")
+        files.write_output(tmp_path / "a.json" / "under" / "e.txt", "")

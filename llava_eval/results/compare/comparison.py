@@ -113,8 +113,25 @@ class RunComparison:
 
     @functools.cached_property
     def facets(self) -> Mapping[str, Sequence[ComparedLevel]]:
-        """By facet, its levels by :attr:`level_metric`, in the order of the samples."""
-        return _by_facet(self.pairing, self.level_metric)
+        """By facet, its levels by :attr:`level_metric`, in the order of the samples.
+
+        A sample counts under each level that it has, as in the runs' own tables.
+        """
+        pairing, paired = self.pairing, self.level_metric.paired
+        if paired is None:
+            return {}
+        compared = {}
+        whole = isinstance(paired, PairedFunction) and is_of_whole_groups(paired.metric)
+        for facet in pairing.first.parts.benchmark.facets:
+            members = rows_by_level(pairing.firsts, facet, of_whole_groups=whole)
+            estimates = []
+            for of_level in members.values():
+                rows = np.array(of_level, np.int64)
+                _, membership = np.unique(pairing.membership[rows], return_inverse=True)
+                estimates.append(paired.difference(rows, membership, CONFIDENCE))
+            levels = zip(members, estimates, holm_of(estimates), strict=True)
+            compared[facet] = [ComparedLevel(*parts) for parts in levels]
+        return compared
 
     @functools.cached_property
     def _flips(self) -> tuple[Sequence[Flip], Sequence[Flip]]:
@@ -200,25 +217,6 @@ def refuse_differences(pairing: Pairing) -> None:
             f"{first.name} and {second.name} were not asked the same: they differ in "
             f"{'; '.join(pairing.differences)}; --allow-differences compares them anyway"
         )
-
-
-def _by_facet(pairing: Pairing, metric: ComparedMetric) -> dict[str, list[ComparedLevel]]:
-    """Compare each level; a sample counts under each that it has, as in the runs' own tables."""
-    paired = metric.paired
-    if paired is None:
-        return {}
-    compared = {}
-    whole = isinstance(paired, PairedFunction) and is_of_whole_groups(paired.metric)
-    for facet in pairing.first.parts.benchmark.facets:
-        members = rows_by_level(pairing.firsts, facet, of_whole_groups=whole)
-        estimates = []
-        for of_level in members.values():
-            rows = np.array(of_level, np.int64)
-            _, membership = np.unique(pairing.membership[rows], return_inverse=True)
-            estimates.append(paired.difference(rows, membership, CONFIDENCE))
-        levels = zip(members, estimates, holm_of(estimates), strict=True)
-        compared[facet] = [ComparedLevel(*parts) for parts in levels]
-    return compared
 
 
 def flips_of(pairing: Pairing, headline: ComparedMetric) -> tuple[list[Flip], list[Flip]]:

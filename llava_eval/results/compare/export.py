@@ -133,33 +133,29 @@ def export_tables(
         StorageError: one of them cannot be written.
     """
     blocks = [f"## {markdown_text(part)}\n\n{t.to_markdown()}" for part, t in parts.items()]
-    content = {f"{name}.md": "\n\n".join([*blocks, "\n".join(lines)]).rstrip() + "\n"}
+    content: dict[str, str | bytes] = {}
+    content[f"{name}.md"] = "\n\n".join([*blocks, "\n".join(lines)]).rstrip() + "\n"
     stems = files.file_names(parts)
     for part, table in parts.items():
-        content[f"{name}_{stems[part]}.tex"] = table.to_latex(names or {})
-    written = files.write_files(folder, content)
+        content[f"{name}_{stems[part]}.tex"] = table.to_latex(names)
     for part in data.keys() & parts.keys():
-        written += write_data(folder / f"{name}_{stems[part]}.csv", data[part])
-    return written
+        content |= data_files(f"{name}_{stems[part]}", data[part])
+    return files.write_files(folder, content)
 
 
-def write_charts(folder: Path, name: str, charts: dict[str, Chart]) -> list[Path]:
+def write_charts(folder: Path, name: str, charts: Mapping[str, Chart]) -> list[Path]:
     """Write each chart as SVG, and as PDF and PNG where matplotlib is installed.
 
     Raises:
         StorageError: one of them cannot be written.
     """
-    files.make_folder(folder)
-    written = []
+    content: dict[str, str | bytes] = {}
     for part, chart in charts.items():
-        path = folder / f"{name}_{part}.svg"
-        files.write_text(path, to_svg(chart))
-        written.append(path)
+        content[f"{name}_{part}.svg"] = to_svg(chart)
         for form in get_args(ImageForm):
             with contextlib.suppress(ImportError):
-                files.write_bytes(path.with_suffix(f".{form}"), to_image(chart, form))
-                written.append(path.with_suffix(f".{form}"))
-    return written
+                content[f"{name}_{part}.{form}"] = to_image(chart, form)
+    return files.write_files(folder, content)
 
 
 def _flip(flip: Flip) -> dict[str, Any]:
@@ -362,19 +358,15 @@ def sweep_data(sweep: Sweep) -> DataFrame:
     )
 
 
-def write_data(path: Path, data: DataFrame) -> list[Path]:
-    """Write rows as CSV, which a spreadsheet opens and runs nothing of, and as Parquet.
+def data_files(name: str, data: DataFrame) -> dict[str, str | bytes]:
+    """Return rows as CSV, which a spreadsheet opens and runs nothing of, and as Parquet.
 
     Args:
-        path: the CSV file; the other stands beside it.
+        name: of both files, without its ending.
         data: the rows.
-
-    Raises:
-        StorageError: one of them cannot be written.
     """
     safe = data.copy()
     for column in map(str, safe.select_dtypes("string")):
         safe[column] = safe[column].map(safe_cell, na_action="ignore")
-    files.write_text(path, safe.to_csv(index=False))
-    files.write_bytes(path.with_suffix(".parquet"), data.to_parquet(index=False))
-    return [path, path.with_suffix(".parquet")]
+    csv, parquet = safe.to_csv(index=False), data.to_parquet(index=False)
+    return {f"{name}.csv": csv, f"{name}.parquet": parquet}

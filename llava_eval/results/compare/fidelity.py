@@ -32,20 +32,17 @@ class Measure:
         name: the headline metric's, :data:`CHANGED` or :data:`DIVERGENCE`.
         unit: of the estimate.
         estimate: how far the second run is from the first; 0 where they are the same.
-        num_samples_needed: that show as much four times in five; None where nothing differs.
     """
 
     name: str
     unit: str
     estimate: PairedEstimate
-    num_samples_needed: int | None
 
-    @classmethod
-    def of(cls, name: str, unit: str, estimate: PairedEstimate) -> Measure:
-        """Plan for a difference as large as the one that was seen."""
-        spread = Spread.of_pair(estimate)
-        size = abs(estimate.difference)
-        return cls(name, unit, estimate, spread.samples_for(size) if spread and size else None)
+    @property
+    def num_samples_needed(self) -> int | None:
+        """Samples that show as much four times in five; None where nothing differs."""
+        spread, size = Spread.of_pair(self.estimate), abs(self.estimate.difference)
+        return spread.samples_for(size) if spread and size else None
 
 
 def fidelity_of(pairing: Pairing, headline: ComparedMetric) -> list[Measure]:
@@ -64,7 +61,7 @@ def fidelity_of(pairing: Pairing, headline: ComparedMetric) -> list[Measure]:
         return []
     measures = []
     if headline.estimate is not None:
-        measures.append(Measure.of(headline.name, headline.unit, headline.estimate))
+        measures.append(Measure(headline.name, headline.unit, headline.estimate))
     changed = [float(left.score.answer != right.score.answer) for left, right in pairs]
     measures += _measure(CHANGED, "percent", 100.0, changed, pairing.membership)
     diverged = [_divergence_of(left, right) for left, right in pairs]
@@ -89,12 +86,11 @@ def _measure(
     if found is None:
         return []
     estimate = found.scaled(scale)
-    measure = Measure.of(name, unit, estimate)
     low = None if estimate.low is None else max(0.0, estimate.low)
     high = estimate.high
     if unit == "nats" and not np.nanmax(column):  # how far others may diverge is not known
         low = high = None
-    return [replace(measure, estimate=replace(estimate, low=low, high=high))]
+    return [Measure(name, unit, replace(estimate, low=low, high=high))]
 
 
 def divergence(first: Sequence[float], second: Sequence[float]) -> float:

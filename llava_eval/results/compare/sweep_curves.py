@@ -97,15 +97,10 @@ def sweeps_of(runs: Sequence[Run], *, allow_differences: bool = False) -> list[S
     whole = [run for run in runs if run.incomplete is None]
     if not whole:
         raise ComparisonError(f"there is no finished run: {'; '.join(notes)}")
-    return [
-        _sweep(benchmark, members, notes, allow_differences)
-        for benchmark, members in by_benchmark(whole).items()
-    ]
+    return [_sweep(members, notes, allow_differences) for members in by_benchmark(whole).values()]
 
 
-def _sweep(
-    benchmark: str, runs: Sequence[Run], notes: Sequence[str], allow_differences: bool
-) -> Sweep:
+def _sweep(runs: Sequence[Run], notes: Sequence[str], allow_differences: bool) -> Sweep:
     notes = [*notes, *_sample_notes(runs, allow_differences)]
     metric, node = next(iter(runs[0].metric_nodes.items()), (None, {}))
     if metric is None:
@@ -128,7 +123,7 @@ def _sweep(
         shown = (run, varying[n], names[n], scores[n], _num_frames(run), memory[n])
         settings.append(SweepPoint(*shown, fast[n], small[n], *to_best))
     chance = runs[0].parts.benchmark.chance.get(metric)
-    return Sweep(benchmark, metric, chance, settings, memory_name, notes)
+    return Sweep(runs[0].benchmark, metric, chance, settings, memory_name, notes)
 
 
 def _sample_notes(runs: Sequence[Run], allow_differences: bool) -> list[str]:

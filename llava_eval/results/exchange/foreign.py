@@ -24,7 +24,7 @@ import logging
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,21 +55,17 @@ class Record:
 
     Attributes:
         name: what the tool calls its sample, for messages.
-        text: the model's; None where it failed.
+        generation: the model's text, or why there is none.
         fields: of the question, by name.
         row: number of the source row, as the tool counts.
-        error: why there is no text.
         is_repeat: a further answer to the same sample.
-        is_correct: what the tool's own judge says of the text.
     """
 
     name: str
-    text: str | None
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    generation: Generation
+    fields: Mapping[str, Any]
     row: int | None = None
-    error: str | None = None
     is_repeat: bool = False
-    is_correct: bool | None = None
 
 
 _DAMAGED = (
@@ -160,13 +156,15 @@ def _of_lm_eval(line: Mapping[str, Any]) -> Iterator[Record]:
     name = f"doc_id {row}"
     number = row if isinstance(row, int) else None
     if isinstance(line.get("error"), str):  # as our own export says of a failed sample
-        yield Record(name, None, fields, number, line["error"])
+        yield Record(name, Generation(None, error=line["error"]), fields, number)
     elif not isinstance(replies, str):
         what = "likelihoods and no text" if isinstance(replies, list) and replies else "no text"
-        yield Record(name, None, fields, number, f"the file holds {what} for it")
+        nothing = Generation(None, error=f"the file holds {what} for it")
+        yield Record(name, nothing, fields, number)
     else:
-        yield Record(name, replies, fields, number)
-        yield from (Record(name, str(text), fields, number, is_repeat=True) for text in further)
+        yield Record(name, Generation(replies), fields, number)
+        for text in further:
+            yield Record(name, Generation(str(text)), fields, number, is_repeat=True)
 
 
 def _is_likelihood(reply: Sequence[Any]) -> bool:
@@ -194,7 +192,7 @@ def _of_inspect(sample: Any) -> Record:
     if isinstance(error, dict) or not choices:
         reason = "the log holds no output for it"
         reason = str(error.get("message", "failed")) if isinstance(error, dict) else reason
-        return Record(name, None, fields, error=reason, is_repeat=is_repeat)
+        return Record(name, Generation(None, error=reason), fields, is_repeat=is_repeat)
     content = choices[0].get("message", {}).get("content", "")
     if isinstance(content, list):
         content = "\n".join(  # as inspect's ChatMessage.text does
@@ -202,7 +200,8 @@ def _of_inspect(sample: Any) -> Record:
             for part in content
             if part.get("type") == "text"
         )
-    return Record(name, _attached(str(content), sample), fields, is_repeat=is_repeat)
+    text = _attached(str(content), sample)
+    return Record(name, Generation(text), fields, is_repeat=is_repeat)
 
 
 def _attached(text: str, sample: Mapping[str, Any]) -> str:
@@ -246,16 +245,13 @@ def _of_rows(rows: Iterator[dict[str, Any]] | csv.DictReader[str]) -> list[Recor
         text = "" if row["prediction"] is None else str(row["prediction"])
         failed = text.startswith(_VLMEVALKIT_FAILED)
         verdict = row.get("correct") if "response" in row else None  # of MMVU's judge
-        records.append(
-            Record(
-                f"index {index}",
-                None if failed else text,
-                row,
-                int(index) if str(index).isdecimal() else None,
-                text if failed else None,
-                is_correct=verdict if isinstance(verdict, bool) else None,
-            )
+        generation = Generation(
+            None if failed else text,
+            error=text if failed else None,
+            published_correct=verdict if isinstance(verdict, bool) else None,
         )
+        source_row = int(index) if str(index).isdecimal() else None
+        records.append(Record(f"index {index}", generation, row, source_row))
     return records
 
 
@@ -281,7 +277,7 @@ def matched(
         owner = owner_of(record)
         if owner is None:
             strange.append(record.name)
-        elif found.setdefault(owner.id, record).text != record.text:
+        elif found.setdefault(owner.id, record).generation.text != record.generation.text:
             raise RowsError(f"{path}: sample {owner.id!r} has two texts ({record.name} is one)")
     if not found:
         raise RowsError(
@@ -299,10 +295,7 @@ def matched(
             len(records),
             listed(strange),
         )
-    return {
-        name: Generation(record.text, error=record.error, published_correct=record.is_correct)
-        for name, record in found.items()
-    }
+    return {name: record.generation for name, record in found.items()}
 
 
 def samples_by_row(samples: Sequence[Sample]) -> dict[int | None, Sample | None]:
@@ -354,7 +347,7 @@ def _rule(records: Sequence[Record], samples: Sequence[Sample], path: Path) -> _
 def _is_distinct(records: Sequence[Record], rule: _Rule) -> bool:
     """Return whether a rule gives texts that differ to samples of their own."""
     texts: dict[str, str | None] = {}
-    owners = ((rule(record), record.text) for record in records)
+    owners = ((rule(record), record.generation.text) for record in records)
     return all(
         texts.setdefault(owner.id, text) == text for owner, text in owners if owner is not None
     )

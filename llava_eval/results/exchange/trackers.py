@@ -74,13 +74,9 @@ def track(tracker: Tracker | None, directory: Path) -> None:
     try:
         tracker.track(RunReader().read(directory))
     except Exception as error:  # noqa: BLE001 - other people's code, network and servers
-        reason = f"{type(error).__name__}: {first_line(error)}"
-        log.warning(
-            "%s did not take the run, which is whole in %s: %s",
-            name,
-            directory,
-            str(error) if isinstance(error, LlavaEvalError) else reason,
-        )
+        is_ours = isinstance(error, LlavaEvalError)
+        reason = str(error) if is_ours else f"{type(error).__name__}: {first_line(error)}"
+        log.warning("%s did not take the run, which is whole in %s: %s", name, directory, reason)
     else:
         log.info("%s has the run", name)
 

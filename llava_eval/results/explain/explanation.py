@@ -12,7 +12,7 @@ from llava_eval.config.compose import compose_config
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.attribution import Attribution
 from llava_eval.results.compare.pairing import pair
-from llava_eval.results.explain.rules import Disagreement, Reading, disagreements, readings
+from llava_eval.results.explain.rules import Reading, disagreements, readings
 from llava_eval.results.explain.switches import Side, Switch, switches
 from llava_eval.results.formatting import count, listed
 from llava_eval.results.runs import Run, RunReader, differing_versions, is_run
@@ -50,7 +50,7 @@ class Explanation:
     Attributes:
         run: the run.
         readings: its texts under every rule, its own first.
-        disagreements: texts whose score differs between rules.
+        disagreements: of texts whose score differs between rules, the results by each.
         side: what it is explained by; None looks at the run alone.
         switches: in what settings they differ.
         seen: what else differs, in words: software, questions, frames that were shown.
@@ -59,7 +59,7 @@ class Explanation:
 
     run: Run
     readings: Sequence[Reading]
-    disagreements: Sequence[Disagreement]
+    disagreements: Sequence[Sequence[SampleResult]]
     side: Side | None = None
     switches: Sequence[Switch] = ()
     seen: Sequence[str] = ()

@@ -184,33 +184,10 @@ def _denominator(node: Mapping[str, Any]) -> Denominator:
     return cast(Denominator, given)
 
 
-@dataclass(frozen=True)
-class Disagreement:
-    """A text that rules read in different ways.
+def disagreements(found: Sequence[Reading]) -> list[Sequence[SampleResult]]:
+    """Return the texts that are worth different under some rules, in the order of the rows.
 
-    Attributes:
-        id: of the sample.
-        text: the model's.
-        target: accepted answers.
-        answers: what each rule read, in the order of the readings; None where nothing.
-        values: what it is worth under each; None where it is not scored.
+    Each as its results by the rules, in the order of the readings.
     """
-
-    id: str
-    text: str
-    target: Sequence[str]
-    answers: Sequence[str | None]
-    values: Sequence[float | None]
-
-
-def disagreements(found: Sequence[Reading]) -> list[Disagreement]:
-    """Return the texts that are worth different under some rules, in the order of the rows."""
-    listed = []
-    for results in zip(*(reading.results for reading in found), strict=True):
-        values = [result.score.value for result in results]
-        if any(value != values[0] for value in values):
-            first = results[0]
-            answers = [result.score.answer for result in results]
-            text = first.generation.text or ""
-            listed.append(Disagreement(first.id, text, first.target, answers, values))
-    return listed
+    rows = zip(*(reading.results for reading in found), strict=True)
+    return [row for row in rows if len({result.score.value for result in row}) > 1]

@@ -15,7 +15,7 @@ from llava_eval.errors import RunDirectoryError
 from llava_eval.results import files
 from llava_eval.results.columns import INTERVAL, paired_cells
 from llava_eval.results.explain.explanation import Explanation, GapParts
-from llava_eval.results.explain.rules import DENOMINATORS, Disagreement, Reading
+from llava_eval.results.explain.rules import DENOMINATORS, Reading
 from llava_eval.results.formatting import (
     Table,
     count,
@@ -27,6 +27,7 @@ from llava_eval.results.formatting import (
     wrapped,
 )
 from llava_eval.results.run_names import letters
+from llava_eval.types import SampleResult
 
 #: What ``explain --run`` leaves in the run directory, for the report.
 EXPLANATION = "explain.json"
@@ -57,7 +58,6 @@ class _StoredParts:
     """The parts of a gap, as JSON holds them."""
 
     unit: str
-    num_groups: int
     changes: Sequence[_StoredPart]
     not_explained: _StoredPart
     whole: _StoredPart
@@ -92,22 +92,19 @@ def rules_table(readings: Sequence[Reading]) -> Table:
     return Table(header, rows)
 
 
-def disagreements_table(listed: Sequence[Disagreement], num_rules: int) -> Table:
+def disagreements_table(listed: Sequence[Sequence[SampleResult]]) -> Table:
     """Return texts with what each rule reads in them; "+" marks what is right."""
-    rows = [
-        [
-            item.id,
-            item.text or "(empty)",
-            " | ".join(item.target),
-            *(
-                f"{'-' if answer is None else answer}{'+' if value == 1 else ''}"
-                for answer, value in zip(item.answers, item.values, strict=True)
-            ),
+    rows = []
+    for results in listed:
+        first = results[0]
+        scores = [result.score for result in results]
+        read = [
+            f"{'-' if score.answer is None else score.answer}{'+' if score.value == 1 else ''}"
+            for score in scores
         ]
-        for item in listed
-    ]
-    header = ["sample", "text", "target", *letters(num_rules)]
-    return Table(header, rows, num_names=3 + num_rules)
+        rows.append([first.id, first.generation.text or "(empty)", " | ".join(first.target), *read])
+    header = ["sample", "text", "target", *letters(len(listed[0]))]
+    return Table(header, rows, num_names=len(header))
 
 
 def switches_table(explanation: Explanation) -> Table:
@@ -159,7 +156,7 @@ def _blocks(explanation: Explanation) -> Iterator[tuple[str, list[_Block]]]:
         of_all = f"{count(len(unlike), 'text')} of {len(readings[0].results)}"
         under += [
             f"{of_all} are worth different{more} (+ right, - unread)",
-            disagreements_table(shown, len(readings)),
+            disagreements_table(shown),
         ]
     else:
         under.append("No text is worth different under any two of them.")
@@ -220,7 +217,16 @@ def as_content(explanation: Explanation) -> dict[str, Any]:
             }
             for reading in explanation.readings
         ],
-        "disagreements": [dataclasses.asdict(item) for item in explanation.disagreements],
+        "disagreements": [
+            {
+                "id": results[0].id,
+                "text": results[0].generation.text or "",
+                "target": list(results[0].target),
+                "answers": [result.score.answer for result in results],
+                "values": [result.score.value for result in results],
+            }
+            for results in explanation.disagreements
+        ],
     }
     if side is not None:
         content |= {

@@ -37,7 +37,10 @@ WORDS: Mapping[str, str] = {
     "model.processor": "resolution",
 }
 #: Of a scored benchmark, keys that only break numbers down or put others beside them.
-_SAYS_NOTHING = ("facets", "facet_metrics", "chance", "submission", "version")
+_SAYS_NOTHING = (
+    *("benchmark.facets", "benchmark.facet_metrics", "benchmark.chance"),
+    *("benchmark.submission", "benchmark.version"),
+)
 
 
 @dataclass(frozen=True)
@@ -46,21 +49,35 @@ class Switch:
 
     Attributes:
         key: dotted, of the key or part.
-        role: what it means.
         ours, theirs: values by dotted key, where they differ.
-        work: what has to be done again.
     """
 
     key: str
-    role: Role
     ours: Mapping[str, Any]
     theirs: Mapping[str, Any]
-    work: Work
 
     @property
     def name(self) -> str:
         """Its name for people."""
         return WORDS.get(self.key, self.key)
+
+    @property
+    def role(self) -> Role:
+        """What it means."""
+        return role_of(next(iter(self.ours)))
+
+    @property
+    def work(self) -> Work:
+        """What has to be done again."""
+        if self.key.partition(".")[0] in ("judge", "engine"):
+            return "none"
+        # benchmark.reply has keys
+        setting = setting_of(self.key) or setting_of(f"{self.key}.reasoning")
+        step = None if setting is None else setting.step
+        if step == "scoring":
+            return "score"
+        is_selection = step == "rows" and setting is not None and not setting.makes_samples
+        return "none" if is_selection or self.key == "benchmark.subsample" else "generate"
 
 
 def switches(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Switch]:
@@ -75,16 +92,11 @@ def switches(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Switch]
     for key in {**left, **right}:
         if left.get(key) == right.get(key) or not (_knows(left, key) and _knows(right, key)):
             continue
-        if role_of(key) in ("protocol", "model", "speed") and not _says_nothing(key):
+        is_setting = role_of(key) in ("protocol", "model", "speed")
+        if is_setting and not key.startswith(_SAYS_NOTHING):
             changed.setdefault(_unit(key, left, right), []).append(key)
     changes = [
-        Switch(
-            unit,
-            role_of(keys[0]),
-            {key: left.get(key) for key in keys},
-            {key: right.get(key) for key in keys},
-            _work(unit),
-        )
+        Switch(unit, {key: left.get(key) for key in keys}, {key: right.get(key) for key in keys})
         for unit, keys in changed.items()
     ]
     order: list[Role] = ["protocol", "model", "speed"]
@@ -98,11 +110,6 @@ def _knows(leaves: Mapping[str, Any], key: str) -> bool:
     if setting is not None and setting.may_be_missing:
         base = base.rpartition(".")[0].partition(".")[0]  # scored texts have no model at all
     return not base or any(leaf == base or leaf.startswith(f"{base}.") for leaf in leaves)
-
-
-def _says_nothing(key: str) -> bool:
-    parts = key.split(".")
-    return parts[0] == "benchmark" and parts[1] in _SAYS_NOTHING
 
 
 def _unit(key: str, left: Mapping[str, Any], right: Mapping[str, Any]) -> str:
@@ -119,18 +126,6 @@ def _unit(key: str, left: Mapping[str, Any], right: Mapping[str, Any]) -> str:
     return ".".join(parts[:2]) if len(parts) > 2 else base
 
 
-def _work(unit: str) -> Work:
-    """Return what has to be done again for a change."""
-    if unit.partition(".")[0] in ("judge", "engine"):
-        return "none"
-    setting = setting_of(unit) or setting_of(f"{unit}.reasoning")  # benchmark.reply has keys
-    step = None if setting is None else setting.step
-    if step == "scoring":
-        return "score"
-    is_selection = step == "rows" and setting is not None and not setting.makes_samples
-    return "none" if is_selection or unit == "benchmark.subsample" else "generate"
-
-
 def switched(
     ours: Mapping[str, Any], theirs: Mapping[str, Any], chosen: list[Switch]
 ) -> dict[str, Any]:
@@ -145,30 +140,22 @@ def switched(
     """
     changed: dict[str, Any] = copy.deepcopy(dict(ours))
     for switch in sorted(chosen, key=lambda item: item.key.count(".")):
-        parts = switch.key.split(".")
-        mine, other = _node(changed, parts), _node(theirs, parts)
+        mine, other = _node(changed, switch.key), _node(theirs, switch.key)
         if isinstance(mine, Mapping) and isinstance(other, Mapping):
-            if switch.key == "sampler":
-                other = {**other, **_numbers_in_both(mine, other)}
+            if switch.key == "sampler":  # its numbers stay ours, where the other one has them, too
+                numbers = {key: mine[key] for key in mine if key in other and key != TARGET_KEY}
+                other = {**other, **numbers}
             if switch.key == "benchmark.adapter":
-                other = {**current_node(other), **_places(mine)}
+                roles = {key: role_of(f"{switch.key}.{key}") for key in mine}
+                places = {key: mine[key] for key, role in roles.items() if role == "place"}
+                other = {**current_node(other), **places}
         put(changed, switch.key, other)
     return changed
 
 
-def _numbers_in_both(mine: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of our sampler that the other one has, too."""
-    return {key: mine[key] for key in mine if key in other and key != TARGET_KEY}
-
-
-def _places(adapter: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of an adapter that say where media lie."""
-    return {key: adapter[key] for key in adapter if role_of(f"benchmark.adapter.{key}") == "place"}
-
-
-def _node(tree: Mapping[str, Any], parts: list[str]) -> Any:
+def _node(tree: Mapping[str, Any], key: str) -> Any:
     node: Any = tree
-    for part in parts:
+    for part in key.split("."):
         node = node.get(part) if isinstance(node, Mapping) else None
     return node
 

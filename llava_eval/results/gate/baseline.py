@@ -12,9 +12,8 @@ compared with the baseline.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, get_args
@@ -28,6 +27,7 @@ from llava_eval.metrics.differences import DECIMALS
 from llava_eval.results import files
 from llava_eval.results.cost import Cost
 from llava_eval.results.formatting import printable, shortened
+from llava_eval.results.identity import digest
 from llava_eval.results.runs import (
     OWN_CODE,
     ComparableRun,
@@ -211,18 +211,17 @@ def is_prompt_of(prompt: str, result: SampleResult) -> bool:
     return prompt in (result.prompt, _unknown_prompt(_asked_digest(result)))
 
 
-def _unknown_prompt(digest: str) -> str:
+def _unknown_prompt(asked: str) -> str:
     """Return what stands for a prompt of which a baseline file holds the digest alone."""
-    return f"(digest {digest})"
+    return f"(digest {asked})"
 
 
 def _asked_digest(result: SampleResult) -> str:
     return _digest([result.prompt, *(PurePath(path).stem for path in result.media)])
 
 
-def _digest(texts: Iterable[str]) -> str:
-    content = json.dumps(list(texts), ensure_ascii=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:10]
+def _digest(texts: Sequence[str]) -> str:
+    return digest(texts)[:10]
 
 
 def _header_value(value: Any) -> str:

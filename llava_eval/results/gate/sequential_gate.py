@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -57,15 +56,14 @@ class SequentialGate:
     directory: Path = Path()
     num_failed: int = 0
     _metric: str = ""
-    _nodes: Mapping[str, Any] = field(default_factory=dict)
+    _parameters: Mapping[str, Any] = field(default_factory=dict)
     _late_prompts: Mapping[str, str] = field(default_factory=dict)
     _before: dict[str, float] = field(default_factory=dict)
     _members: dict[str, list[str]] = field(default_factory=dict)
     _after: dict[str, float] = field(default_factory=dict)
     _bounds: ConfidenceSequence | None = None
-    _num_compared: int = 0
+    _compared: list[str] = field(default_factory=list)
     _failed: set[str] = field(default_factory=set)
-    _sums: list[float] = field(default_factory=lambda: [0.0, 0.0])
 
     def begin(
         self, samples: Sequence[Sample], config: Mapping[str, Any], scorer: object, label: str
@@ -111,7 +109,7 @@ class SequentialGate:
             raise ConfigError(
                 f"gate --sequential needs --tolerance {self._metric}=POINTS above 0, and no other"
             )
-        self._nodes = node
+        self._parameters = getattr(metric_of(node), "keywords", {})
         self._before = self._values(baseline.results)
         for sample in samples:
             self._members.setdefault(sample.group, []).append(sample.id)
@@ -148,11 +146,9 @@ class SequentialGate:
         for ids in list(self._members.values())[bounds.num_observations :]:
             if self.is_done or any(name not in self._after for name in ids):
                 break
-            for index, side in enumerate((self._before, self._after)):
-                self._sums[index] += sum(side[name] for name in ids)
             change = sum(self._after[name] - self._before[name] for name in ids)
             bounds.add(change / self._largest)
-            self._num_compared += len(ids)
+            self._compared += ids
 
     @property
     def is_done(self) -> bool:
@@ -171,9 +167,12 @@ class SequentialGate:
     def content(self) -> dict[str, Any]:
         """The verdict and what it rests on; values in percent."""
         assert self._bounds is not None
-        bounds, total = self._bounds, max(1, self._num_compared)
+        bounds, total = self._bounds, max(1, len(self._compared))
         scale = 100 * len(self._members) * self._largest / sum(map(len, self._members.values()))
-        before, after = (100 * value / total for value in self._sums)
+        before, after = (
+            100 * sum(side[name] for name in self._compared) / total
+            for side in (self._before, self._after)
+        )
         return {
             "verdict": self.verdict,
             "metric": self._metric,
@@ -185,7 +184,7 @@ class SequentialGate:
             "tolerance": self.rule.tolerance[self._metric],
             "alpha": self.rule.alpha,
             "num_groups": bounds.num_observations,
-            "num_samples": self._num_compared,
+            "num_samples": len(self._compared),
             "of_groups": len(self._members),
             "of_samples": sum(map(len, self._members.values())),
             "num_failed": self.num_failed,
@@ -225,8 +224,7 @@ class SequentialGate:
     @property
     def _seen(self) -> str:
         content = self.content
-        groups = list(self._members.values())[: content["num_groups"]]
-        num_failed = len(self._failed.intersection(itertools.chain(*groups)))
+        num_failed = len(self._failed.intersection(self._compared))
         return (
             f"after {content['num_samples']} of {count(content['of_samples'], 'sample')} "
             f"({content['num_groups']} of {count(content['of_groups'], 'group')}), seed {self.seed}"
@@ -258,9 +256,8 @@ class SequentialGate:
 
     def _values(self, results: Sequence[SampleResult]) -> dict[str, float]:
         """Return the values of samples, which have to lie in [0, 1]."""
-        parameters = getattr(metric_of(self._nodes), "keywords", {})
         values = {}
-        for result, value in zip(results, values_under(parameters, results), strict=True):
+        for result, value in zip(results, values_under(self._parameters, results), strict=True):
             values[result.id] = 0.0 if math.isnan(value) else float(value)
             if not 0 <= values[result.id] <= 1:
                 raise ComparisonError(f"{result.id}: {self._metric} is {value}, expected 0 to 1")

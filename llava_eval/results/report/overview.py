@@ -158,31 +158,31 @@ class Overview:
         yield "Cost", cost_table(self.runs), ""
 
 
-def facets_of(runs: Sequence[Run]) -> list[str]:
-    """Return the facets of the runs' tables."""
-    return list(dict.fromkeys(facet for run in runs for facet in run.tables.groups))
+def metrics_by_facet(runs: Sequence[Run]) -> dict[str, str]:
+    """Return by facet the first metric that its levels have, as a run's own table in a terminal."""
+    metrics = list(dict.fromkeys(name for run in runs for name in run.tables.metrics))
+    found: dict[str, str] = {}
+    for facet in dict.fromkeys(facet for run in runs for facet in run.tables.groups):
+        metric = next((name for name in metrics if level_values(runs, facet, name)), None)
+        if metric is not None:
+            found[facet] = metric
+    return found
 
 
-def metric_by(facet: str, runs: Sequence[Run]) -> str | None:
-    """Return the first metric that levels of a facet have, as a run's own table in a terminal."""
-    levels = [values for run in runs for values in run.tables.groups.get(facet, {}).values()]
-    metrics = (name for run in runs for name in run.tables.metrics)
-    return next((name for name in metrics if any(name in values for values in levels)), None)
-
-
-def level_values(run: Run, facet: str, metric: str) -> dict[str, MetricValue]:
-    """Return a metric's value in each level of a facet, as the run's metrics.json has it."""
-    levels = run.tables.groups.get(facet, {})
-    return {level: values[metric] for level, values in levels.items() if metric in values}
+def level_values(
+    runs: Sequence[Run], facet: str, metric: str
+) -> dict[str, list[MetricValue | None]]:
+    """Return by level of a facet a metric's value in each run, as their metrics.json have it."""
+    groups = [run.tables.groups.get(facet, {}) for run in runs]
+    levels = dict.fromkeys(level for group in groups for level in group if metric in group[level])
+    return {level: [group.get(level, {}).get(metric) for group in groups] for level in levels}
 
 
 def facet_table(runs: Sequence[Run], facet: str, metric: str) -> Table:
     """Return a metric by level, one column for each run."""
-    columns = [level_values(run, facet, metric) for run in runs]
-    names = list(dict.fromkeys(level for column in columns for level in column))
+    by_level = level_values(runs, facet, metric)
     rows = []
-    for name in names:
-        values = [column.get(name) for column in columns]
+    for name, values in by_level.items():
         number = next(value.num_samples for value in values if value is not None)
         cells = [
             value_with_interval(value)
@@ -192,9 +192,9 @@ def facet_table(runs: Sequence[Run], facet: str, metric: str) -> Table:
         rows.append([name, str(number), *cells])
     best = [
         (row, 2 + column)
-        for row, name in enumerate(names)
+        for row, values in enumerate(by_level.values())
         if runs[0].is_directed(metric)
-        for column in highest([_score(column.get(name)) for column in columns])
+        for column in highest([_score(value) for value in values])
     ]
     return Table([facet, "samples", *letters(len(runs))], rows, best=best)
 
@@ -234,28 +234,27 @@ def _score(value: MetricValue | None) -> float | None:
     return None if value is None else value.value
 
 
-def export_report(folder: Path, groups: Mapping[str, Sequence[Run]]) -> list[Path]:
+def export_report(folder: Path, overviews: Sequence[Overview]) -> list[Path]:
     """Write the tables of every benchmark, and its curves.
 
     Raises:
         StorageError: one of them cannot be written.
     """
-    written, stems = [], file_names(groups)
-    for benchmark, runs in groups.items():
-        overview = Overview.of(runs)
+    written, stems = [], file_names(overview.runs[0].benchmark for overview in overviews)
+    for overview in overviews:
+        runs = overview.runs
         parts: dict[str, Table] = {"results": results_table(runs)}
         data = {
             "cost": cost_data(runs),
             "agreement": agreement_data(overview.comparisons),
             **metrics_data(runs, overview.comparisons, name="results"),
         }
-        for facet in facets_of(runs):
-            if (metric := metric_by(facet, runs)) is not None:
-                parts[f"by_{facet}"] = facet_table(runs, facet, metric)
+        for facet, metric in metrics_by_facet(runs).items():
+            parts[f"by_{facet}"] = facet_table(runs, facet, metric)
         for name, table, _ in overview.tables():
             parts[file_name(name.lower())] = table
-        name = stems[benchmark]
+        name = stems[runs[0].benchmark]
         lines = [f"- {markdown_text(note)}" for note in overview.notes]
         written += export_tables(folder, name, parts, lines, data=data, names=paper_names(runs))
-        written += write_charts(folder, f"{name}_score_against", dict(overview.charts))
+        written += write_charts(folder, f"{name}_score_against", overview.charts)
     return written

@@ -36,8 +36,9 @@ class Part:
     @property
     def title(self) -> str:
         """Benchmark and protocol; with overrides where all runs share them."""
-        labels = {run.label for run in self.samples.runs}
-        return labels.pop() if len(labels) == 1 else self.samples.benchmark
+        runs = self.samples.runs
+        labels = {run.label for run in runs}
+        return labels.pop() if len(labels) == 1 else runs[0].benchmark
 
 
 def page(parts: Sequence[Part]) -> str:

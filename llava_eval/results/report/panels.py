@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from llava_eval.metrics.paired import holm_of
 from llava_eval.results.columns import FLAG_WORDS, value_cells, value_with_interval
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT, starred
-from llava_eval.results.compare.sweep_curves import Sweep, SweepPoint, sweep_table
+from llava_eval.results.compare.sweep_curves import Sweep, SweepPoint, legend, sweep_table
 from llava_eval.results.drawing import series_style, to_svg
 from llava_eval.results.formatting import Table, count, html_text, number, p_text, row_header
 from llava_eval.results.report.overview import (
@@ -17,9 +17,8 @@ from llava_eval.results.report.overview import (
     Overview,
     count_cells,
     facet_table,
-    facets_of,
     level_values,
-    metric_by,
+    metrics_by_facet,
     results_table,
 )
 from llava_eval.results.report.protocol import protocol_card
@@ -76,13 +75,12 @@ def _panels(set_index: int, overview: Overview) -> Iterator[str]:
     if few:
         yield from (_panel(name, table.to_html(), about) for name, table, about in first)
     elif overview.sweep is not None:
-        (about,) = [about for name, _, about in tables if name == "Settings"]
-        yield _panel("Runs", sweep_runs_table(overview, overview.sweep).to_html(), about)
+        table = sweep_runs_table(overview, overview.sweep)
+        yield _panel("Runs", table.to_html(), legend(overview.sweep))
     else:
         yield _panel("Runs", results_table(runs).to_html())
-    for facet in facets_of(runs):
-        if (metric := metric_by(facet, runs)) is not None:
-            yield _facet_panel(set_index, overview, facet, metric)
+    for facet, metric in metrics_by_facet(runs).items():
+        yield _facet_panel(set_index, overview, facet, metric)
     # The table of a sweep's runs has its settings anyway.
     known = set() if few or overview.sweep is None else {*overview.sweep.settings[0].values}
     for name, table, about in tables[len(first) :]:
@@ -178,8 +176,7 @@ def _facet_panel(set_index: int, overview: Overview, facet: str, metric: str) ->
         f"* p < {SIGNIFICANT:g} for the paired difference to A, after Holm's correction for the "
         f"{count(num_compared, 'comparison')} of this table."
     )
-    table = facet_table(runs, facet, metric)
-    html = table_with_plots(table, set_index, runs, facet, metric, p_values)
+    html = table_with_plots(set_index, runs, facet, metric, p_values)
     return _panel(title, html, about if num_compared else "")
 
 
@@ -199,17 +196,17 @@ def _facet_p_values(
 
 def _levels_by_run(set_index: int, overview: Overview, facet: str, metric: str) -> str:
     """Return a row for each of many runs, a column for each level."""
-    runs = overview.runs
-    columns = [level_values(run, facet, metric) for run in runs]
-    levels = list(dict.fromkeys(level for column in columns for level in column))
+    by_level = level_values(overview.runs, facet, metric)
     header = "".join(
         f'<th scope="col">{_to_samples(set_index, {f"by.{facet}": level}, level)}</th>'
-        for level in levels
+        for level in by_level
     )
     rows = "".join(
         f"<tr>{row_header(name, html_text(f'{letter} {name}'))}"
-        f"{''.join(f'<td>{_cell(column.get(level))}</td>' for level in levels)}</tr>"
-        for letter, name, column in zip(letters(len(runs)), overview.names, columns, strict=True)
+        f"{''.join(f'<td>{_cell(values[index])}</td>' for values in by_level.values())}</tr>"
+        for index, (letter, name) in enumerate(
+            zip(letters(len(overview.runs)), overview.names, strict=True)
+        )
     )
     return _table("run", header, rows)
 
@@ -283,7 +280,6 @@ _WIDTH, _STEP, _MARGIN = 110, 12, 6
 
 
 def table_with_plots(
-    table: Table,
     set_index: int,
     runs: Sequence[Run],
     facet: str,
@@ -291,20 +287,18 @@ def table_with_plots(
     p_values: Mapping[tuple[int, str], float | None],
 ) -> str:
     """Return a facet's table as HTML, each row with a dot and an interval for each run."""
-    columns = [level_values(run, facet, metric) for run in runs]
-    scale = _scale([item for column in columns for item in column.values()])
+    by_level = level_values(runs, facet, metric)
+    scale = _scale([value for values in by_level.values() for value in values if value is not None])
     if scale is None:
-        return table.to_html()
+        return facet_table(runs, facet, metric).to_html()
     chance = runs[0].tables.chance.get(metric)
     low, high = scale
-    name, _, *runs_header = map(html_text, table.header)
     header = f'<th scope="col" class="name plot">{low:g} to {high:g}</th>' + "".join(
-        f'<th scope="col"><span class="letter s{index}">{cell}</span></th>'
-        for index, cell in enumerate(runs_header)
+        f'<th scope="col"><span class="letter s{index}">{letter}</span></th>'
+        for index, letter in enumerate(letters(len(runs)))
     )
     rows = []
-    for level, *_ in table.rows:
-        values = [column.get(level) for column in columns]
+    for level, values in by_level.items():
         cells = "".join(
             f"<td>{_cell(value, p_values.get((index, level)))}</td>"
             for index, value in enumerate(values)
@@ -312,7 +306,7 @@ def table_with_plots(
         link = _to_samples(set_index, {f"by.{facet}": level}, level)
         named = row_header(level, f"{link}<small>{_num_samples(values)}</small>")
         rows.append(f'<tr>{named}<td class="plot">{_plot(values, scale, chance)}</td>{cells}</tr>')
-    return _table(name, header, "".join(rows))
+    return _table(html_text(facet), header, "".join(rows))
 
 
 def _num_samples(values: Sequence[MetricValue | None]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import pydoc
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llava_eval.config.build import TARGET_KEY
@@ -26,19 +26,28 @@ _ROLE = re.compile(r":\w+:`~?([\w.]+)`")
 
 def protocol_card(runs: Sequence[Run]) -> str:
     """Return what the runs were asked and how their answers count; runs that differ say so."""
-    settings = [flat(run.config) for run in runs]
-    rows = {
-        "data": [_source(leaves) for leaves in settings],
-        "prompt": [_prompt(run, leaves) for run, leaves in zip(runs, settings, strict=True)],
-        **{name: [write(leaves) for leaves in settings] for name, write in _WRITERS.items()},
-        "denominator": [_denominator(run, leaf) for run, leaf in zip(runs, settings, strict=True)],
-    }
+    of_runs = [_texts(run) for run in runs]
+    rows = {name: [texts[name] for texts in of_runs] for name in of_runs[0]}
     items = "".join(
         f"<dt>{name}</dt><dd>{_cell(texts, 'pre' if name in ('prompt', 'system') else 'span')}</dd>"
         for name, texts in rows.items()
         if any(texts)
     )
     return f'<section class="panel protocol"><h3>Protocol</h3><dl>{items}</dl></section>\n'
+
+
+def _texts(run: Run) -> dict[str, str]:
+    """Return the rows of a run's card by their names; an empty text says nothing."""
+    leaves = flat(run.config)
+    return {
+        "data": _source(leaves),
+        "prompt": _prompt(run, leaves),
+        "system": str(leaves.get("benchmark.system") or ""),
+        "frames": _call("sampler", leaves, first="num_frames", noun=" frames"),
+        "generation": _generation(leaves),
+        "rule": _rule(leaves),
+        "denominator": _denominator(run, leaves),
+    }
 
 
 def _cell(texts: Sequence[str], tag: str) -> str:
@@ -102,15 +111,6 @@ def _number(value: Any) -> str:
 def _source(leaves: Mapping[str, Any]) -> str:
     names = ("description", "source", "subset", "split", "revision", "licence")
     return ", ".join(str(value) for name in names if (value := leaves.get(f"benchmark.{name}")))
-
-
-#: Rows that the configuration alone tells.
-_WRITERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "system": lambda leaves: str(leaves.get("benchmark.system") or ""),
-    "frames": lambda leaves: _call("sampler", leaves, first="num_frames", noun=" frames"),
-    "generation": _generation,
-    "rule": _rule,
-}
 
 
 def _denominator(run: Run, leaves: Mapping[str, Any]) -> str:

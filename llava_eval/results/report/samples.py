@@ -41,27 +41,21 @@ class SampleSet:
     """The runs of one benchmark, sample by sample.
 
     Attributes:
-        benchmark: name and protocol.
         runs: at least one.
         results: for each sample of any run, the result in each run; None where a run lacks it.
     """
 
-    benchmark: str
     runs: Sequence[Run]
     results: Sequence[Sequence[SampleResult | None]]
 
     @classmethod
-    def of(cls, benchmark: str, runs: Sequence[Run]) -> SampleSet:
+    def of(cls, runs: Sequence[Run]) -> SampleSet:
         """Join runs by sample id, in the order of the first run."""
-        indices: dict[str, int] = {}
-        for run in runs:
-            for result in run.results:
-                indices.setdefault(result.id, len(indices))
-        table: list[list[SampleResult | None]] = [[None] * len(runs) for _ in indices]
+        rows: dict[str, list[SampleResult | None]] = {}
         for column, run in enumerate(runs):
             for result in run.results:
-                table[indices[result.id]][column] = result
-        return cls(benchmark, runs, table)
+                rows.setdefault(result.id, [None] * len(runs))[column] = result
+        return cls(runs, list(rows.values()))
 
     @property
     def questions(self) -> Iterator[SampleResult]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import math
-import os
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llava_eval.borders.paths import local_path
+from llava_eval.borders.paths import is_there, local_path
 from llava_eval.errors import ConfigError
 from llava_eval.results.report.samples import RIGHT, SampleSet, state_of
 from llava_eval.results.runs import Run
@@ -95,8 +95,6 @@ def make_thumbnails(
     Videos that are missing or cannot be read have no pictures; that is no error.
     """
     wanted = _wanted(samples)
-    if not wanted or budget.reached():
-        return Thumbnails([], {}, len(wanted), budget.reached() if wanted else "")
     strips: list[Strip] = []
     by_sample: dict[str, int] = {}
     stopped = ""
@@ -133,15 +131,11 @@ def _wanted(samples: SampleSet) -> dict[Key, list[str]]:
 
     places = [(_media_root(run), _turns_images(run)) for run in samples.runs]
     keys: dict[Key, list[str]] = {}
-    exists: dict[str, bool] = {}
+    exists = functools.cache(is_there)  # false, too, for names that no file can have
     rows = zip(samples.questions, samples.results, strict=True)
     for question, row in sorted(rows, key=lambda item: are_all_right(item[1])):
         key = _key(row, places)
-        for request in key:
-            if request.path not in exists:
-                # Unlike Path.exists, false also for names that no file can have.
-                exists[request.path] = os.path.exists(request.path)
-        if key and all(exists[request.path] for request in key):
+        if key and all(exists(request.path) for request in key):
             keys.setdefault(key, []).append(question.id)
     return keys
 

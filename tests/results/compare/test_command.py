@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from llava_eval import cli
-from llava_eval.results.compare.export import write_data
+from llava_eval.results.compare.export import data_files
 from llava_eval.types import Generation
 from tests.results.runs_on_disk import answered, equal_models, write_run
 
@@ -111,8 +111,7 @@ def test_no_csv_file_holds_rounded_cells(runs: Path) -> None:
 
 def test_a_cell_that_a_spreadsheet_would_run_is_text(tmp_path: Path) -> None:
     data = pd.DataFrame({"sample": ["=1+1", "@x"], "change": [-3.0, 1.0]}).convert_dtypes()
-    write_data(tmp_path / "x.csv", data)
-    rows = list(csv.DictReader(io.StringIO((tmp_path / "x.csv").read_text())))
+    rows = list(csv.DictReader(io.StringIO(str(data_files("x", data)["x.csv"]))))
     assert [row["sample"] for row in rows] == ["'=1+1", "'@x"]
     assert [float(row["change"]) for row in rows] == [-3.0, 1.0]
 

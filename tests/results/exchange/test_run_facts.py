@@ -286,7 +286,7 @@ def test_a_score_of_0_to_5_is_right_at_5(tmp_path: Path) -> None:
     aggregate, samples = write_files(tmp_path, every_eval_ever(RunFacts.of(run)))
     said = [line["evaluation"]["is_correct"] for line in lines_of(samples)]
     assert said == [False] * 5 + [True]
-    index = index_of(SampleSet.of("made/up", [run]), {})
+    index = index_of(SampleSet.of([run]), {})
     assert index["states"] == ["wppppr"]
     model = read(aggregate)["model_info"]
     assert model["inference_engine"]["name"] == "unknown", "a server does not say what it runs"
@@ -337,7 +337,8 @@ def test_lm_eval_is_told_of_every_sample(tmp_path: Path) -> None:
     assert first["arguments"]["gen_args_0"]["arg_0"] == "Which?\nA. x\nB. y"
     assert third["metrics"] == ["accuracy"]
     *_, record = foreign_records(samples_path.read_bytes(), samples_path) or []
-    assert (record.text, record.error) == (None, "MediaError: broken")
+    generation = record.generation
+    assert (generation.text, generation.error) == (None, "MediaError: broken")
 
 
 @pytest.mark.parametrize(

@@ -101,12 +101,13 @@ def test_rules_for_options_are_left_out_where_questions_have_none(tmp_path: Path
 @pytest.mark.slow
 def test_texts_that_rules_disagree_on_are_named(tmp_path: Path) -> None:
     found = readings(RunReader().read(videomme(tmp_path, "x", TEXTS)))
-    listed = {one.id: one for one in disagreements(found)}
+    listed = {one[0].id: one for one in disagreements(found)}
     assert "q0" not in listed
     one = listed["q9"]
-    assert one.text == "I see (A) here"
-    assert one.values[0] is None
-    assert 1.0 in one.values
+    assert one[0].generation.text == "I see (A) here"
+    values = [result.score.value for result in one]
+    assert values[0] is None
+    assert 1.0 in values
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from llava_eval.errors import CheckpointError, ComparisonError, ConfigError
 from llava_eval.metrics.attribution import Attribution
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results.explain.explanation import Explanation, GapParts, explain
-from llava_eval.results.explain.rules import Disagreement, Reading
+from llava_eval.results.explain.rules import Reading
 from llava_eval.results.explain.screen import (
     SHOWN_TEXTS,
     as_content,
@@ -112,14 +112,14 @@ def test_every_rule_has_its_numbers(explanation: Explanation) -> None:
 
 
 def test_texts_that_are_worth_different_are_named_in_order(explanation: Explanation) -> None:
-    assert [item.id for item in explanation.disagreements] == ["q5", "q6", "q7"]
+    assert [item[0].id for item in explanation.disagreements] == ["q5", "q6", "q7"]
     first = explanation.disagreements[0]
-    assert (first.text, first.target) == ("I see (A) here", ("A",))
+    assert (first[0].generation.text, first[0].target) == ("I see (A) here", ("A",))
     official = [reading.names for reading in explanation.readings].index(
         ["scorer=videomme_official"]
     )
-    assert (first.answers[0], first.values[0]) == (None, 0.0)
-    assert (first.answers[official], first.values[official]) == ("A", 1.0)
+    assert (first[0].score.answer, first[0].score.value) == (None, 0.0)
+    assert (first[official].score.answer, first[official].score.value) == ("A", 1.0)
 
 
 def test_what_else_differs_is_told(explanation: Explanation) -> None:
@@ -231,7 +231,8 @@ def test_a_star_marks_the_rules_own_denominator(tmp_path: Path) -> None:
 
 
 def test_the_first_texts_are_listed_and_the_others_counted(tmp_path: Path) -> None:
-    unlike = [Disagreement(f"q{n}", "x", ("A",), ("A",) * 3, (0.0, 1.0, 1.0)) for n in range(20)]
+    scores = [Score(value, "A") for value in (0.0, 1.0, 1.0)]
+    unlike = [[of_text(n, "x", score=score) for score in scores] for n in range(20)]
     run = made(tmp_path, disagreements=unlike)
     shown = to_terminal(run)
     assert f"20 texts of 0 are worth different; the first {SHOWN_TEXTS}, all with --json" in shown

@@ -8,16 +8,21 @@ from pathlib import Path
 import pytest
 
 from llava_eval.errors import RunDirectoryError
-from llava_eval.results.explain.rules import Disagreement
 from llava_eval.results.explain.screen import disagreements_table, stored_parts
+from llava_eval.types import Generation, SampleResult, Score
+from tests.results.runs_on_disk import answered
 
 
 def test_texts_that_rules_read_otherwise_are_marked() -> None:
+    def read(number: int, text: str, target: tuple[str, ...], *scores: Score) -> list[SampleResult]:
+        said = Generation(text)
+        return [answered(number, True, generation=said, target=target, score=s) for s in scores]
+
     listed = [
-        Disagreement("q1", "It is A", ("A", "a"), (None, "A"), (0.0, 1.0)),
-        Disagreement("q2", "", ("B",), ("C", None), (0.5, None)),
+        read(1, "It is A", ("A", "a"), Score(0.0, None), Score(1.0, "A")),
+        read(2, "", ("B",), Score(0.5, "C"), Score(None, None)),
     ]
-    table = disagreements_table(listed, 2)
+    table = disagreements_table(listed)
     assert table.header == ["sample", "text", "target", "A", "B"]
     assert table.rows == [
         ["q1", "It is A", "A | a", "-", "A+"],

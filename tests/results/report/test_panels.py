@@ -16,7 +16,7 @@ from llava_eval.results.report.overview import (
     Overview,
     export_report,
     facet_table,
-    facets_of,
+    metrics_by_facet,
     results_table,
 )
 from llava_eval.results.report.page import Part, page
@@ -234,7 +234,7 @@ def test_levels_show_the_first_metric_that_they_have(tmp_path: Path) -> None:
     (path / "metrics.json").write_text(json.dumps(content))
     run = RunReader().read(path)
     assert "f1 by duration" in titles(html_of([run]))
-    export_report(tmp_path / "out", {"made/up": [run]})
+    export_report(tmp_path / "out", [Overview.of([run])])
     table = (tmp_path / "out" / "made_up_by_duration.tex").read_text()
     assert len(re.findall(r"^(?:long|short) & 6 &", table, re.MULTILINE)) == 2
 
@@ -257,7 +257,7 @@ def test_the_best_of_each_column_is_marked(runs: list[Run], tmp_path: Path) -> N
     assert levels.header == ["duration", "samples", "A", "B"]
     assert [row[:2] for row in levels.rows] == [["long", "12"], ["short", "12"]]
     assert list(levels.best) == [(0, 2)], "of the long ones; the short ones tie"
-    assert facets_of(runs) == ["duration"]
+    assert metrics_by_facet(runs) == {"duration": "accuracy"}
     only_short = [answered(n, True, facets={"duration": "short"}) for n in range(6)]
     short = RunReader().read(write_run(tmp_path / "short", only_short))
     missing = facet_table([short, runs[0]], "duration", "accuracy")
@@ -354,7 +354,7 @@ def test_details_of_a_sample_are_those_of_its_runs(tmp_path: Path) -> None:
     ]
     second = [answered(0, True, prompt="Which one?", target=("A", "a"))]
     paths = [write_run(tmp_path / name, side) for name, side in (("a", first), ("b", second))]
-    samples = SampleSet.of("made/up", [RunReader().read(path) for path in paths])
+    samples = SampleSet.of([RunReader().read(path) for path in paths])
     (chunk,) = chunks_of(samples)
     assert [item["group"] for item in chunk] == ["video 0", "video 0"]
     left, right = chunk[0]["runs"]
@@ -386,7 +386,7 @@ def test_a_slow_model_answers_more_than_no_samples(tmp_path: Path) -> None:
 
 
 def part_of(run: Run, thumbnails: Thumbnails) -> Part:
-    samples = SampleSet.of(run.benchmark, [run])
+    samples = SampleSet.of([run])
     return Part(Overview.of([run]), samples, thumbnails)
 
 
@@ -442,7 +442,7 @@ def test_a_budget_ends_by_size_or_time() -> None:
 
 
 def test_tables_and_curves_are_written_beside_a_page(tmp_path: Path, runs: list[Run]) -> None:
-    written = export_report(tmp_path / "deep" / "out", {"made/up": runs})
+    written = export_report(tmp_path / "deep" / "out", [Overview.of(runs)])
     names = {path.name for path in written}
     assert names == {path.name for path in (tmp_path / "deep" / "out").iterdir()}
     parts = ("results", "by_duration", "differences", "agreement", "cost")

@@ -72,7 +72,7 @@ def test_of_errors_none_is_right_and_less_is_better(tmp_path: Path) -> None:
     values = (0.0, 0.25, 3.0)
     results = [answered(n, True, score=Score(v, "A")) for n, v in enumerate(values)]
     run = RunReader().read(write_run(tmp_path / "run", results, metrics=errors))
-    index = index_of(SampleSet.of("b", [run]), {})
+    index = index_of(SampleSet.of([run]), {})
     assert index["states"] == ["rpp"]
     assert index["values"] == [[0.0, -0.25, -3.0]]
 
@@ -199,11 +199,11 @@ def test_a_run_that_ended_before_its_first_sample_has_a_page(tmp_path: Path) -> 
 def test_an_index_knows_graded_scores(tmp_path: Path) -> None:
     results = [answered(n, True, score=Score(n / 4, "x")) for n in range(6)]
     run = RunReader().read(write_run(tmp_path / "run", results))
-    index = index_of(SampleSet.of("made/up", [run]), {})
+    index = index_of(SampleSet.of([run]), {})
     assert index["states"] == ["wppprr"]
     assert index["values"] == [[0.0, 0.25, 0.5, 0.75, 1.0, 1.25]]
     plain = RunReader().read(write_run(tmp_path / "plain", [answered(0, True), failed(1)]))
-    index = index_of(SampleSet.of("made/up", [plain]), {})
+    index = index_of(SampleSet.of([plain]), {})
     assert (index["states"], index["values"]) == (["re"], None)
 
 
@@ -217,9 +217,7 @@ def set_of(tmp_path: Path, states: Sequence[bool | None]) -> SampleSet:
         for n, right in enumerate(states)
     ]
     root = {"benchmark.media_root": str(DEMO / "videos")}
-    return SampleSet.of(
-        "made/up", [RunReader().read(write_run(tmp_path / "run", results, config=root))]
-    )
+    return SampleSet.of([RunReader().read(write_run(tmp_path / "run", results, config=root))])
 
 
 class Frames:
@@ -262,7 +260,7 @@ def test_a_judged_answer_of_few_points_is_not_right(tmp_path: Path) -> None:
     node = {**ACCURACY["accuracy"], "scale": 1.0, "unit": "0-5"}
     root = {"benchmark.media_root": str(DEMO / "videos")}
     path = write_run(tmp_path / "run", results, metrics={"score": node}, config=root)
-    samples = SampleSet.of("made/up", [RunReader().read(path)])
+    samples = SampleSet.of([RunReader().read(path)])
     found = make_thumbnails(samples, Frames(), budget())
     assert list(found.by_sample) == ["q1", "q3", "q0", "q2"]
 
@@ -290,7 +288,7 @@ def test_a_picture_of_an_image_is_turned_as_the_model_saw_it(
     config = {"benchmark.media_root": str(tmp_path), "benchmark.adapter": adapter}
     result = answered(0, True, media=("photo.jpg",), frame_indices=((0,),))
     run = RunReader().read(write_run(tmp_path / "run", [result], config=config))
-    found = make_thumbnails(SampleSet.of("made/up", [run]), _read_frames, budget())
+    found = make_thumbnails(SampleSet.of([run]), _read_frames, budget())
     ((_, _, jpeg),) = found.strips[0]
     assert Image.open(io.BytesIO(base64.b64decode(jpeg))).size == size
 
