@@ -66,18 +66,23 @@ def make_captions(num_images: int, num_references: int, seed: int = 0) -> Captio
 
 def score_ours(hypotheses: list[str], references: list[list[str]]) -> dict[str, Any]:
     """Values and seconds of this package."""
-    captions = importlib.import_module("llava_eval.scoring.captions")
+    bleu, corpus, ngrams, tokenizer = (
+        importlib.import_module(f"llava_eval.scoring.captions.{name}")
+        for name in ("bleu", "corpus", "ngrams", "ptb_tokenizer")
+    )
     cpu_start, start = _cpu_seconds(), time.perf_counter()
-    scores = captions.score_captions(hypotheses, references)
-    scored, cpu_end = time.perf_counter(), _cpu_seconds()
-    captions.tokenize([caption for group in references for caption in group])
-    captions.tokenize(hypotheses)
+    words = tokenizer.tokenize_set(hypotheses, references)
+    tokenized = time.perf_counter()
+    captions = ngrams.Captions.of(*words)
+    values = {name: of_each.mean() for name, of_each in corpus.caption_values(captions).items()}
+    counts = bleu.expand_counts(bleu.sample_counts(captions)).sum(axis=0, keepdims=True)
+    values |= {f"bleu_{order}": v for order, v in enumerate(bleu.bleu_of_parts(counts)[0], 1)}
     end = time.perf_counter()
     return {
-        "values": {name: score.corpus for name, score in scores.items()},
-        "tokenize_seconds": end - scored,
-        "total_seconds": scored - start,
-        "cpu_seconds": cpu_end - cpu_start,
+        "values": {name: float(value) for name, value in values.items()},
+        "tokenize_seconds": tokenized - start,
+        "total_seconds": end - start,
+        "cpu_seconds": _cpu_seconds() - cpu_start,
     }
 
 
