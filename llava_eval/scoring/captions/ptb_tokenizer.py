@@ -50,12 +50,11 @@ _BLANKS = re.compile("[ \n]+")
 
 
 @functools.cache
-def _rules_for(start: str) -> list[tuple[re.Pattern[str], Callable[[str], str] | None]]:
-    """What matches and rewrites tokens that begin with a character, compiled at the first use."""
+def _rules() -> list[tuple[re.Pattern[str], Callable[[str], str] | None]]:
+    """All rules, compiled at the first use, not at import."""
     return [
         (re.compile(f"({rule.token})(?:{rule.context})"), rule.rewrite)
         for rule in ptb_rules.rules()
-        if re.match(rule.starts, start)
     ]
 
 
@@ -80,7 +79,7 @@ def _tokens(text: str, shape: str, begin: int, end: int) -> list[str]:
             position = word.end()
             continue
         longest, rewrite, token_end = position, None, position + 1
-        for pattern, rewritten in _rules_for(shape[position]):
+        for pattern, rewritten in _rules():
             match = pattern.match(shape, position)
             if match is not None and match.end() > longest:
                 longest, rewrite, token_end = match.end(), rewritten, match.end(1)
