@@ -27,7 +27,7 @@ class ExactMatch(ReplyScorer):
 
     def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 when the reply equals one of the targets, else 0.0."""
-        text = without_reasoning(reply).text
+        text = without_reasoning(reply)
         if text is None:
             return read(sample, None, 0.0, "its reasoning does not end")
         answer = _normalised(text)

@@ -221,6 +221,6 @@ def _lines(path: Path) -> Iterator[tuple[str, KeptReply, Mapping[str, Any]]]:
                 "again"
             ) from error
         # What a filter left is asked again, and what ends within its reasoning.
-        said = without_reasoning(line.reply).text
+        said = without_reasoning(line.reply)
         if said is not None and not is_withheld(line.finish_reason):
             yield line.key, line.kept(said), whole
