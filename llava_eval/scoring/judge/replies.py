@@ -31,12 +31,10 @@ class KeptReply(JudgeReply):
 
     Attributes:
         snapshot: the model that the endpoint says has answered.
-        finish_reason: why it stopped, as the endpoint says.
         num_input_tokens, num_output_tokens: as the endpoint counted them; None where it did not.
     """
 
     snapshot: str = "unnamed"
-    finish_reason: str | None = None
     num_input_tokens: int | None = None
     num_output_tokens: int | None = None
 
@@ -197,7 +195,6 @@ class _Line:
         return KeptReply(
             said,
             snapshot=self.snapshot or "unnamed",
-            finish_reason=self.finish_reason,
             num_input_tokens=self.num_input_tokens,
             num_output_tokens=self.num_output_tokens,
         )
