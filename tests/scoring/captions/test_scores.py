@@ -27,7 +27,8 @@ SETS = json.loads(
 def bleu_of_set(captions: Captions) -> FloatArray:
     """Return (4,) BLEU of the whole set."""
     parts = expand_counts(sample_counts(captions))
-    return bleu_of_parts(parts.sum(axis=0, keepdims=True))[0]
+    of_set: FloatArray = bleu_of_parts(parts.sum(axis=0, keepdims=True))[0]
+    return of_set
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> FloatArray:
