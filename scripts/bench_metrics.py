@@ -67,20 +67,24 @@ def make_captions(num_images: int, num_references: int, seed: int = 0) -> Captio
 def score_ours(hypotheses: list[str], references: list[list[str]]) -> dict[str, Any]:
     """Values and seconds of this package."""
     # Imported here: the peer's environment may lack this package.
-    from llava_eval.scoring.captions.corpus import score_captions
-    from llava_eval.scoring.captions.ptb_tokenizer import tokenize
+    from llava_eval.scoring.captions.bleu import bleu_of_parts, expand_counts, sample_counts
+    from llava_eval.scoring.captions.corpus import caption_values
+    from llava_eval.scoring.captions.ngrams import Captions
+    from llava_eval.scoring.captions.ptb_tokenizer import tokenize_set
 
     cpu_start, start = _cpu_seconds(), time.perf_counter()
-    scores = score_captions(hypotheses, references)
-    scored, cpu_end = time.perf_counter(), _cpu_seconds()
-    tokenize([caption for group in references for caption in group])
-    tokenize(hypotheses)
+    words = tokenize_set(hypotheses, references)
+    tokenized = time.perf_counter()
+    captions = Captions.of(*words)
+    values = {name: of_each.mean() for name, of_each in caption_values(captions).items()}
+    counts = expand_counts(sample_counts(captions)).sum(axis=0, keepdims=True)
+    values |= {f"bleu_{order}": v for order, v in enumerate(bleu_of_parts(counts)[0], 1)}
     end = time.perf_counter()
     return {
-        "values": {name: score.corpus for name, score in scores.items()},
-        "tokenize_seconds": end - scored,
-        "total_seconds": scored - start,
-        "cpu_seconds": cpu_end - cpu_start,
+        "values": {name: float(value) for name, value in values.items()},
+        "tokenize_seconds": tokenized - start,
+        "total_seconds": end - start,
+        "cpu_seconds": _cpu_seconds() - cpu_start,
     }
 
 

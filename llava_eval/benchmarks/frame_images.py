@@ -25,7 +25,6 @@ class FrameImages:
 
     @property
     def description(self) -> str:
-        """What it will be, in words."""
         kind = "JPEG images" if self.num_jpeg else "images"
         return f"frames as {kind}{', twice' if self.num_jpeg == 2 else ''}"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from llava_eval.benchmarks.probes import probed_samples
 from llava_eval.benchmarks.rows import UNKNOWN, Row
-from llava_eval.benchmarks.sources import read_row_sets
+from llava_eval.benchmarks.sources import read_rows
 from llava_eval.borders.paths import local_path
 from llava_eval.config.roles import flat
 from llava_eval.config.schema import BenchmarkConfig, SubsampleConfig
@@ -45,7 +45,7 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
         ConfigError: the selection or the probe does not fit the benchmark.
     """
     source, root = benchmark.source, media_folder(benchmark.media_root)
-    rows = read_row_sets(
+    rows = read_rows(
         source, subset=benchmark.subset, split=benchmark.split, revision=benchmark.revision
     )
     whole = _of_whole_groups(benchmark)

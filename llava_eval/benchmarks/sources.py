@@ -47,24 +47,51 @@ def read_rows(
     split: str | None = None,
     revision: str | None = None,
 ) -> list[Mapping[str, Any]]:
-    """Read all rows of a source.
+    """Read all rows of a source; those of "Generic+Temporal" set by set, each with its set's name.
+
+    A hub data set has a subset of each name, a folder a file (or a folder of files) whose name
+    holds it, whatever the case: ``generic_qa.json`` is the set Generic. A single file is read as it
+    is: its own column ``row_set`` may name the sets, or ``subset`` the one that it is; so is a
+    folder where none of its names holds that of one set.
 
     Args:
         source: a .parquet, .jsonl, .json, .csv or .tsv file, a folder of such files (read in the
             order of their names) or one that ``save_to_disk`` of the hub's library wrote,
             ``package://module/file``, or ``hub://organisation/dataset``.
-        subset: a hub data set's configuration.
+        subset: a hub data set's configuration, or the name of another source's row set; several
+            with "+" between them.
         split: its split. Of a folder, files that are named after it are read alone, where there are
             any ("test.jsonl", "test-00000-of-00002.parquet", or else "test_mine.csv").
-        revision: its commit, branch or tag.
+        revision: commit, branch or tag of a hub data set.
 
     Returns:
         One mapping per row, with plain Python values; JSON arrays have columns ``column_0``, ...,
         and those of a JSON object of rows a column ``row_key`` with their name in it.
 
     Raises:
-        RowsError: the source does not exist, cannot be read, or has no rows.
+        RowsError: the source or a set does not exist, cannot be read, or has no rows.
     """
+    names = [] if subset is None else subset.split(SET_SEPARATOR)
+    is_hub, is_only = source.startswith(HUB_SCHEME), len(names) == 1
+    sets: list[tuple[str, str]] = []
+    if not is_hub and local_path(source).is_dir():
+        for name in names:
+            paths = _paths_of_set(local_path(source), name, is_only=is_only)
+            sets += [(name, str(path)) for path in paths]
+    elif is_hub or is_only:  # the names of several sets choose nothing of a single file
+        sets = [(name, source) for name in names]
+    if not sets:
+        return _rows_of(source, None, split, revision)
+    return [
+        {ROW_SET_COLUMN: name.lower(), **row}  # unless it names its set itself
+        for name, path in sets
+        for row in _rows_of(path, name, split, revision)
+    ]
+
+
+def _rows_of(
+    source: str, subset: str | None, split: str | None, revision: str | None
+) -> list[Mapping[str, Any]]:
     if source.startswith(HUB_SCHEME):
         rows = _read_hub(source.removeprefix(HUB_SCHEME), subset, split, revision)
     else:
@@ -267,47 +294,6 @@ def _read_hub(
     from llava_eval.benchmarks.arrow_rows import table_rows
 
     return list(table_rows(loaded.with_format("arrow")[:]))
-
-
-def read_row_sets(
-    source: str,
-    *,
-    subset: str | None = None,
-    split: str | None = None,
-    revision: str | None = None,
-) -> list[Mapping[str, Any]]:
-    """Read rows; those of "Generic+Temporal" set by set, each with its set's name.
-
-    A hub data set has a subset of each name, a folder a file (or a folder of files) whose name
-    holds it, whatever the case: ``generic_qa.json`` is the set Generic. A single file is read as it
-    is: its own column ``row_set`` may name the sets, or ``benchmark.subset`` the one that it is;
-    so is a folder where none of its names holds that of one set.
-
-    Args:
-        source: see :func:`read_rows`.
-        split: see :func:`read_rows`.
-        revision: of a hub data set.
-        subset: a name, several with "+" between them, or None.
-
-    Raises:
-        RowsError: a set has no rows, or no file.
-    """
-    names = [] if subset is None else subset.split(SET_SEPARATOR)
-    is_hub, is_only = source.startswith(HUB_SCHEME), len(names) == 1
-    sets: list[tuple[str, str]] = []
-    if not is_hub and local_path(source).is_dir():
-        for name in names:
-            paths = _paths_of_set(local_path(source), name, is_only=is_only)
-            sets += [(name, str(path)) for path in paths]
-    elif is_hub or is_only:  # the names of several sets choose nothing of a single file
-        sets = [(name, source) for name in names]
-    if not sets:
-        return read_rows(source, split=split, revision=revision)
-    return [
-        {ROW_SET_COLUMN: name.lower(), **row}  # unless it names its set itself
-        for name, path in sets
-        for row in read_rows(path, subset=name, split=split, revision=revision)
-    ]
 
 
 def _paths_of_set(folder: Path, name: str, *, is_only: bool) -> list[Path]:

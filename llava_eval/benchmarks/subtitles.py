@@ -58,7 +58,6 @@ class Subtitles:
 
     @property
     def description(self) -> str:
-        """What it will be, in words."""
         return f"{self.heading.strip()} {self.rule} of {PurePath(self.path).name}".strip()
 
     def expand(self, clip: Clip) -> tuple[str, ...]:

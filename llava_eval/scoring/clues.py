@@ -56,7 +56,6 @@ class CgBench(ReplyScorer):
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 or 0.0 for a letter, the overlap in [0, 1] for intervals."""
         if sample.facets["task"] == "miou":
             return self._of_intervals(reply, sample)
         found = fenced_result(reply, quote_words=True)

@@ -14,7 +14,7 @@ from llava_eval.config.schema import JudgeConfig, ReplyConfig
 from llava_eval.errors import ConfigError
 from llava_eval.scoring.judge.judge import RecordedJudge
 from llava_eval.scoring.judge.report import JudgeReport
-from llava_eval.scoring.reply import HAS_REASONING, cleaned, without_reasoning
+from llava_eval.scoring.reply import HAS_REASONING, cleaned, holds_reasoning
 from llava_eval.scoring.scorer import JudgedScorer, SampleScorer, Scorer, scorer_name
 from llava_eval.types import NOT_SCORED, Generation, Sample, SampleResult, Score
 
@@ -57,7 +57,7 @@ class Evaluation:
         elif isinstance(self.scorer, SampleScorer):
             sample = self._sample_of[result.id]
             score = self.scorer.score_generation(self._cleaned(generation), sample)
-            score = _flag_reasoning(_checked(score, self.scorer, sample), generation)
+            score = _kept(score, self.scorer, sample, generation)
         else:
             score = _AWAITS_SET
         return dataclasses.replace(result, score=score)
@@ -111,15 +111,11 @@ class Evaluation:
                 f"scorer: {scorer_name(scorer)} gave {len(scores)} scores of {len(answered)} "
                 "generations"
             )
-        score_of = {
-            result.id: _flag_reasoning(_checked(score, scorer, sample), result.generation)
-            for (result, sample), score in zip(answered, scores, strict=True)
-        }
-        scored = [
-            dataclasses.replace(result, score=score_of.get(result.id, NOT_SCORED))
-            for result in fresh
-        ]
-        return Scored(scored, None if judge is None else judge.report)
+        scored = {result.id: result for result in fresh}
+        for (result, sample), score in zip(answered, scores, strict=True):
+            kept_score = _kept(score, scorer, sample, result.generation)
+            scored[result.id] = dataclasses.replace(result, score=kept_score)
+        return Scored([*scored.values()], None if judge is None else judge.report)
 
     def without_reasoning(self, results: Iterable[SampleResult]) -> list[SampleResult]:
         """Return results without the reasoning that the protocol's reference cuts out."""
@@ -135,8 +131,10 @@ class Evaluation:
         return dataclasses.replace(generation, text=cleaned(str(generation.text), self.reply))
 
 
-def _checked(score: object, scorer: Scorer, sample: Sample) -> Score:
-    """Return a score, if it is one that the ledger can hold and give back.
+def _kept(score: object, scorer: Scorer, sample: Sample, generation: Generation) -> Score:
+    """Return a score that the ledger can hold and give back.
+
+    It says where the text holds reasoning; the tables count these.
 
     Raises:
         ConfigError: the scorer, which may be the user's, gave something else.
@@ -151,7 +149,9 @@ def _checked(score: object, scorer: Scorer, sample: Sample) -> Score:
             "a text or None as answer and explanation, a bool as unreadable and plain numbers and "
             "texts as details"
         )
-    return score
+    if not holds_reasoning(str(generation.text)):
+        return score
+    return dataclasses.replace(score, details={**score.details, HAS_REASONING: True})
 
 
 def _faults(score: Score) -> list[str]:
@@ -173,10 +173,3 @@ def _faults(score: Score) -> list[str]:
     # in a line of the ledger details stand beside these
     names = ("value", "answer", "unreadable", "explanation")
     return faults + [f"a detail called {name!r}" for name in names if name in score.details]
-
-
-def _flag_reasoning(score: Score, generation: Generation) -> Score:
-    """Return a score that says so where the text holds reasoning; the tables count these."""
-    if not without_reasoning(str(generation.text)).has_reasoning:
-        return score
-    return dataclasses.replace(score, details={**score.details, HAS_REASONING: True})

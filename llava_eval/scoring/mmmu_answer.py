@@ -54,7 +54,6 @@ class MmmuOfficial(ReplyScorer):
     seed: int = 0
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for a right answer, read or drawn, else 0.0."""
         if not sample.choices:
             return _open(reply, sample, _BEFORE_ANSWER)
         letter = last_letter(reply, letters_of(sample), sample.choices)
@@ -82,7 +81,6 @@ class VideoMmmu(ReplyScorer):
     ranked: bool = False
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for a right answer, else 0.0; no score where an empty reply is left out."""
         kind = sample.facets["question_type"]
         is_choice = kind == "multiple-choice"
         if not reply and not (self.ranked and is_choice):

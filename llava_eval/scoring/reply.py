@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
 from llava_eval.config.schema import ReplyConfig
 
@@ -38,32 +38,23 @@ _CLOSES = (
 _MARK = re.compile(f"(?P<opens>{'|'.join(_OPENS)})|{'|'.join(_CLOSES)}", re.IGNORECASE)
 
 
-class Reply(NamedTuple):
-    """A model's text without its reasoning.
-
-    Attributes:
-        text: what is left; None where reasoning was begun and never ended.
-        has_reasoning: whether the text holds reasoning, or marks of it.
-    """
-
-    text: str | None
-    has_reasoning: bool
+def holds_reasoning(text: str) -> bool:
+    """Return whether a text holds reasoning, or marks of it."""
+    return _MARK.search(text) is not None
 
 
-def without_reasoning(text: str) -> Reply:
+def without_reasoning(text: str) -> str | None:
     """Return a reply without blocks of reasoning, for our own rules.
 
     A block that ends without a beginning (which then stood in the prompt) begins with the text. One
-    that never ends, as where the tokens ran out, leaves nothing to be read.
+    that never ends, as where the tokens ran out, leaves nothing to be read: None.
 
     Args:
         text: the model's text.
     """
     kept: list[str] = []
     position = depth = 0
-    has_reasoning = False
     for mark in _MARK.finditer(text):
-        has_reasoning = True
         if mark["opens"]:
             if depth == 0:
                 kept.append(text[position : mark.start()])
@@ -73,11 +64,7 @@ def without_reasoning(text: str) -> Reply:
         else:
             depth -= 1
         position = mark.end()
-    if not has_reasoning:
-        return Reply(text, has_reasoning=False)
-    if depth:
-        return Reply(None, has_reasoning=True)
-    return Reply("".join([*kept, text[position:]]), has_reasoning=True)
+    return None if depth else "".join([*kept, text[position:]])
 
 
 #: Pairs of marks that lmms-eval takes for those of reasoning, to the letter.

@@ -71,7 +71,7 @@ class ReplyScorer(SampleScorer):
 
     @abstractmethod
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return the score of one reply.
+        """Return the score of one reply: 1.0 if it is right, 0.0 if not, or what the class says.
 
         Args:
             reply: the model's text as the protocol hands it to its rule.
@@ -264,17 +264,14 @@ def read(
         details: further facts to keep.
     """
     scored = float(value) if sample.targets else None
+    worth = f"{NOT_SCORED_BECAUSE}the right answer is hidden"
+    if scored is not None:
+        worth = {0.0: "wrong", 1.0: "right"}.get(scored, f"worth {scored:.4g} of 1")
     said = f"read {answer!r}, {how}" if answer else f"no answer: {how}"
     return Score(
         value=scored,
         answer=answer or None,
         unreadable=not answer,
-        explanation=f"{said}; {_worth(scored)}",
+        explanation=f"{said}; {worth}",
         details=details or {},
     )
-
-
-def _worth(value: float | None) -> str:
-    if value is None:
-        return f"{NOT_SCORED_BECAUSE}the right answer is hidden"
-    return {0.0: "wrong", 1.0: "right"}.get(value, f"worth {value:.4g} of 1")

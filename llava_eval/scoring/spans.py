@@ -45,7 +45,6 @@ class SpanOverlap(ReplyScorer):
     rule: Rule
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return the overlap in [0, 1]."""
         found = _RULES[self.rule](reply)
         value, details = 0.0, {}
         if sample.targets:

@@ -33,7 +33,6 @@ class TempCompassRules(ReplyScorer):
     remove: list[str]
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 or 0.0, or no score for a caption."""
         reply = cleaned(reply, self.remove)
         answer = sample.targets[0] if sample.targets else ""
         task = sample.facets.get(TASK_FACET)

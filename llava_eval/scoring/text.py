@@ -26,8 +26,7 @@ class ExactMatch(ReplyScorer):
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 when the reply equals one of the targets, else 0.0."""
-        text = without_reasoning(reply).text
+        text = without_reasoning(reply)
         if text is None:
             return read(sample, None, 0.0, "its reasoning does not end")
         answer = _normalised(text)
@@ -93,7 +92,6 @@ class LmmsEvalExactMatch(ReplyScorer):
     cut_to_letter: bool = False
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for an equal text, else 0.0."""
         letter = _LETTER_FIRST.match(reply) if self.cut_to_letter else None
         answer = lmms_eval_exact(reply if letter is None else letter.group(1))
         right = any(lmms_eval_exact(target) == answer for target in sample.targets)
@@ -111,7 +109,6 @@ class GqaLlava(ReplyScorer):
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for an equal text, else 0.0."""
         answer = reply.rstrip(".").lower()
         how = "the whole reply in lower case, full stops at the end removed"
         return read(sample, answer, answer in sample.targets, how)
@@ -143,7 +140,6 @@ class Anls(ReplyScorer):
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return the similarity to the nearest answer in [0, 1]."""
         distances = [
             edit_distance(flat(answer), flat(reply))
             / max(len(answer.upper()), len(reply.upper()), 1)
@@ -168,7 +164,6 @@ class RelaxedAccuracy(ReplyScorer):
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for a match, else 0.0."""
         right = any(_is_near(reply, target) for target in sample.targets)
         return read(sample, reply, right, "the whole reply, numbers up to 5 % off")
 
@@ -193,7 +188,6 @@ class PopeLmmsEval(ReplyScorer):
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for the right word, 0.0 for the other or neither."""
         text = reply.lower().strip()
         answer = text if text in ("yes", "no") else None
         how = "the whole reply" if answer else "the reply is neither yes nor no and nothing else"
@@ -204,16 +198,13 @@ class PopeLmmsEval(ReplyScorer):
 class PopeLlava(ReplyScorer):
     """POPE in LLaVA: "No", "no" or "not" among the words of the first sentence is no.
 
-    Everything else is yes, also an empty reply, which is counted as unreadable.
+    Everything else is yes, also an empty reply, which is counted as unreadable. ``counted_as``
+    among the details is what a reply counts as, readable or not.
 
     Source: haotian-liu/LLaVA, llava/eval/eval_pope.py.
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for the right word, 0.0 for the other.
-
-        ``counted_as`` among the details is what a reply counts as, readable or not.
-        """
         words = reply.partition(".")[0].replace(",", "").split(" ")
         answer = "no" if any(word in words for word in ("No", "not", "no")) else "yes"
         shown = answer if reply.strip() else None
@@ -231,7 +222,6 @@ class MmeLmmsEval(ReplyScorer):
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for the right word, 0.0 for the other or neither."""
         text = reply.lower().strip().replace(".", "")
         found = (word for word in ("yes", "no") if word in text[:4])
         answer = {"y": "yes", "n": "no"}.get(text) or next(found, None)
@@ -278,7 +268,6 @@ class VsiBench(ReplyScorer):
     number_words: bool = False
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 or 0.0 for an option, the mean relative accuracy for a number."""
         word = reply.split(" ")[0].rstrip(".").strip()
         if sample.choices:
             right = any(word.lower() == target.lower() for target in sample.targets)
@@ -348,7 +337,6 @@ class OcrBenchLmmsEval(ReplyScorer):
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 where an answer stands in the reply, else 0.0."""
         comparable = _formula if sample.facets["dataset"] in _FORMULAS else _half_width
         text = comparable(reply.strip())
         right = any(comparable(target) in text for target in sample.targets)

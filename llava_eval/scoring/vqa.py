@@ -38,7 +38,6 @@ class VqaOfficial(ReplyScorer):
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return the accuracy in [0, 1]; none where the answers are hidden."""
         answer = on_one_line(reply)
         targets = [on_one_line(target) for target in sample.targets]
         if len(set(targets)) != 1:
@@ -67,7 +66,6 @@ class VqaNormalised(ReplyScorer):
     normalisation: Literal["evalai", "lmms_eval"]
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return the accuracy in [0, 1]; none where the answers are hidden."""
         if self.normalisation == "lmms_eval" and not sample.targets:
             return read(sample, reply, 0.0, "the whole reply")
         normalised = evalai_text if self.normalisation == "evalai" else lmms_eval_text

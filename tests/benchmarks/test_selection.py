@@ -12,7 +12,7 @@ import pytest
 from llava_eval.benchmarks.adapters.video_chatgpt import video_chatgpt
 from llava_eval.benchmarks.load import selected
 from llava_eval.benchmarks.rows import Row
-from llava_eval.benchmarks.sources import read_row_sets
+from llava_eval.benchmarks.sources import read_rows
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import SubsampleConfig
 from llava_eval.engine.configured_benchmark import Benchmark
@@ -181,17 +181,17 @@ def test_a_part_says_so(overrides: list[str], label: str, count: int | None) -> 
 def test_row_sets_of_a_folder(tmp_path: Path) -> None:
     write_lines(tmp_path / "generic_qa.jsonl", [{"Q": "g"}])
     write_lines(tmp_path / "temporal_qa.jsonl", [{"Q": "t"}])
-    rows = read_row_sets(str(tmp_path), subset="Temporal+Generic")
+    rows = read_rows(str(tmp_path), subset="Temporal+Generic")
     assert rows == [{"row_set": "temporal", "Q": "t"}, {"row_set": "generic", "Q": "g"}]
     with pytest.raises(RowsError, match="one file or folder for the row set Other; found none"):
-        read_row_sets(str(tmp_path), subset="Temporal+Other")
+        read_rows(str(tmp_path), subset="Temporal+Other")
 
 
 def test_row_sets_of_a_file(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "rows.jsonl", [{"Q": "g"}])
-    assert read_row_sets(str(path), subset="Temporal") == [{"row_set": "temporal", "Q": "g"}]
-    assert read_row_sets(str(path), subset="Generic+Temporal") == [{"Q": "g"}]
-    assert read_row_sets(str(path)) == [{"Q": "g"}]
+    assert read_rows(str(path), subset="Temporal") == [{"row_set": "temporal", "Q": "g"}]
+    assert read_rows(str(path), subset="Generic+Temporal") == [{"Q": "g"}]
+    assert read_rows(str(path)) == [{"Q": "g"}]
 
 
 def test_rows_of_one_subset_of_the_hub_name_it(

@@ -10,7 +10,7 @@ import datasets
 import pandas as pd
 import pytest
 
-from llava_eval.benchmarks.sources import read_row_sets, read_rows
+from llava_eval.benchmarks.sources import read_rows
 from llava_eval.borders.paths import resolve_package_path
 from llava_eval.errors import ConfigError, RowsError
 
@@ -207,8 +207,10 @@ def test_rows_of_the_hubs_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ]
     (folder / "README.md").write_text(f"---\nconfigs:\n{''.join(configs)}---\n")
     source = f"hub://{folder}"
-    assert read_rows(source, subset="Temporal", split="train") == [{"Q": "Temporal"}]
-    assert read_row_sets(source, subset="Temporal+Generic", split="train") == [
+    assert read_rows(source, subset="Temporal", split="train") == [
+        {"row_set": "temporal", "Q": "Temporal"}
+    ]
+    assert read_rows(source, subset="Temporal+Generic", split="train") == [
         {"row_set": "temporal", "Q": "Temporal"},
         {"row_set": "generic", "Q": "Generic"},
     ]
@@ -225,15 +227,15 @@ def test_the_file_of_a_row_set(tmp_path: Path) -> None:
     (tmp_path / "temporal").mkdir()
     (tmp_path / "temporal" / "b.json").write_text('[{"Q": "t"}]')
     (tmp_path / "generic notes.md").write_text("no rows")
-    assert read_row_sets(str(tmp_path), subset="generic+Temporal") == [
+    assert read_rows(str(tmp_path), subset="generic+Temporal") == [
         {"row_set": "generic", "Q": "g"},
         {"row_set": "temporal", "Q": "t"},
     ]
-    assert read_row_sets(str(tmp_path), subset="temporal") == [{"row_set": "temporal", "Q": "t"}]
-    assert read_row_sets(str(tmp_path), subset="other") == [{"row_set": "other", "Q": "g"}]
+    assert read_rows(str(tmp_path), subset="temporal") == [{"row_set": "temporal", "Q": "t"}]
+    assert read_rows(str(tmp_path), subset="other") == [{"row_set": "other", "Q": "g"}]
     (tmp_path / "other videos").mkdir()  # no rows in it
-    assert read_row_sets(str(tmp_path), subset="other") == [{"row_set": "other", "Q": "g"}]
+    assert read_rows(str(tmp_path), subset="other") == [{"row_set": "other", "Q": "g"}]
     (tmp_path / "my_generic.csv").write_text("Q\ng")
-    assert len(read_row_sets(str(tmp_path), subset="gener")) == 2
+    assert len(read_rows(str(tmp_path), subset="gener")) == 2
     with pytest.raises(RowsError, match=r"Generic; found Generic_QA\.json, my_generic\.csv"):
-        read_row_sets(str(tmp_path), subset="Generic+Temporal")
+        read_rows(str(tmp_path), subset="Generic+Temporal")

@@ -8,7 +8,9 @@ from typing import Literal
 import pytest
 
 from llava_eval.metrics.means import mean_score
-from llava_eval.scoring.captions.corpus import CaptionScorer, corpus_bleu, score_captions
+from llava_eval.scoring.captions.corpus import CaptionScorer, caption_values, corpus_bleu
+from llava_eval.scoring.captions.ngrams import Captions
+from llava_eval.scoring.captions.ptb_tokenizer import tokenize_set
 from llava_eval.scoring.choice import StrictChoice
 from llava_eval.scoring.scorer import SampleScorer
 from llava_eval.types import NOT_SCORED, Generation, Sample
@@ -29,13 +31,17 @@ def samples() -> list[Sample]:
     ]
 
 
+def values_of(*names: str) -> dict[str, list[float]]:
+    texts, references = [TEXTS[name] for name in names], [REFERENCES[name] for name in names]
+    values = caption_values(Captions.of(*tokenize_set(texts, references)))
+    return {name: of_each.tolist() for name, of_each in values.items()}
+
+
 def test_values_are_those_of_the_metric() -> None:
     scores = CaptionScorer().score_all([*map(Generation, TEXTS.values())], samples())
-    expected = score_captions(list(TEXTS.values()), list(REFERENCES.values()))
-    assert [score.value for score in scores] == expected["cider"].per_sample.tolist()
-    assert [score.details["rouge_l"] for score in scores] == (
-        expected["rouge_l"].per_sample.tolist()
-    )
+    expected = values_of("a", "b", "c")
+    assert [score.value for score in scores] == expected["cider"]
+    assert [score.details["rouge_l"] for score in scores] == expected["rouge_l"]
     perfect, wrong, empty = scores
     assert perfect.details["bleu_4"] == pytest.approx(1.0, abs=1e-6)
     assert wrong.details["bleu_4"] == pytest.approx(0.0, abs=1e-3)
@@ -66,8 +72,7 @@ def test_captions_with_hidden_references_stand_beside_the_others() -> None:
     mixed = [samples()[0], hidden, samples()[2]]
     first, kept, third = CaptionScorer().score_all([*map(Generation, TEXTS.values())], mixed)
     assert (kept.value, kept.answer) == (None, "a green star")
-    pair = score_captions([TEXTS["a"], TEXTS["c"]], [REFERENCES["a"], REFERENCES["c"]])
-    assert [first.value, third.value] == pair["cider"].per_sample.tolist()
+    assert [first.value, third.value] == values_of("a", "c")["cider"]
 
 
 def test_nothing_to_score() -> None:

@@ -9,7 +9,7 @@ from llava_eval.config.schema import ReplyConfig
 from llava_eval.errors import ConfigError
 from llava_eval.scoring.choice import FirstLetter
 from llava_eval.scoring.evaluation import Evaluation
-from llava_eval.scoring.reply import cleaned, lmms_eval_text, without_reasoning
+from llava_eval.scoring.reply import cleaned, holds_reasoning, lmms_eval_text, without_reasoning
 from llava_eval.scoring.text import ExactMatch
 from llava_eval.types import Generation, Sample, SampleResult
 
@@ -48,12 +48,12 @@ from llava_eval.types import Generation, Sample, SampleResult
     ],
 )
 def test_reasoning_is_left_out(text: str, left: str | None) -> None:
-    assert without_reasoning(text) == (left, True)
+    assert (without_reasoning(text), holds_reasoning(text)) == (left, True)
 
 
 @pytest.mark.parametrize("text", ["cat", "I think so", "a < b > c", "<b>cat</b>", "thinking", ""])
 def test_other_texts_hold_none(text: str) -> None:
-    assert without_reasoning(text) == (text, False)
+    assert (without_reasoning(text), holds_reasoning(text)) == (text, False)
 
 
 def test_exact_match_reads_what_follows_reasoning() -> None:

@@ -109,7 +109,6 @@ class SubtitlesAndTimes:
 
     @property
     def description(self) -> str:
-        """What it will be, in words."""
         return f"subtitles of {PurePath(self.path).name}, times of the frames"
 
     def expand(self, clip: Clip) -> tuple[str, ...]:

@@ -102,7 +102,6 @@ class FramesAndSubtitles:
 
     @property
     def description(self) -> str:
-        """What it will be, in words."""
         cut = f"{self.duration_seconds:g} s from {self.starting_seconds:g} s"
         return f"frames with the subtitles of {PurePath(self.path).name}, {cut}"
 

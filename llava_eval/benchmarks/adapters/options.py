@@ -147,22 +147,18 @@ def right_letters(
 def _right_index(answer: str, form: AnswerForm, choices: Sequence[str]) -> int | None:
     if form == "number_letter_or_text":
         return _number_letter_or_text(answer, choices)
-    if form in ("letter", "index"):
-        letter = _LETTERS.find(answer) if len(answer) == 1 else -1
-        index = letter if form == "letter" else index_of(answer)
-        return index if 0 <= index < len(choices) else None
+    if form == "letter":
+        return _LETTERS.index(answer) if answer in tuple(_LETTERS[: len(choices)]) else None
+    if form == "index":
+        whole = answer.removesuffix(".0")  # beside nulls, libraries write 2 as 2.0
+        is_number = whole.isascii() and whole.isdecimal()
+        return int(whole) if is_number and int(whole) < len(choices) else None
     equal = [index for index, choice in enumerate(choices) if choice == answer]
     if form == "last_equal_text":
         return equal[-1] if equal else -1
     if form == "first_equal_text" and equal:
         return equal[0]
     return equal[0] if len(equal) == 1 else None
-
-
-def index_of(answer: str) -> int:
-    """Return the index that a text is, or -1; beside nulls, libraries write 2 as 2.0."""
-    whole = answer.removesuffix(".0")
-    return int(whole) if whole.isascii() and whole.isdecimal() else -1
 
 
 def _number_letter_or_text(answer: str, choices: Sequence[str]) -> int | None:

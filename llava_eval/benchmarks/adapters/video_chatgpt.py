@@ -24,7 +24,7 @@ def video_chatgpt(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, .
     ``question_2``, with the two questions of a pair in two rows and "None" in place of the other.
 
     Rows with two questions are the consistency set; other rows belong to the set that their source
-    names (see :func:`llava_eval.benchmarks.sources.read_row_sets`), and to the generic one where it
+    names (see :func:`llava_eval.benchmarks.sources.read_rows`), and to the generic one where it
     names none. The sample's facet ``row_set`` is generic, temporal, consistency_1 or
     consistency_2.
 

@@ -161,7 +161,6 @@ class ListedWords:
 
     @property
     def description(self) -> str:
-        """What it will be, in words."""
         return f"words of {PurePath(self.path).name}"
 
     def expand(self, clip: Clip) -> tuple[str, ...]:
@@ -196,7 +195,6 @@ class FramesAndSentences:
 
     @property
     def description(self) -> str:
-        """What it will be, in words."""
         return f"frames as JPEG images with the sentences of {PurePath(self.path).name}"
 
     def expand(self, clip: Clip) -> tuple[str | Clip, ...]:

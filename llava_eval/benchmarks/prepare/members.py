@@ -76,29 +76,27 @@ class Writer:
         return path_below
 
     def count(self, num_bytes: int = 0, *, num_members: int = 0) -> None:
-        """Count what is about to be written.
+        """Count what is about to be written; see :meth:`check_ahead`."""
+        self.check_ahead(num_bytes, num_members)
+        self.num_members += num_members
+        self.num_bytes += num_bytes
+
+    def check_ahead(self, num_bytes: int, num_members: int) -> None:
+        """Refuse what goes beyond what may be unpacked, before anything of it is written.
 
         Raises:
             ArchiveError: it is more than the limits allow.
         """
-        self.num_members += num_members
-        self.num_bytes += num_bytes
-        if self.num_members > self._limits.max_members:
+        if self.num_members + num_members > self._limits.max_members:
             raise ArchiveError(
                 f"{self.archive} has more than {self._limits.max_members} members "
                 "(benchmark.prepare.max_members)"
             )
-        if self.num_bytes > self._limits.max_bytes:
+        if self.num_bytes + num_bytes > self._limits.max_bytes:
             raise ArchiveError(
                 f"{self.archive} unpacks to more than {self._limits.max_bytes / 2**30:g} GiB "
                 "(benchmark.prepare.max_unpacked_gib)"
             )
-
-    def check_ahead(self, num_bytes: int, num_members: int) -> None:
-        """Refuse an archive that states more than may be unpacked, before anything is written."""
-        known = (self.num_bytes, self.num_members)
-        self.count(num_bytes, num_members=num_members)
-        self.num_bytes, self.num_members = known
 
     def folder(self, name: str) -> None:
         """Make a folder."""

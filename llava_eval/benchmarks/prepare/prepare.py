@@ -34,17 +34,16 @@ class Readiness:
     """Questions and media of a benchmark: how many there are, and which are missing.
 
     Attributes:
-        benchmark: its name.
+        benchmark: what its file says.
         num_samples, num_expected: questions; None where the complete set's size is not known.
         num_media: files that the rows name.
         num_subtitles, num_subtitles_present: subtitle files likewise, which not every video has.
         missing: files that do not exist.
         damaged: files that do not open, and why.
         counts: facet, level, questions found, questions expected.
-        manual, gated, licence: what the benchmark's file says.
     """
 
-    benchmark: str
+    benchmark: BenchmarkConfig
     num_samples: int
     num_expected: int | None
     num_media: int = 0
@@ -53,9 +52,6 @@ class Readiness:
     missing: list[str] = field(default_factory=list)
     damaged: list[tuple[str, str]] = field(default_factory=list)
     counts: list[tuple[str, str, int, int]] = field(default_factory=list)
-    manual: str = ""
-    gated: str = ""
-    licence: str = ""
 
     @property
     def is_complete(self) -> bool:
@@ -80,14 +76,7 @@ def prepare(composed: ComposedConfig) -> Readiness:
     _unpack_archives(benchmark)
     samples = read_samples(benchmark, build_target(benchmark.adapter, key="benchmark.adapter"))
     is_whole = benchmark.limit is None and not benchmark.where and benchmark.subsample.size is None
-    readiness = Readiness(
-        benchmark.name,
-        len(samples),
-        benchmark.num_rows if is_whole else None,
-        manual=benchmark.prepare.manual,
-        gated=benchmark.prepare.gated,
-        licence=benchmark.licence,
-    )
+    readiness = Readiness(benchmark, len(samples), benchmark.num_rows if is_whole else None)
     _check_media(samples, readiness)
     if is_whole:
         readiness.counts = _counts(samples, benchmark.prepare.counts)
@@ -192,7 +181,7 @@ def readiness_text(readiness: Readiness) -> str:
     num_present = readiness.num_media - len(readiness.missing)
     num_open = num_present - len(readiness.damaged)
     lines = [
-        readiness.benchmark,
+        readiness.benchmark.name,
         f"  questions  {readiness.num_samples}{expected}",
         f"  media      {num_present} of {readiness.num_media} present, {num_open} open",
     ]
@@ -206,9 +195,9 @@ def readiness_text(readiness: Readiness) -> str:
     lines += [f"  missing: {path}" for path in readiness.missing]
     lines += [f"  damaged: {path}: {reason}" for path, reason in readiness.damaged]
     for title, text in (
-        ("licence", readiness.licence),
-        ("access", readiness.gated),
-        ("by hand", readiness.manual),
+        ("licence", readiness.benchmark.licence),
+        ("access", readiness.benchmark.prepare.gated),
+        ("by hand", readiness.benchmark.prepare.manual),
     ):
         if text:
             lines += textwrap.wrap(

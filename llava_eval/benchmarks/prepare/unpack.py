@@ -273,15 +273,12 @@ class _Joined(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
-        """Return that this can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Return that this can be read from anywhere."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go on at another byte."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: (self._ends or [0])[-1]}
         self._position = base[whence] + offset
         if self._position < 0:

@@ -8,33 +8,17 @@ constants in place of smoothing, so that no matches give a value near 0, not 0.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from llava_eval.scoring.captions.ngrams import (
     MAX_ORDER,
     Captions,
-    CaptionScore,
+    FloatArray,
     IntArray,
     NgramCounts,
 )
 
 _SMALL = 1e-9  # added to denominators
 _TINY = 1e-15  # added to numerators: an empty hypothesis still scores about 0
-
-
-def bleu(captions: Captions) -> tuple[CaptionScore, ...]:
-    """BLEU-1, BLEU-2, BLEU-3 and BLEU-4 of tokenized captions.
-
-    Returns:
-        Four scores from 0 to 1. The corpus value comes from counts summed over the set; it is not
-        the mean of the samples' values.
-    """
-    parts = expand_counts(sample_counts(captions))
-    corpus = bleu_of_parts(parts.sum(axis=0, keepdims=True))
-    per_sample = bleu_of_parts(parts)
-    return tuple(
-        CaptionScore(float(corpus[0, order]), per_sample[:, order]) for order in range(MAX_ORDER)
-    )
 
 
 def sample_counts(captions: Captions) -> IntArray:
@@ -57,7 +41,7 @@ def expand_counts(counts: IntArray) -> IntArray:
     return np.concatenate([correct, guessed, counts[:, MAX_ORDER:]], axis=1)
 
 
-def bleu_of_parts(parts: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
+def bleu_of_parts(parts: IntArray | FloatArray) -> FloatArray:
     """(rows, MAX_ORDER) BLEU of each order from (rows, K) counts or sums of them."""
     correct, guessed = parts[:, :MAX_ORDER], parts[:, MAX_ORDER : 2 * MAX_ORDER]
     length, closest = parts[:, -2], parts[:, -1]

@@ -13,21 +13,14 @@ name: n-grams of 1 to 4 words weighted by tf-idf, no stemming, clipped, with a G
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from llava_eval.scoring.captions.ngrams import MAX_ORDER, Captions, CaptionScore, NgramCounts
+from llava_eval.scoring.captions.ngrams import MAX_ORDER, Captions, FloatArray, NgramCounts
 
 _SIGMA = 6.0
 
-FloatArray = NDArray[np.float64]
 
-
-def cider(captions: Captions) -> CaptionScore:
-    """CIDEr of tokenized captions.
-
-    Returns:
-        Values from 0 to 10; the corpus value is their mean.
-    """
+def cider(captions: Captions) -> FloatArray:
+    """(num_samples,) CIDEr of tokenized captions, 0 to 10; that of the set is their mean."""
     sample = captions.reference_sample
     num_bigrams = np.maximum(captions.num_words - 1, 0)
     difference = (num_bigrams[sample] - num_bigrams[captions.num_samples :]).astype(np.float64)
@@ -36,8 +29,7 @@ def cider(captions: Captions) -> CaptionScore:
     for counts in captions.counts:
         similarity += _cosine(captions, counts) * penalty
     total = np.bincount(sample, similarity, captions.num_samples)
-    per_sample = 10.0 * (total / MAX_ORDER / captions.num_references)
-    return CaptionScore(float(per_sample.mean()), per_sample)
+    return 10.0 * (total / MAX_ORDER / captions.num_references)
 
 
 def _cosine(captions: Captions, counts: NgramCounts) -> FloatArray:

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from llava_eval.scoring.captions.bleu import (
-    bleu,
-    bleu_of_parts,
-    expand_counts,
-    sample_counts,
-)
+from llava_eval.scoring.captions.bleu import bleu_of_parts, expand_counts, sample_counts
 from llava_eval.scoring.captions.cider import cider
-from llava_eval.scoring.captions.ngrams import (
-    Captions,
-    CaptionScore,
-    IntArray,
-    check_captions,
-)
-from llava_eval.scoring.captions.ptb_tokenizer import tokenize
+from llava_eval.scoring.captions.ngrams import MAX_ORDER, Captions, FloatArray, IntArray
+from llava_eval.scoring.captions.ptb_tokenizer import tokenize_set
 from llava_eval.scoring.captions.rouge_l import rouge_l
 from llava_eval.scoring.scorer import NOT_SCORED_BECAUSE, read
 from llava_eval.types import Generation, MetricValue, Sample, SampleResult, Score
@@ -37,41 +26,13 @@ _ONE_CAPTION = (
 )
 
 
-def _tokenized(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Captions:
-    """Tokenize captions; see :func:`score_captions`."""
-    check_captions(hypotheses, references)
-    tokenized_references = iter(tokenize(list(itertools.chain.from_iterable(references))))
-    grouped = [list(itertools.islice(tokenized_references, len(refs))) for refs in references]
-    return Captions.of(tokenize(hypotheses), grouped)
-
-
-def _scores(captions: Captions) -> dict[str, CaptionScore]:
-    scores = {f"bleu_{order}": score for order, score in enumerate(bleu(captions), 1)}
-    scores["rouge_l"] = rouge_l(captions.hypotheses, captions.references)
-    scores["cider"] = cider(captions)
-    return scores
-
-
-def score_captions(
-    hypotheses: Sequence[str], references: Sequence[Sequence[str]]
-) -> dict[str, CaptionScore]:
-    """BLEU-1 to BLEU-4, ROUGE-L and CIDEr of untokenized captions, as pycocoevalcap scores them.
-
-    References and hypotheses are tokenized as two files, in the order of the samples. The order
-    can move a value in the fourth digit (see `tokenize`).
-
-    Args:
-        hypotheses: one caption a sample, as the model wrote it.
-        references: the captions of each sample, as the data set has them.
-
-    Returns:
-        "bleu_1" to "bleu_4", "rouge_l", "cider": values from 0 to 1, for CIDEr to 10.
-
-    Raises:
-        ValueError: no sample, unequal lengths, or a sample without references.
-        TypeError: a caption is not a string.
-    """
-    return _scores(_tokenized(hypotheses, references))
+def caption_values(captions: Captions) -> dict[str, FloatArray]:
+    """Return (N,) "bleu_1" to "bleu_4" and "rouge_l", from 0 to 1, and "cider", from 0 to 10."""
+    bleu = bleu_of_parts(expand_counts(sample_counts(captions)))
+    values = {f"bleu_{order}": bleu[:, order - 1] for order in range(1, MAX_ORDER + 1)}
+    values["rouge_l"] = rouge_l(captions.hypotheses, captions.references)
+    values["cider"] = cider(captions)
+    return values
 
 
 @dataclass(frozen=True)
@@ -104,8 +65,9 @@ class CaptionScorer:
         """Return the scores of captions with their references."""
         if not pairs:
             return []
-        captions = _tokenized([text for text, _ in pairs], [refs for _, refs in pairs])
-        details = {name: score.per_sample.tolist() for name, score in _scores(captions).items()}
+        texts, targets = zip(*pairs, strict=True)
+        captions = Captions.of(*tokenize_set(texts, targets))
+        details = {name: values.tolist() for name, values in caption_values(captions).items()}
         details[BLEU_COUNTS] = sample_counts(captions).tolist()
         if len(set(map(frozenset, captions.references))) == 1:
             details["cider"] = [None] * len(pairs)
@@ -154,5 +116,5 @@ def bleu_counts_of(results: Sequence[SampleResult]) -> IntArray:
     if all(isinstance(row, list) for row in stored):
         return expand_counts(np.array(stored, np.int64))
     texts = [str(result.generation.text) for result in results]
-    captions = _tokenized(texts, [result.target for result in results])
+    captions = Captions.of(*tokenize_set(texts, [result.target for result in results]))
     return expand_counts(sample_counts(captions))

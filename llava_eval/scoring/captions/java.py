@@ -7,7 +7,6 @@ and the reason stands beside it.
 from __future__ import annotations
 
 import importlib
-import itertools
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from llava_eval.borders.paths import package_folder
 from llava_eval.errors import first_line
-from llava_eval.scoring.captions.ptb_tokenizer import tokenize
+from llava_eval.scoring.captions.ptb_tokenizer import tokenize_set
 from llava_eval.types import MetricValue, SampleResult
 
 _PACKAGE = "pycocoevalcap"
@@ -61,9 +60,8 @@ def _measured(
     missing = _missing(files)
     if missing is not None:
         return MetricValue.none(len(kept), "points", f"not available: {missing}")
-    flat = iter(tokenize([reference for item in kept for reference in item.target]))
-    references = [list(itertools.islice(flat, len(item.target))) for item in kept]
-    captions = tokenize([str(item.generation.text) for item in kept])
+    texts = [str(item.generation.text) for item in kept]
+    captions, references = tokenize_set(texts, [item.target for item in kept])
     try:
         value = measure(captions, references)
     except (subprocess.CalledProcessError, OSError, ValueError) as error:

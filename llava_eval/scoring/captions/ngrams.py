@@ -1,4 +1,4 @@
-"""Counts of the n-grams of a whole set of captions, as arrays, and what a caption metric returns.
+"""Counts of the n-grams of a whole set of captions, as arrays.
 
 BLEU and CIDEr are both defined on how often each n-gram occurs in a hypothesis and in each of its
 references. Counting with one sort for each order, not with one dictionary for each caption, is what
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 MAX_ORDER = 4
 """Longest n-gram of BLEU-4 and of CIDEr."""
 
+FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 
@@ -72,11 +73,7 @@ class Captions:
         """Split tokenized captions at any white space, as the reference's `precook` does.
 
         This is where a token with a no-break space becomes two words.
-
-        Raises:
-            ValueError: see `check_captions`.
         """
-        check_captions(hypotheses, references)
         captions = itertools.chain(hypotheses, itertools.chain.from_iterable(references))
         split = [caption.split() for caption in captions]
         numbers: defaultdict[str, int] = defaultdict(itertools.count().__next__)
@@ -144,44 +141,3 @@ class Captions:
             shared_hypothesis=row[shared],
             shared_reference=np.flatnonzero(shared),
         )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CaptionScore:
-    """A caption metric of a set and of each of its samples.
-
-    Attributes:
-        corpus: the value of the set, in the reference implementation's own unit: 0 to 1, for CIDEr
-            0 to 10. Papers print it times 100.
-        per_sample: (num_samples,) float64, the value of each sample in the same unit and in the
-            order of the input. Their mean is `corpus` for CIDEr and ROUGE-L, not for BLEU.
-    """
-
-    corpus: float
-    per_sample: NDArray[np.float64]
-
-
-def check_captions(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-    """Refuse input that no caption metric is defined on.
-
-    Raises:
-        ValueError: no sample at all, unequal numbers of hypotheses and reference lists, a sample
-            without references, or one string where a list of references is expected.
-    """
-    if isinstance(hypotheses, str):
-        raise ValueError(f"hypotheses must be one string a sample, got one string: {hypotheses!r}")
-    if len(hypotheses) != len(references):
-        raise ValueError(
-            "each hypothesis needs its own list of references, got "
-            f"{len(hypotheses)} hypotheses and {len(references)} lists of references"
-        )
-    if not len(hypotheses):
-        raise ValueError("caption metrics need at least one sample, got none")
-    for index, captions in enumerate(references):
-        if isinstance(captions, str):
-            raise ValueError(
-                f"references must be lists of strings, got one string for sample {index}: "
-                f"{captions!r}"
-            )
-        if not len(captions):
-            raise ValueError(f"each sample needs at least one reference, sample {index} has none")

@@ -35,14 +35,12 @@ class Rule(NamedTuple):
     """One kind of token.
 
     Attributes:
-        starts: a character class; the rule is only tried where it matches the next character.
         token: the pattern of the token, over stand-ins.
         context: what must follow the token, or "".
         rewrite: from the token's original text to what is printed, before lower-casing; None
             keeps the text. A result of "" prints nothing.
     """
 
-    starts: str
     token: str
     context: str = ""
     rewrite: Callable[[str], str] | None = None
@@ -130,7 +128,6 @@ def _capitalised(text: str) -> str:
 _SPACE = "[ \t\u00a0\u2003]"
 _SPACE_OR_LINE = "[ \t\u00a0\u2003\u0085\n]"
 _ALPHA = f"A-Za-z\u0130\u0131\u017f\u212a{LETTER}"
-_ASCII_LETTER = "[A-Za-z\u0130\u0131\u017f\u212a]"  # where a literal word can start
 _NUMERAL = f"0-9{DIGIT}"
 _ALNUM = f"[{_ALPHA}{_NUMERAL}]"
 _LETTER_CLASS = f"{_ALPHA}{MARK}\u00ad"
@@ -290,39 +287,32 @@ def rules() -> tuple[Rule, ...]:
 
 def _word_rules() -> tuple[Rule, ...]:
     """Words, contractions, markup, addresses."""
-    letter = f"[{_LETTER_CLASS}&]"
-    apostrophe = "['\u2019&]"
     return (
         # "cannot" and friends are two tokens
-        Rule("[cC]", "(?i:can)", "(?i:not)"),
-        Rule("[gG]", "(?i:gon)", "(?i:na)"),
-        Rule("[gG]", "(?i:got)", "(?i:ta)"),
-        Rule("[gG]", "(?i:gim)", "(?i:me)"),
-        Rule("[lL]", "(?i:lem)", "(?i:me)"),
-        Rule("[wW]", "(?i:wan)", "(?i:na)"),
-        Rule("<", _TAG, rewrite=_keep_together),
-        Rule("[&\u2013]", "(?i:&(?:md|mdash|ndash);)|\u2013", rewrite=_constant("--")),
-        Rule("&", "(?i:&amp;)", rewrite=_constant("&")),
-        Rule("&", "(?i:&nbsp;)", rewrite=_constant("")),
-        Rule("&", "(?i:&(?:ht|tl|ur|lr|qc|ql|qr|odq|cdq|#[0-9]+);)"),
-        Rule(letter, _WORD, _CLITIC, _drop_soft_hyphens),
-        Rule(
-            "[A-Za-z\u00ad]",
-            r"[A-Za-z\u00ad]*[A-MO-Za-mo-z]\u00ad*",
-            _NOT,
-            _drop_soft_hyphens,
-        ),
-        Rule(letter, _WORD, rewrite=_drop_soft_hyphens),
+        Rule("(?i:can)", "(?i:not)"),
+        Rule("(?i:gon)", "(?i:na)"),
+        Rule("(?i:got)", "(?i:ta)"),
+        Rule("(?i:gim)", "(?i:me)"),
+        Rule("(?i:lem)", "(?i:me)"),
+        Rule("(?i:wan)", "(?i:na)"),
+        Rule(_TAG, rewrite=_keep_together),
+        Rule("(?i:&(?:md|mdash|ndash);)|\u2013", rewrite=_constant("--")),
+        Rule("(?i:&amp;)", rewrite=_constant("&")),
+        Rule("(?i:&nbsp;)", rewrite=_constant("")),
+        Rule("(?i:&(?:ht|tl|ur|lr|qc|ql|qr|odq|cdq|#[0-9]+);)"),
+        Rule(_WORD, _CLITIC, _drop_soft_hyphens),
+        Rule(r"[A-Za-z\u00ad]*[A-MO-Za-mo-z]\u00ad*", _NOT, _drop_soft_hyphens),
+        Rule(_WORD, rewrite=_drop_soft_hyphens),
         *_apostrophe_rules(),
-        Rule("'", "'[tT]", "(?i:is|was)"),
-        Rule("[yY]", f"[yY]{_APOSTROPHE}", f"[{_ALPHA}]"),
-        Rule("[hH]", r"(?i:https?)://[^ \t\n\"<>|(){}]+[^ \t\n\"<>|.!?(){},-]"),
+        Rule("'[tT]", "(?i:is|was)"),
+        Rule(f"[yY]{_APOSTROPHE}", f"[{_ALPHA}]"),
+        Rule(r"(?i:https?)://[^ \t\n\"<>|(){}]+[^ \t\n\"<>|.!?(){},-]"),
         *_address_rules(),
-        Rule("@", "@[a-zA-Z_][a-zA-Z_0-9]*"),
-        Rule("#", f"#{_LETTER}+"),
-        Rule(apostrophe, _CLITIC, "[^A-Za-z]", _plain_apostrophe),
-        Rule(apostrophe, f"{_APOSTROPHE}[0-9][0-9]", _SPACE_OR_LINE),
-        Rule("[nN]", _NOT, rewrite=_plain_not),
+        Rule("@[a-zA-Z_][a-zA-Z_0-9]*"),
+        Rule(f"#{_LETTER}+"),
+        Rule(_CLITIC, "[^A-Za-z]", _plain_apostrophe),
+        Rule(f"{_APOSTROPHE}[0-9][0-9]", _SPACE_OR_LINE),
+        Rule(_NOT, rewrite=_plain_not),
     )
 
 
@@ -330,17 +320,14 @@ def _apostrophe_rules() -> tuple[Rule, ...]:
     """Words that keep an apostrophe inside, before or after them."""
     special = _words("cont'd. cont'd nor'easter c'mon e'er s'mores ev'ry li'l nat'l")
     return (
-        Rule("['\u2019&]", f"{_APOSTROPHE}(?:[nN]{_APOSTROPHE}?|(?i:em|cause|till?)|[2-9]0(?i:s))"),
-        Rule("[lLdDjJ]", f"[lLdDjJ]{_APOSTROPHE}"),
-        Rule("[dDsS\u017foO]", f"(?i:dunkin|somethin|ol){_APOSTROPHE}"),
-        Rule("[A-HJ-XZn]", f"[A-HJ-XZn]{_APOSTROPHE_OR_QUOTE}[{_ALPHA}]{{2,}}"),
-        Rule(
-            f"[{_ALPHA}]",
-            f"[{_ALPHA}]+[aeiouyAEIOUY]{_APOSTROPHE_OR_QUOTE}[aeiouA-Z][{_ALPHA}]*",
-        ),
-        Rule("[cCnNsS\u017feElL]", special),
-        Rule("[cC]", f"[cC](?:(?i:ap){_APOSTROPHE}[nN]|{_APOSTROPHE}(?i:est))"),
-        Rule("[oO]", f"[oO]{_APOSTROPHE_OR_QUOTE}[oO]"),
+        Rule(f"{_APOSTROPHE}(?:[nN]{_APOSTROPHE}?|(?i:em|cause|till?)|[2-9]0(?i:s))"),
+        Rule(f"[lLdDjJ]{_APOSTROPHE}"),
+        Rule(f"(?i:dunkin|somethin|ol){_APOSTROPHE}"),
+        Rule(f"[A-HJ-XZn]{_APOSTROPHE_OR_QUOTE}[{_ALPHA}]{{2,}}"),
+        Rule(f"[{_ALPHA}]+[aeiouyAEIOUY]{_APOSTROPHE_OR_QUOTE}[aeiouA-Z][{_ALPHA}]*"),
+        Rule(special),
+        Rule(f"[cC](?:(?i:ap){_APOSTROPHE}[nN]|{_APOSTROPHE}(?i:est))"),
+        Rule(f"[oO]{_APOSTROPHE_OR_QUOTE}[oO]"),
     )
 
 
@@ -352,37 +339,33 @@ def _address_rules() -> tuple[Rule, ...]:
     user = r"(?:(?i:&lt;)|<)?[a-zA-Z0-9][^ \t\n\"<>|(){}\u00a0]*"
     host = r"(?:[^ \t\n\"<>|(){}.\u00a0]+\.)*[^ \t\n\"<>|(){}.\u00a0]+"
     return (
-        Rule("[wW]", www),
-        Rule("[wW]", www + _PATH),
-        Rule(r"[^ \t\n\"`'<>|.!?(){},-_$]", domain),
-        Rule(r"[^ \t\n\"`'<>|.!?(){},-_$]", domain + _PATH),
-        Rule("[&<a-zA-Z0-9]", f"{user}@{host}>?"),
+        Rule(www),
+        Rule(www + _PATH),
+        Rule(domain),
+        Rule(domain + _PATH),
+        Rule(f"{user}@{host}>?"),
     )
 
 
 def _number_rules() -> tuple[Rule, ...]:
     """Numbers, dates, fractions, money and a few fixed spellings."""
     return (
-        Rule(f"[{_NUMERAL}]", f"[{_NUMERAL}]{{1,2}}[-/][{_NUMERAL}]{{1,2}}[-/][{_NUMERAL}]{{2,4}}"),
-        Rule(f"[-+.:,\u00ad\u066b{_NUMERAL}]", f"[-+]?{_NUMBER}", rewrite=_drop_soft_hyphens),
-        Rule("[\u207a\u00b2\u2082]", "\u207a?(?:\u00b2+|\u2082+)"),
+        Rule(f"[{_NUMERAL}]{{1,2}}[-/][{_NUMERAL}]{{1,2}}[-/][{_NUMERAL}]{{2,4}}"),
+        Rule(f"[-+]?{_NUMBER}", rewrite=_drop_soft_hyphens),
+        Rule("\u207a?(?:\u00b2+|\u2082+)"),
         Rule(
-            f"[{_NUMERAL}]",
             rf"(?:[{_NUMERAL}]{{1,4}}[- \u00a0])?[{_NUMERAL}]{{1,4}}(?:\\?/|\u2044)"
             rf"[{_NUMERAL}]{{1,4}}",
             rewrite=_keep_together,
         ),
-        Rule("\u00bd", "\u00bd", rewrite=lambda token: _FRACTION.get(token, token)),
-        Rule("-", "(?i:-[rl][rcs]b-)"),
-        Rule("[cC]", r"(?i:c\.d\.s)"),
-        Rule("[pPaA]", "(?i:pro|anti)-"),
-        Rule("[sS\u017f]", "(?i:s(?:&amp;|&)(?:p-500|ls))", rewrite=_plain_ampersand),
-        Rule(
-            "[A-Za-z0-9]",
-            r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}(?:\\?/[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}){1,2}",
-        ),
-        Rule("[A-Z$#]", r"[A-Z]*\$|#"),
-        Rule("\u20ac", "\u20ac", rewrite=lambda token: _CURRENCY.get(token, token)),
+        Rule("\u00bd", rewrite=lambda token: _FRACTION.get(token, token)),
+        Rule("(?i:-[rl][rcs]b-)"),
+        Rule(r"(?i:c\.d\.s)"),
+        Rule("(?i:pro|anti)-"),
+        Rule("(?i:s(?:&amp;|&)(?:p-500|ls))", rewrite=_plain_ampersand),
+        Rule(r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}(?:\\?/[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}){1,2}"),
+        Rule(r"[A-Z]*\$|#"),
+        Rule("\u20ac", rewrite=lambda token: _CURRENCY.get(token, token)),
     )
 
 
@@ -390,67 +373,52 @@ def _abbreviation_rules() -> tuple[Rule, ...]:
     """Full stops that belong to the word before them, file names, telephone numbers."""
     opener = f"{_SPACE_OR_LINE}+(?:{_SENTENCE_OPENER}|{_TAG}){_SPACE_OR_LINE}"
     return (
-        Rule("[A-Za-z]", "[A-Za-z]", rf"\.{opener}"),
-        Rule(_ASCII_LETTER, rf"{_CLOSING_ABBREVIATION}\.", r"[\s\S]{2}|[\s\S]?\Z"),
-        Rule(_ASCII_LETTER, rf"{_OPENING_ABBREVIATION}\."),
-        Rule(_ASCII_LETTER, rf"(?:{_ACRONYM}|{_COMPOUND_ACRONYM})\."),
-        Rule(_ASCII_LETTER, rf"{_NUMBERED_ABBREVIATION}\.", f"{_SPACE_OR_LINE}?[{_NUMERAL}]"),
-        Rule("[pP]", r"(?i:pte|pty)\.", f"{_SPACE}(?i:ltd|lim)"),
+        Rule("[A-Za-z]", rf"\.{opener}"),
+        Rule(rf"{_CLOSING_ABBREVIATION}\.", r"[\s\S]{2}|[\s\S]?\Z"),
+        Rule(rf"{_OPENING_ABBREVIATION}\."),
+        Rule(rf"(?:{_ACRONYM}|{_COMPOUND_ACRONYM})\."),
+        Rule(rf"{_NUMBERED_ABBREVIATION}\.", f"{_SPACE_OR_LINE}?[{_NUMERAL}]"),
+        Rule(r"(?i:pte|pty)\.", f"{_SPACE}(?i:ltd|lim)"),
         Rule(
-            f"[{_LETTER_CLASS}{_NUMERAL}&]",
             rf"{_ANY_WORD_PART}(?:\.{_ANY_WORD_PART})*\.{_FILE_EXTENSION}",
             f"{_SPACE_OR_LINE}|[.?!,]",
         ),
         Rule(
-            f"[{_LETTER_CLASS}{_NUMERAL}&]",
             rf"(?:{_WORD}|{_HYPHENATED}|{_COMPOUND})\.",
             "[,;:\u3001]",
             _drop_soft_hyphens,
         ),
-        Rule("[A-Z]", rf"{_JOINED_CAPITALS}\.", "[,;:\u3001]", _plain_ampersand),
-        Rule("[(+0-9]", _PHONE, rewrite=_phone),
+        Rule(rf"{_JOINED_CAPITALS}\.", "[,;:\u3001]", _plain_ampersand),
+        Rule(_PHONE, rewrite=_phone),
     )
 
 
 def _sign_rules() -> tuple[Rule, ...]:
     """Quotes, brackets, dots, hyphenated words, smileys, symbols."""
     return (
-        Rule('["&]', '"|(?i:&quot;)', rewrite=_constant("")),
-        Rule("[<&]", "<|(?i:&lt;)", rewrite=_angle("&lt;", "<")),
-        Rule("[>&]", ">|(?i:&gt;)", rewrite=_angle("&gt;", ">")),
-        Rule(r"[()\[\]{}]", r"[()\[\]{}]", rewrite=_bracket),
-        Rule("-", "-+", rewrite=_long_dash),
+        Rule('"|(?i:&quot;)', rewrite=_constant("")),
+        Rule("<|(?i:&lt;)", rewrite=_angle("&lt;", "<")),
+        Rule(">|(?i:&gt;)", rewrite=_angle("&gt;", ">")),
+        Rule(r"[()\[\]{}]", rewrite=_bracket),
+        Rule("-+", rewrite=_long_dash),
+        Rule(r"\.{3,5}|(?:\.[ \u00a0]){2,4}\.|[\u2026\u0085]", rewrite=_constant("...")),
+        Rule("@+|#+|_+"),
+        Rule(r"\*+|(?:\\\*){1,3}"),
+        Rule("[?!]+"),
+        Rule(_HYPHENATED, rewrite=_drop_soft_hyphens),
+        Rule(_COMPOUND),
+        Rule(_JOINED_CAPITALS, rewrite=_plain_ampersand),
+        Rule(r"[cC]\+\+|[cCfF]#"),
+        Rule(_APOSTROPHE, rewrite=_constant("'")),
+        Rule("'", "[A-Za-z][^ \t\n\u00a0]", _constant("`")),
+        Rule(_CLITIC, rewrite=_plain_apostrophe),
+        Rule("<<|>>"),
+        Rule("''|[`\u2018\u2019\u201c]{1,2}", rewrite=_quote),
+        Rule(r"[<>]?[:;=][-o*']?[()DPdpO\\{@|\[\]]", "[^A-Za-z0-9]", _smiley),
         Rule(
-            "[.\u2026\u0085]",
-            r"\.{3,5}|(?:\.[ \u00a0]){2,4}\.|[\u2026\u0085]",
-            rewrite=_constant("..."),
-        ),
-        Rule("[@#_]", "@+|#+|_+"),
-        Rule(r"[*\\]", r"\*+|(?:\\\*){1,3}"),
-        Rule("[?!]", "[?!]+"),
-        Rule("[A-Za-z0-9]", _HYPHENATED, rewrite=_drop_soft_hyphens),
-        Rule(f"[{_ALPHA}{_NUMERAL}]", _COMPOUND),
-        Rule("[A-Z]", _JOINED_CAPITALS, rewrite=_plain_ampersand),
-        Rule("[cCfF]", r"[cC]\+\+|[cCfF]#"),
-        Rule("['\u2019&]", _APOSTROPHE, rewrite=_constant("'")),
-        Rule("'", "'", "[A-Za-z][^ \t\n\u00a0]", _constant("`")),
-        Rule("['\u2019&]", _CLITIC, rewrite=_plain_apostrophe),
-        Rule("[<>]", "<<|>>"),
-        Rule("['`\u2018\u2019\u201c]", "''|[`\u2018\u2019\u201c]{1,2}", rewrite=_quote),
-        Rule(
-            "[<>:;=]",
-            r"[<>]?[:;=][-o*']?[()DPdpO\\{@|\[\]]",
-            "[^A-Za-z0-9]",
-            _smiley,
-        ),
-        Rule(
-            r"[-^x=~<>'(]",
             r"[\^x=~<>]\.\[\^x=~<>\]|[-^x=~<>']_[-^x=~<>']"
             r"|\([-^x=~<>'][_.]?[-^x=~<>']\)|\([\^x=~<>']-[\^x=~<>'`]\)",
             rewrite=_smiley,
         ),
-        Rule(
-            f"[.,;:%+^~|\\\\&=/{SYMBOL}\u207a\u2044\u3001]",
-            f"[.,;:%+^~|\\\\&=/{SYMBOL}\u207a\u2044\u3001]",
-        ),
+        Rule(f"[.,;:%+^~|\\\\&=/{SYMBOL}\u207a\u2044\u3001]"),
     )

@@ -27,10 +27,10 @@ Counts of agreement are in `tests/scoring/captions/agreement.md`.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from llava_eval.scoring.captions import ptb_rules
 
@@ -38,8 +38,7 @@ from llava_eval.scoring.captions import ptb_rules
 # after lower-casing, and are left out here.
 _PUNCTUATION = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";", ""])
 
-_LINE_BREAKS = str.maketrans(dict.fromkeys("\n\r\v\f\u2028\u2029", " "))
-_HAS_LINE_BREAK = re.compile("[\n\r\v\f\u2028\u2029]")
+_LINE_BREAK = re.compile("[\n\r\v\f\u2028\u2029]")
 
 # Captions of plain words, by far the most: no rule looks beyond a word of them, but for the words
 # below. Checked against the full rules in the tests.
@@ -50,29 +49,13 @@ _PLAIN_WORD = re.compile("[A-Za-z]+(?=[ \n])")
 _BLANKS = re.compile("[ \n]+")
 
 
-class _CompiledRule(NamedTuple):
-    starts: re.Pattern[str]
-    match: Callable[[str, int], re.Match[str] | None]
-    rewrite: Callable[[str], str] | None
-
-
 @functools.cache
-def _rules() -> list[_CompiledRule]:
+def _rules() -> list[tuple[re.Pattern[str], Callable[[str], str] | None]]:
     """All rules, compiled at the first use, not at import."""
     return [
-        _CompiledRule(
-            re.compile(rule.starts),
-            re.compile(f"({rule.token})(?:{rule.context})").match,
-            rule.rewrite,
-        )
+        (re.compile(f"({rule.token})(?:{rule.context})"), rule.rewrite)
         for rule in ptb_rules.rules()
     ]
-
-
-@functools.cache
-def _rules_for(start: str) -> list[_CompiledRule]:
-    """The rules that can apply to a first character."""
-    return [rule for rule in _rules() if rule.starts.match(start)]
 
 
 def _tokens(text: str, shape: str, begin: int, end: int) -> list[str]:
@@ -96,10 +79,10 @@ def _tokens(text: str, shape: str, begin: int, end: int) -> list[str]:
             position = word.end()
             continue
         longest, rewrite, token_end = position, None, position + 1
-        for rule in _rules_for(shape[position]):
-            match = rule.match(shape, position)
+        for pattern, rewritten in _rules():
+            match = pattern.match(shape, position)
             if match is not None and match.end() > longest:
-                longest, rewrite, token_end = match.end(), rule.rewrite, match.end(1)
+                longest, rewrite, token_end = match.end(), rewritten, match.end(1)
         if longest > position:  # otherwise no rule knows the character: it is dropped
             token = text[position:token_end]
             tokens.append(_lower(rewrite(token) if rewrite else token))
@@ -120,13 +103,8 @@ def tokenize(captions: Sequence[str]) -> list[str]:
 
     Returns:
         For each caption its tokens joined by one space; "" where nothing is left.
-
-    Raises:
-        TypeError: an item is not a string, or all is one string.
     """
-    if isinstance(captions, str):
-        raise TypeError(f"captions must be a list of strings, got one string: {captions!r}")
-    lines = [_as_line(caption, index) for index, caption in enumerate(captions)]
+    lines = [_LINE_BREAK.sub(" ", caption) for caption in captions]
     text = "\n".join(lines)
     shape = text if text.isascii() else text.translate(ptb_rules.stand_ins())
     tokenized = []
@@ -141,12 +119,12 @@ def tokenize(captions: Sequence[str]) -> list[str]:
     return tokenized
 
 
-def _as_line(caption: str, index: int) -> str:
-    if not isinstance(caption, str):
-        raise TypeError(
-            f"captions must be strings, got {type(caption).__name__} at index {index}: {caption!r}"
-        )
-    return caption.translate(_LINE_BREAKS) if _HAS_LINE_BREAK.search(caption) else caption
+def tokenize_set(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+) -> tuple[list[str], list[list[str]]]:
+    """Tokenize captions and the references of each, as the reference does: as two files."""
+    flat = iter(tokenize([*itertools.chain.from_iterable(references)]))
+    return tokenize(hypotheses), [[*itertools.islice(flat, len(own))] for own in references]
 
 
 def _tokenize_plain(line: str) -> str | None:

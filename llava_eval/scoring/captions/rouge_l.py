@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from llava_eval.scoring.captions.ngrams import CaptionScore, check_captions
+from llava_eval.scoring.captions.ngrams import FloatArray
 
 _BETA_SQUARED = 1.2**2
 
 
-def rouge_l(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> CaptionScore:
-    """ROUGE-L of tokenized captions.
+def rouge_l(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> FloatArray:
+    """(num_samples,) ROUGE-L of tokenized captions, 0 to 1; that of the set is their mean.
 
     Captions are split at single spaces, as in the reference: a token with a no-break space is one
     word, and an empty caption has one empty word, which another empty caption matches.
@@ -25,20 +25,12 @@ def rouge_l(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> C
     Args:
         hypotheses: one tokenized caption a sample (see `tokenize`).
         references: the tokenized references of each sample.
-
-    Returns:
-        Values from 0 to 1; the corpus value is their mean.
-
-    Raises:
-        ValueError: see `check_captions`.
     """
-    check_captions(hypotheses, references)
     values = [
         _f_measure(hypothesis.split(" "), [caption.split(" ") for caption in captions])
         for hypothesis, captions in zip(hypotheses, references, strict=True)
     ]
-    per_sample = np.array(values)
-    return CaptionScore(float(per_sample.mean()), per_sample)
+    return np.array(values)
 
 
 def _f_measure(hypothesis: list[str], references: list[list[str]]) -> float:

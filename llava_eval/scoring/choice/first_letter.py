@@ -50,7 +50,6 @@ class FirstLetter(ReplyScorer):
     seed: int = 0
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 or 0.0, or what an unread reply is worth."""
         text = (through_spreadsheet(reply) if self.spreadsheet else reply).strip()
         for prefix in self.prefixes:
             text = text.replace(prefix, "")
@@ -112,7 +111,6 @@ class OnlyTheLetter(ReplyScorer):
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for an equal text, else 0.0."""
         return read(sample, reply, reply in sample.targets, "the whole reply")
 
 
@@ -125,7 +123,6 @@ class FirstCharacter(ReplyScorer):
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for the right letter, 0.0 for another or an empty reply."""
         if not reply:
             return unread(sample, "wrong", "the reply is empty")
         right = any(reply[0].lower() == target.lower() for target in sample.targets)
@@ -141,7 +138,6 @@ class SeedBenchLmmsEval(FirstCharacter):
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for the right letter, 0.0 for another or none."""
         return super().score(reply.strip(), sample)
 
 
@@ -182,7 +178,6 @@ class MotionBenchLmmsEval(ReplyScorer):
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for the right letter, 0.0 for another or none."""
         text = reply.split("</think>")[-1].strip().upper()
         for phrase in _MOTIONBENCH_PHRASES:
             text = text.replace(phrase, "")

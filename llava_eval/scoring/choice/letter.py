@@ -96,7 +96,6 @@ class LetterRule(ReplyScorer):
         """Return the letter and how it was read, or None and why there is none."""
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for the right letter, 0.0 for another or none."""
         letter, how = self._find(reply, sample)
         return unread(sample, "wrong", how) if letter is None else read_letter(letter, sample, how)
 

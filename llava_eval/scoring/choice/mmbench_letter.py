@@ -45,7 +45,6 @@ class MmBenchLmmsEval(ReplyScorer):
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for the right letter, 0.0 for another or none."""
         options = _options(sample)
         letter = _lmms_eval_letter(reply) or _by_text(reply, options)
         static = letter or ranked_letter(reply, "".join(options))

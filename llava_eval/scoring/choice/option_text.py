@@ -43,7 +43,6 @@ class NextQaLetter(ReplyScorer):
     seed: int = 0
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for the right letter, read or drawn, else 0.0."""
         choices = [choice.strip() for choice in sample.choices]
         return marked_or_drawn(last_letter(reply, letters_of(sample), choices), sample, self.seed)
 
@@ -66,7 +65,6 @@ class EgoSchemaLetter(ReplyScorer):
     seed: int = 0
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for the right letter, read or drawn, else 0.0."""
         text, letters = padded(reply), letters_of(sample)
         forms = ("({})", "{} ", "{}.")
         written = [(letter, form.format(letter)) for form in forms for letter in letters]
@@ -132,7 +130,6 @@ class TomatoLmmsEval(ReplyScorer):
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for the right letter, 0.0 for another; A where none is read."""
         text, letters = padded(reply), letters_of(sample)
         letter = furthest({x: text.rfind(f"({x})") for x in letters if x in text})
         if letter is not None:
@@ -144,7 +141,7 @@ class TomatoLmmsEval(ReplyScorer):
 
 
 _OPTION = re.compile(r"([A-E])\.\s*(.+)", re.IGNORECASE)
-_LETTER = re.compile(r"\b[A-E]\b", re.IGNORECASE)
+_LETTER = re.compile(r"\b([A-E])\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -160,7 +157,6 @@ class MvBenchOfficial(ReplyScorer):
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 or 0.0, and the letter where the reply fits exactly one option."""
         first_word = f"({reply.strip().split(chr(10))[0]}".lower().split(" ")[0]
         options = {letter: f"({letter.lower()})" for letter in letters_of(sample)}
         fitting = [
@@ -185,25 +181,17 @@ class MvBenchLmmsEval(ReplyScorer):
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for the right letter, 0.0 for another or none, no score for an empty reply."""
         if not reply:
             return unread(sample, "left_out", "the reply is empty")
-        letter = _mvbench_letter(reply)
-        if letter is None:
+        found = _OPTION.fullmatch(reply.strip())
+        if found is None:
+            bare = without_punctuation(on_one_line(reply))
+            for edge in "'\")(":
+                bare = bare.strip(edge)
+            found = _LETTER.search(bare.strip().lower())
+        if found is None:
             return unread(sample, "wrong", "none of A to E stands alone")
-        return read_letter(letter, sample, "the first of A to E that stands alone")
-
-
-def _mvbench_letter(text: str) -> str | None:
-    """Return the letter that lmms-eval's rule reads, whatever the number of options, or None."""
-    option = _OPTION.fullmatch(text.strip())
-    if option is not None:
-        return option.group(1).upper()
-    bare = without_punctuation(on_one_line(text))
-    for edge in "'\")(":
-        bare = bare.strip(edge)
-    letter = _LETTER.search(bare.strip().lower())
-    return None if letter is None else letter.group().upper()
+        return read_letter(found[1].upper(), sample, "the first of A to E that stands alone")
 
 
 _TVBENCH_START = re.compile(r"\s*[(\[]?([A-Z])")

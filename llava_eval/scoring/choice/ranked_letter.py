@@ -84,7 +84,6 @@ class RankedLetter(ReplyScorer):
     upper_targets: bool = False
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for the right letter, 0.0 for another or none."""
         letter = ranked_letter(reply, self.letters)
         if letter is None:
             return unread(sample, "wrong", f"none of {self.letters} occurs")
@@ -105,7 +104,6 @@ class RealWorldQaLmmsEval(ReplyScorer):
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for the right answer, 0.0 for another."""
         wanted = [target.strip() for target in sample.targets]
         if any(target.upper() in tuple("ABCD") for target in wanted):
             letter = ranked_letter(reply, "ABCD")
@@ -130,7 +128,6 @@ class ScienceQaLmmsEval(ReplyScorer):
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for the right letter, 0.0 for another or none."""
         text = reply.strip()
         letter = text[0] if text[:1].isupper() and text[1:2] == "." else text
         right = any(letter.lower() == target.lower() for target in sample.targets)

@@ -23,7 +23,7 @@ def read_choice(reply: str, choices: Sequence[str]) -> tuple[str | None, str]:
         reply: the model's reply.
         choices: the option texts without letters; letters beyond them are not read.
     """
-    text = without_reasoning(reply).text
+    text = without_reasoning(reply)
     if text is None:
         return None, "its reasoning does not end"
     letters = string.ascii_uppercase[: len(choices)]

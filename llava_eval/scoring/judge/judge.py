@@ -233,7 +233,7 @@ class RecordedJudge:
             completion = client.chat(str(config.model), prompt, _fields(config))
             counted = counted_tokens(estimate, completion)  # what is withheld costs as much
             completion.check_end()
-            said = without_reasoning(completion.text).text
+            said = without_reasoning(completion.text)
             if said is None or (completion.finish_reason == "length" and not said.strip()):
                 raise RejectedError(
                     "the judge's tokens ran out before it replied, as where it reasons first: "

@@ -31,12 +31,10 @@ class KeptReply(JudgeReply):
 
     Attributes:
         snapshot: the model that the endpoint says has answered.
-        finish_reason: why it stopped, as the endpoint says.
         num_input_tokens, num_output_tokens: as the endpoint counted them; None where it did not.
     """
 
     snapshot: str = "unnamed"
-    finish_reason: str | None = None
     num_input_tokens: int | None = None
     num_output_tokens: int | None = None
 
@@ -197,7 +195,6 @@ class _Line:
         return KeptReply(
             said,
             snapshot=self.snapshot or "unnamed",
-            finish_reason=self.finish_reason,
             num_input_tokens=self.num_input_tokens,
             num_output_tokens=self.num_output_tokens,
         )
@@ -221,6 +218,6 @@ def _lines(path: Path) -> Iterator[tuple[str, KeptReply, Mapping[str, Any]]]:
                 "again"
             ) from error
         # What a filter left is asked again, and what ends within its reasoning.
-        said = without_reasoning(line.reply).text
+        said = without_reasoning(line.reply)
         if said is not None and not is_withheld(line.finish_reason):
             yield line.key, line.kept(said), whole

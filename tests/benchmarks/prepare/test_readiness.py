@@ -8,11 +8,20 @@ import huggingface_hub.constants
 import pytest
 
 from llava_eval.benchmarks.prepare.prepare import Readiness, fetch_files, place, readiness_text
+from llava_eval.config.schema import BenchmarkConfig, PrepareConfig
 from llava_eval.errors import FetchError
 
 
-def ready(**changes: object) -> Readiness:
-    return Readiness("mine/plain", **{"num_samples": 6, "num_expected": 6, **changes})  # type: ignore[arg-type]
+def ready(licence: str = "", manual: str = "", gated: str = "", **changes: object) -> Readiness:
+    benchmark = BenchmarkConfig(
+        name="mine/plain",
+        source="rows.jsonl",
+        adapter={},
+        metrics={},
+        licence=licence,
+        prepare=PrepareConfig(manual=manual, gated=gated),
+    )
+    return Readiness(benchmark, **{"num_samples": 6, "num_expected": 6, **changes})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

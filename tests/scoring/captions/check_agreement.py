@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from llava_eval.scoring.captions.corpus import score_captions
 from llava_eval.scoring.captions.ptb_tokenizer import tokenize
 from tests.scoring.captions import adversarial, reference
+from tests.scoring.captions.test_scores import values_of
 
 # samples, most references
 SETS = {(1, 5): 10, (2, 20): 10, (5, 20): 20, (500, 20): 4, (5000, 5): 1, (5000, 20): 1}  # how many
@@ -42,11 +42,11 @@ def differences(captions: Sequence[str], *, as_file: bool) -> list[tuple[str, st
 
 def largest_deviation(hypotheses: list[str], references: list[list[str]]) -> tuple[float, float]:
     """Of the corpus values and of the samples' values, over all metrics."""
-    scores = score_captions(hypotheses, references)
+    scores = values_of(hypotheses, references)
     corpus, samples = 0.0, 0.0
     for name, (value, values) in reference.score(hypotheses, references).items():
-        corpus = max(corpus, abs(scores[name].corpus - value))
-        deviation = np.max(np.abs(scores[name].per_sample - np.array(values)))
+        corpus = max(corpus, abs(scores[name][0] - value))
+        deviation = np.max(np.abs(scores[name][1] - np.array(values)))
         samples = max(samples, float(deviation))
     return corpus, samples
 
