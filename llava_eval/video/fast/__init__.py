@@ -83,7 +83,6 @@ def decode(collector: FrameCollector, num_threads: int | None = None) -> Attempt
             if index is None:
                 index = _find_index(source)
             collector.require_below(index.info.num_frames)
-            source.by_byte = index.by_byte
             RangeDecoding(source, index, collector, num_threads).run()
     except UntrustedError as untrusted:
         problems = _damage(untrusted)

@@ -70,11 +70,7 @@ def remember_index(index: VideoIndex, seconds: float) -> None:
     store = _store()
     if store is not None and seconds > _WORTH_SECONDS:
         table = np.stack([getattr(index, name) for name in _ROWS])
-        facts = {
-            "info": asdict(index.info),
-            "sequential_reason": index.sequential_reason,
-            "by_byte": index.by_byte,
-        }
+        facts = {"info": asdict(index.info), "sequential_reason": index.sequential_reason}
         store.put(key, table, facts)
 
 
@@ -94,6 +90,5 @@ def _from_entry(entry: Entry) -> VideoIndex:
     return VideoIndex(
         as_type(facts["info"], VideoInfo),
         sequential_reason=str(facts["sequential_reason"]),
-        by_byte=bool(facts["by_byte"]),
         **dict(zip(_ROWS, table, strict=True)),
     )

@@ -466,7 +466,6 @@ class RangeDecoding:
         has_core = True
         try:
             with open_source(self.source.path) as own:
-                own.by_byte = self.source.by_byte
                 while self.ranges and has_core:
                     self._decode_next(own)
                     has_core = not (self.ranges and _cores.give_back_if_crowded())
