@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -225,7 +224,7 @@ class _Scan:
     def __init__(self, syntax: Syntax, *, may_reorder: bool) -> None:
         self.syntax = syntax
         self.table = PacketTable()
-        self.parameters: bytes | None = None  # digest of those that keyframes repeat
+        self.parameters = b""  # those that keyframes repeat
         self.may_be_hidden = False  # the next packet, if it is shown before the first keyframe
         self.may_reorder = may_reorder
         # since the last keyframe:
@@ -307,12 +306,10 @@ class _Scan:
             before = [self.syntax.picture_order(each) for each in self.recent]
             self.joint = _Joint(before, order, [])
         self.recent.clear()
-        parameters = self.syntax.parameters(data)
-        if parameters:
-            digest = hashlib.sha256(parameters).digest()
-            if self.parameters not in (None, digest):
-                raise UntrustedError(NEW_PARAMETERS)
-            self.parameters = digest
+        parameters = self.syntax.parameters(data) or self.parameters
+        if self.parameters not in (b"", parameters):
+            raise UntrustedError(NEW_PARAMETERS)
+        self.parameters = parameters
         self.table.keyframes.append(number)
         self.table.positions.append(-1 if packet.pos is None else packet.pos)
         self.table.entries.append(self.syntax.entry_kind(data))
