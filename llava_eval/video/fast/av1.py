@@ -37,7 +37,12 @@ class Av1(Syntax):
         self._header = sequence_header(extradata[4:]) if extradata[:1] == b"\x81" else None
 
     def entry_kind(self, packet: bytes) -> EntryKind:
-        return EntryKind.CLOSED if starts_with_shown_key_frame(packet) else EntryKind.NO
+        # nothing that follows a shown key frame refers to anything before it (7.20, 7.21)
+        for kind, _, payload, _ in _obus(packet):
+            if kind in (_FRAME_HEADER, _FRAME) and payload < len(packet):
+                # show_existing_frame (1 bit), frame_type (2), show_frame (5.9.2)
+                return EntryKind.CLOSED if packet[payload] >> 4 == 0b0001 else EntryKind.NO
+        return EntryKind.NO
 
     def num_shown(self, packet: bytes) -> int:
         count = 0
@@ -65,19 +70,6 @@ class SequenceHeader:
     screen_content_tools: int
     integer_motion: int
     content: bytes
-
-
-def starts_with_shown_key_frame(unit: bytes) -> bool:
-    """Return whether the first frame of a temporal unit is a key frame that is shown.
-
-    Nothing that follows such a frame refers to anything before it (7.20, 7.21).
-    """
-    for kind, _, payload, _ in _obus(unit):
-        if kind in (_FRAME_HEADER, _FRAME) and payload < len(unit):
-            bits = BitReader(unit[payload : payload + 1])  # uncompressed_header(), 5.9.2
-            show_existing, frame_type, show = bits.flag(), bits.bits(2), bits.flag()
-            return not show_existing and frame_type == _KEY_FRAME and show
-    return False
 
 
 def sequence_header(unit: bytes) -> SequenceHeader | None:
