@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from llava_eval.video.fast.bits import BitReader
+from llava_eval.video.fast.bits import BitReader, UnusualError
 from llava_eval.video.fast.references import Frame
 from llava_eval.video.fast.syntax import NEEDED, EntryKind, Syntax
 
@@ -78,7 +78,7 @@ def sequence_header(unit: bytes) -> SequenceHeader | None:
         if kind == _SEQUENCE_HEADER:
             try:
                 return _parse_sequence_header(unit[payload:end])
-            except (EOFError, _UnusualError):
+            except (EOFError, UnusualError):
                 return None
     return None
 
@@ -107,13 +107,9 @@ def frames_of(unit: bytes, sequence: SequenceHeader) -> list[Frame] | None:
                 if kind == _FRAME_HEADER and frame.existing is None:
                     return None
                 frames.append(frame._replace(start=start, end=end))
-    except (EOFError, _UnusualError):
+    except (EOFError, UnusualError):
         return None
     return frames
-
-
-class _UnusualError(Exception):
-    """A header that is legal but not read here."""
 
 
 def _obus(unit: bytes) -> Iterator[tuple[int, int, int, int]]:
@@ -157,7 +153,7 @@ def _parse_sequence_header(content: bytes) -> SequenceHeader:
             if bits.flag():  # equal_picture_interval
                 bits.ue()
             if bits.flag():  # decoder_model_info(), which moves what follows
-                raise _UnusualError
+                raise UnusualError
         display_delay = bits.flag()
         for _ in range(bits.bits(5) + 1):  # operating points
             bits.bits(12)  # operating_point_idc
@@ -189,7 +185,7 @@ def _parse_sequence_header(content: bytes) -> SequenceHeader:
 def _parse_frame(bits: BitReader, sequence: SequenceHeader) -> Frame:
     """Read the part of uncompressed_header(), 5.9.2, that tells what a frame depends on."""
     if sequence.reduced_still_picture or sequence.has_frame_ids:
-        raise _UnusualError
+        raise UnusualError
     if bits.flag():  # show_existing_frame, frame_to_show_map_idx
         return Frame(0, 0, True, False, bits.bits(3), 0, ())
     frame_type, is_shown = bits.bits(2), bits.flag()

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 
+class UnusualError(Exception):
+    """What is legal but not read here."""
+
+
 class BitReader:
     """Bits of ``data``, most significant first; reading past the end raises EOFError.
 
