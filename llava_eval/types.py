@@ -193,12 +193,6 @@ class PixelProof:
     height: int
     digests: tuple[str, ...]
 
-    @property
-    def digest(self) -> str:
-        """One digest of all frames in their order."""
-        joined = "".join(self.digests).encode()
-        return hashlib.blake2b(joined, digest_size=8).hexdigest()
-
 
 @dataclass(frozen=True, slots=True)
 class Clip:
