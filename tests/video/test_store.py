@@ -191,11 +191,6 @@ def test_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert folder.is_absolute()
 
 
-def test_a_store_needs_room(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="max_bytes is 0"):
-        ArrayStore(tmp_path, 0)
-
-
 def test_identity_follows_the_content(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"one")
