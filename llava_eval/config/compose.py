@@ -55,9 +55,6 @@ NAMED_ROLES: Final[tuple[Role, Role]] = ("protocol", "model")
 #: The part that stands whole in a protocol's file, where other protocols have no use for it.
 _SCORER: Final = "scorer"
 
-#: The part whose number of frames is the protocol's, whichever function takes it.
-_SAMPLER: Final = "sampler"
-
 
 @dataclass(frozen=True)
 class ComposedConfig:
@@ -266,8 +263,8 @@ def _compose_files(
         if _SCORER in swapped:
             _replace_scorer(alone, chosen, search)
     values = plain_values(without_hydra(alone))
-    if _SAMPLER in swapped:
-        values[_SAMPLER] = {TARGET_KEY: values[_SAMPLER][TARGET_KEY]}
+    if "sampler" in swapped:  # whose number of frames is the protocol's, whichever function takes it
+        values["sampler"] = {TARGET_KEY: values["sampler"][TARGET_KEY]}
     return swapped, values
 
 
