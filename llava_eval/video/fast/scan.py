@@ -50,9 +50,6 @@ if TYPE_CHECKING:
 #: What the demuxer of Matroska says where a file is cut off, and all before is there.
 _AT_END = "File ended prematurely"
 
-#: The last bytes of a packet, where the end of a sequence is marked.
-_SUFFIX = 8
-
 #: Packets at the beginning that tell how a muxer packs frames: several groups of pictures.
 _LOOKED_AT = 64
 
@@ -297,7 +294,7 @@ class _Scan:
         distrust = self.syntax.keyframe_distrust(data, is_first=number == 0)
         if distrust:
             raise UntrustedError(distrust)
-        if number > 0 and self.syntax.ends_sequence(self.recent[-1][-_SUFFIX:]):
+        if number > 0 and self.syntax.ends_sequence(self.recent[-1]):
             raise UntrustedError(SEVERAL_SEQUENCES)
         self._check_joint()
         self._check_times()
