@@ -115,7 +115,6 @@ class Hevc(Syntax):
         self._pictures: dict[int, tuple[int, bool, int]] = {}
         for unit in _hevc_units(extradata, is_hvcc=is_hvcc):
             self._learn(unit)
-        self._seen: tuple[bytes, _Picture | None] = (b"", None)
 
     def entry_kind(self, packet: bytes) -> EntryKind:
         picture = self._picture(packet)
@@ -221,22 +220,15 @@ class Hevc(Syntax):
         return False
 
     def _picture(self, packet: bytes) -> _Picture | None:
-        if packet is not self._seen[0]:  # the same packet is asked about several times in a row
-            self._seen = packet, self._first_picture(packet)
-        return self._seen[1]
-
-    def _first_picture(self, packet: bytes) -> _Picture | None:
         # nal_unit_header() is two bytes: forbidden_zero_bit, nal_unit_type (6 bits),
         # nuh_layer_id (6), nuh_temporal_id_plus1 (3); types up to 31 are slices, whose header
         # begins with first_slice_segment_in_pic_flag and, in IRAP pictures,
         # no_output_of_prior_pics_flag (7.3.1.2, 7.3.6.1)
-        units = nal_units(packet, self.length_size)
-        slices = (start for start, end in units if end - start > 2 and not packet[start] & 0x40)
-        first = next(slices, None)
-        if first is None:
-            return None
-        header, layer, flags = packet[first : first + 3]
-        return _Picture(header >> 1 & 63, layer & 7, flags & 0x40 != 0)
+        for start, end in nal_units(packet, self.length_size):
+            if end - start > 2 and not packet[start] & 0x40:
+                header, layer, flags = packet[start : start + 3]
+                return _Picture(header >> 1 & 63, layer & 7, flags & 0x40 != 0)
+        return None
 
 
 class _Picture(NamedTuple):
