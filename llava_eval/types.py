@@ -256,13 +256,9 @@ class Clip:
     def proven(self) -> Clip:
         """Return the clip with the proof of its frames, which must be as they were decoded."""
         pixels = self.pixels
-        digests: dict[int, str] = {}  # frames that are shown again need no second look
-        for row, index in enumerate(self.frame_indices):
-            if index not in digests:
-                digests[index] = hashlib.blake2b(pixels[row].data, digest_size=8).hexdigest()
+        digests = tuple(hashlib.blake2b(frame.data, digest_size=8).hexdigest() for frame in pixels)
         height, width = pixels.shape[1:3]
-        shown = tuple(digests[index] for index in self.frame_indices)
-        return replace(self, proof=PixelProof(width, height, shown))
+        return replace(self, proof=PixelProof(width, height, digests))
 
     def frame(self, row: int) -> Clip:
         """Return one of the frames as a clip of its own.
