@@ -124,7 +124,7 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
         check_complete(own)
         check_finite(resolved)
         config = typed(resolved)
-        check_constraints(config, "")
+        check_constraints(config)
     return _named(config, resolved, choices, swapped, files)
 
 
@@ -215,7 +215,7 @@ def composed_of(
     if is_of_scored_texts(resolved):
         raise ConfigError("there is no model to ask: these texts were scored (llava-eval score)")
     config = typed(resolved)
-    check_constraints(config, "")
+    check_constraints(config)
     if not choices:
         return ComposedConfig(config, resolved, {}, {}, {})
     search = search_path_override(config_dir)
