@@ -263,7 +263,7 @@ def _compose_files(
         if _SCORER in swapped:
             _replace_scorer(alone, chosen, search)
     values = plain_values(without_hydra(alone))
-    if "sampler" in swapped:  # whose number of frames is the protocol's, whichever function takes it
+    if "sampler" in swapped:  # its number of frames is the protocol's, whichever function takes it
         values["sampler"] = {TARGET_KEY: values["sampler"][TARGET_KEY]}
     return swapped, values
 
