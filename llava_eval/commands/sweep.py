@@ -84,7 +84,7 @@ class SweepRun:
         try:
             with messages_shown(self.verbosity):
                 return print_outcome(run.run(compose_config(overrides, self.config_dir)))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - one run's defect
+        except (Exception, SystemExit) as error:  # one run's defect
             if isinstance(error, OSError) and error.filename is None:  # its output goes nowhere
                 raise
             return ended_by(error)
