@@ -62,11 +62,13 @@ class H264(Syntax):
         )
 
     def packet_info(self, packet: bytes) -> PacketInfo | None:
-        kinds = [packet[start] for start, _ in nal_units(packet, self.length_size)]
-        slices = [kind for kind in kinds if 1 <= kind & 31 <= 5]
-        if not slices or not adds_up(packet, self.length_size):
+        kinds = 0  # of slices: 1 for references, 2 for others (nal_ref_idc 0)
+        for start, _ in nal_units(packet, self.length_size):
+            if 1 <= packet[start] & 31 <= 5:
+                kinds |= 1 if packet[start] & 0x60 else 2
+        if not kinds or not adds_up(packet, self.length_size):
             return None
-        return NEEDED if any(kind & 0x60 for kind in slices) else DISPOSABLE  # nal_ref_idc
+        return NEEDED if kinds & 1 else DISPOSABLE
 
     def picture_order(self, packet: bytes) -> PictureOrder | None:
         sps = self._sps
