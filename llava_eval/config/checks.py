@@ -125,14 +125,14 @@ def check_finite(value: Any, key: str = "") -> None:
 def check_constraints(config: RunConfig) -> None:
     """Raise for values outside the choices and minima that the schema states."""
     for key, setting in declared_settings().items():
-        value, choices = functools.reduce(getattr, key.split("."), config), setting.choices
+        value: Any = functools.reduce(getattr, key.split("."), config)
+        choices, minimum = setting.choices, setting.minimum
         if choices is not None and value is not None and value not in choices:
             names = [str(item).lower() if isinstance(item, bool) else item for item in choices]
             raise ConfigError(
                 f"{key}: got {value!r}{suggest(str(value), names)}; "
                 f"expected one of {listing(names)}"
             )
-        minimum = setting.minimum
         if minimum is not None and value is not None and not minimum <= value <= _LARGEST:
             expected = f"least {minimum}" if value < minimum else f"most {_LARGEST:,}"
             raise ConfigError(f"{key}: got {value}, expected at {expected}")
