@@ -218,6 +218,18 @@ def test_an_index_is_found_on_disk(file_of: FileOf, cache: Path) -> None:
     assert len(list(cache.glob("indices/*/*.array"))) == 4
 
 
+def test_indices_that_cannot_be_kept_are_told_of_once(
+    file_of: FileOf,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LLAVA_EVAL_CACHE", str(tmp_path / "file"))
+    assert [probe(file_of(name)).num_frames for name in ("h264.mp4", "vp9.webm")] == [75, 75]
+    assert caplog.text.count("nothing more is cached") == 1
+
+
 def test_an_index_is_not_used_for_another_file(file_of: FileOf, tmp_path: Path) -> None:
     path = tmp_path / "video.mp4"
     path.write_bytes(Path(file_of("h264.mp4")).read_bytes())
