@@ -20,10 +20,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import llava_eval
-from llava_eval.borders.paths import reason
 from llava_eval.commands import COMMANDS, HelpShown, Parser
 from llava_eval.config.choices import suggest
-from llava_eval.errors import ConfigError, LlavaEvalError, StorageError, defect_line
+from llava_eval.errors import ConfigError, StorageError
 
 OVERVIEW = """\
 llava-eval: benchmark evaluation of LLaVA-NeXT-Video and other VLMs
@@ -46,7 +45,6 @@ exit codes
   130  interrupted; finished samples are kept
 """
 
-_DEFECT = os.EX_SOFTWARE
 _INTERRUPTED = 130
 #: What a shell gives for a command that SIGPIPE ended.
 _BROKEN_PIPE = 141
@@ -150,39 +148,27 @@ def run_command(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         _drop_output()  # `llava-eval list | head`: nobody reads the rest
         return _BROKEN_PIPE
-    except LlavaEvalError as error:
-        _complain(str(error))
-        return error.exit_code
     except KeyboardInterrupt:
-        _complain(
+        from llava_eval.engine.console import say
+
+        say(
             "interrupted; finished samples are kept, and the same command with resume=true (or "
             "the same output_dir, of a sweep hydra.sweep.dir) continues"
         )
         return _INTERRUPTED
-    except OSError as error:
-        if error.filename is None and error.errno in _DISK_ERRORS:
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the last net: defects of ours, too
+        from llava_eval.engine.console import ended_by, say
+
+        if isinstance(error, OSError) and error.filename is None and error.errno in _DISK_ERRORS:
             _drop_output()
-            _complain(f"what the command prints cannot be written: {error.strerror}")
+            say(f"what the command prints cannot be written: {error.strerror}")
             return StorageError.exit_code
-        if error.filename is None:
-            _complain(defect_line(error))
-            return _DEFECT
-        _complain(f"{os.fsdecode(error.filename)}: {reason(error)}")
-        return ConfigError.exit_code
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the last net: defects of ours
-        _complain(defect_line(error))
-        return _DEFECT
+        return ended_by(error)
 
 
 def _drop_output() -> None:
     """Let nothing more be printed: Python would write what is left of it when it leaves."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _complain(message: str) -> None:
-    from llava_eval.results.formatting import printable
-
-    print(f"llava-eval: {printable(message)}", file=sys.stderr)
 
 
 def _dispatch(words: list[str]) -> int:

@@ -193,12 +193,6 @@ class PixelProof:
     height: int
     digests: tuple[str, ...]
 
-    @property
-    def digest(self) -> str:
-        """One digest of all frames in their order."""
-        joined = "".join(self.digests).encode()
-        return hashlib.blake2b(joined, digest_size=8).hexdigest()
-
 
 @dataclass(frozen=True, slots=True)
 class Clip:
@@ -262,13 +256,9 @@ class Clip:
     def proven(self) -> Clip:
         """Return the clip with the proof of its frames, which must be as they were decoded."""
         pixels = self.pixels
-        digests: dict[int, str] = {}  # frames that are shown again need no second look
-        for row, index in enumerate(self.frame_indices):
-            if index not in digests:
-                digests[index] = hashlib.blake2b(pixels[row].data, digest_size=8).hexdigest()
+        digests = tuple(hashlib.blake2b(frame.data, digest_size=8).hexdigest() for frame in pixels)
         height, width = pixels.shape[1:3]
-        shown = tuple(digests[index] for index in self.frame_indices)
-        return replace(self, proof=PixelProof(width, height, shown))
+        return replace(self, proof=PixelProof(width, height, digests))
 
     def frame(self, row: int) -> Clip:
         """Return one of the frames as a clip of its own.

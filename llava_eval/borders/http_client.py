@@ -107,11 +107,10 @@ class HttpClient:
                 follow_redirects=True,
             )
         except (ImportError, OSError, ValueError, httpx2.InvalidURL) as error:
-            told = without_secrets(one_line(str(error)))
             raise ConfigError(
                 "the environment's proxies (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY; SOCKS needs `pip "
                 "install socksio`) or certificates (SSL_CERT_FILE, SSL_CERT_DIR) cannot be used: "
-                f"{told}"
+                f"{error}"
             ) from None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)

@@ -24,7 +24,7 @@ from llava_eval.models.clock import StageClock
 from llava_eval.results.explain.rules import Reading, readings
 from llava_eval.results.files import write_output
 from llava_eval.results.formatting import print_json, printable, terminal_width, wrapped, write_out
-from llava_eval.results.runs import Run, RunReader
+from llava_eval.results.runs import RunReader
 from llava_eval.types import Clip, Generation, SampleResult
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def show(arguments: argparse.Namespace) -> int:
     asked: Asked | None = None
     reason = ""
     try:
-        asked = _asked(run, result.id)
+        benchmark = Benchmark.read(composed_of(run.config), StageClock())
+        asked = asked_of(benchmark.part([result.id]))
     except LlavaEvalError as error:
         reason = str(error)
     clips = [] if asked is None else list(asked.media.values())
@@ -67,11 +68,6 @@ def show(arguments: argparse.Namespace) -> int:
         drawn = _drawn_in_terminal(_png(contact_sheet(clips)))
         write_out(drawn or "frames: --out FILE.png writes them")
     return 0
-
-
-def _asked(run: Run, name: str) -> Asked:
-    """Return how a sample was asked, made again by the run's configuration."""
-    return asked_of(Benchmark.read(composed_of(run.config), StageClock()).part([name]))
 
 
 def _text(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import itertools
-import os
 import shlex
 import time
 from collections import Counter
@@ -18,7 +17,6 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from llava_eval import run
-from llava_eval.borders.paths import reason
 from llava_eval.config.checks import check_choices
 from llava_eval.config.choices import quoted, search_path_override
 from llava_eval.config.compose import compose_config, expand_sweep, sweep_options, take_path
@@ -30,16 +28,10 @@ from llava_eval.config.hydra_session import (
 )
 from llava_eval.config.roles import short_keys
 from llava_eval.engine.configured_benchmark import Parts
-from llava_eval.engine.console import messages_shown, say
+from llava_eval.engine.console import ended_by, messages_shown, say
 from llava_eval.engine.outcome import print_outcome
 from llava_eval.engine.ray.worker_pool import pool_kept
-from llava_eval.errors import (
-    ConfigError,
-    EngineError,
-    LlavaEvalError,
-    defect_line,
-    without_secrets,
-)
+from llava_eval.errors import ConfigError, EngineError, LlavaEvalError, without_secrets
 from llava_eval.results.columns import VALUE_COLUMNS, value_cells
 from llava_eval.results.compare.seeds import Seeds, over_seeds, seeds_text
 from llava_eval.results.formatting import (
@@ -92,17 +84,10 @@ class SweepRun:
         try:
             with messages_shown(self.verbosity):
                 return print_outcome(run.run(compose_config(overrides, self.config_dir)))
-        except LlavaEvalError as error:
-            say(str(error))
-            return error.exit_code
-        except OSError as error:
-            if error.filename is None:  # what is printed goes nowhere
+        except (Exception, SystemExit) as error:  # one run's defect
+            if isinstance(error, OSError) and error.filename is None:  # its output goes nowhere
                 raise
-            say(f"{os.fsdecode(error.filename)}: {reason(error)}")
-            return ConfigError.exit_code
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - one run's defect
-            say(defect_line(error))
-            return os.EX_SOFTWARE
+            return ended_by(error)
 
     def checkpoint(self) -> Any:
         """Return what Submitit queues again when the cluster takes the job's machine back."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,8 +16,8 @@ from llava_eval.config.choices import list_choices, list_groups, listing, sugges
 from llava_eval.config.experiments import published_experiments
 from llava_eval.config.former_names import FORMER_SCORERS, current_key
 from llava_eval.config.hydra_session import compose_root, without_hydra
-from llava_eval.config.roles import Setting, declared_settings, setting_of
-from llava_eval.config.schema import RunConfig
+from llava_eval.config.roles import declared_settings, setting_of
+from llava_eval.config.schema import RunConfig, Setting
 from llava_eval.errors import ConfigError
 
 #: No number of seconds, tokens, threads or samples is as large; Python and torch take none that is.
@@ -123,24 +122,21 @@ def check_finite(value: Any, key: str = "") -> None:
             check_finite(item, f"{key}.{name}" if key else str(name))
 
 
-def check_constraints(node: Any, prefix: str) -> None:
+def check_constraints(config: RunConfig) -> None:
     """Raise for values outside the choices and minima that the schema states."""
-    for entry in dataclasses.fields(node):
-        key, value = f"{prefix}{entry.name}", getattr(node, entry.name)
-        if dataclasses.is_dataclass(value):
-            check_constraints(value, f"{key}.")
-        choices = entry.metadata.get("choices")
+    for key, setting in declared_settings().items():
+        value: Any = functools.reduce(getattr, key.split("."), config)
+        choices, minimum = setting.choices, setting.minimum
         if choices is not None and value is not None and value not in choices:
             names = [str(item).lower() if isinstance(item, bool) else item for item in choices]
             raise ConfigError(
                 f"{key}: got {value!r}{suggest(str(value), names)}; "
                 f"expected one of {listing(names)}"
             )
-        minimum = entry.metadata.get("minimum")
         if minimum is not None and value is not None and not minimum <= value <= _LARGEST:
             expected = f"least {minimum}" if value < minimum else f"most {_LARGEST:,}"
             raise ConfigError(f"{key}: got {value}, expected at {expected}")
-        if entry.metadata.get("not_empty") and value == "":
+        if setting.not_empty and value == "":
             raise ConfigError(f"{key} is empty")
 
 

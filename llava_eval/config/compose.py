@@ -55,9 +55,6 @@ NAMED_ROLES: Final[tuple[Role, Role]] = ("protocol", "model")
 #: The part that stands whole in a protocol's file, where other protocols have no use for it.
 _SCORER: Final = "scorer"
 
-#: The part whose number of frames is the protocol's, whichever function takes it.
-_SAMPLER: Final = "sampler"
-
 
 @dataclass(frozen=True)
 class ComposedConfig:
@@ -127,7 +124,7 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
         check_complete(own)
         check_finite(resolved)
         config = typed(resolved)
-        check_constraints(config, "")
+        check_constraints(config)
     return _named(config, resolved, choices, swapped, files)
 
 
@@ -218,7 +215,7 @@ def composed_of(
     if is_of_scored_texts(resolved):
         raise ConfigError("there is no model to ask: these texts were scored (llava-eval score)")
     config = typed(resolved)
-    check_constraints(config, "")
+    check_constraints(config)
     if not choices:
         return ComposedConfig(config, resolved, {}, {}, {})
     search = search_path_override(config_dir)
@@ -266,8 +263,8 @@ def _compose_files(
         if _SCORER in swapped:
             _replace_scorer(alone, chosen, search)
     values = plain_values(without_hydra(alone))
-    if _SAMPLER in swapped:
-        values[_SAMPLER] = {TARGET_KEY: values[_SAMPLER][TARGET_KEY]}
+    if "sampler" in swapped:  # its number of frames is the protocol's, whichever function takes it
+        values["sampler"] = {TARGET_KEY: values["sampler"][TARGET_KEY]}
     return swapped, values
 
 

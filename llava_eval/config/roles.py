@@ -21,7 +21,7 @@ from typing import Any
 
 from llava_eval.config.build import TARGET_KEY, import_target
 from llava_eval.config.former_names import current_key, current_node
-from llava_eval.config.schema import OnlyFor, Role, RunConfig, Step
+from llava_eval.config.schema import OnlyFor, Role, RunConfig, Setting
 from llava_eval.errors import ConfigError
 from llava_eval.types import Media
 
@@ -30,43 +30,6 @@ _MEDIA_SWITCHES = tuple(entry.name for entry in dataclasses.fields(Media) if ent
 
 #: The value of a setting that a run does not know.
 UNKNOWN = "unknown"
-
-#: What the schema's fields state that a :class:`Setting` holds as it stands there.
-_STATED = ("role", "step", "parts", "is_open", "is_path")
-
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """One declared key of the schema.
-
-    Attributes:
-        key: dotted, for instance "benchmark.generation.temperature".
-        role, step, parts, only_for, is_open, is_path: as in
-            :func:`llava_eval.config.schema.setting`.
-        is_free: a mapping, whose keys below belong to a function, a class or the user.
-        default: its default value; None where it has to be given.
-    """
-
-    key: str
-    role: Role
-    step: Step | None
-    parts: Mapping[str, Role]
-    only_for: OnlyFor | None
-    is_open: bool
-    is_path: bool
-    is_free: bool
-    default: Any
-
-    @property
-    def makes_samples(self) -> bool:
-        """Whether its effect is compared through the samples: their prompts, targets and media."""
-        return self.step == "rows" and self.is_free and not self.is_open
-
-    @property
-    def may_be_missing(self) -> bool:
-        """Whether no such key means that nothing was set, or a step left out, as for a probe."""
-        is_optional_step = self.step == "generation" and self.default is None and not self.is_free
-        return self.is_open or is_optional_step
 
 
 @functools.cache
@@ -81,18 +44,18 @@ def _settings_of(
     hints = typing.get_type_hints(kind)
     for entry in dataclasses.fields(kind):
         key, hint = f"{prefix}{entry.name}", hints[entry.name]
-        if "role" not in entry.metadata:
+        if "setting" not in entry.metadata:
             yield from _settings_of(hint, f"{key}.", entry.metadata["only_for"])
             continue
         alternatives = (hint, *typing.get_args(hint))
-        stated = {name: entry.metadata[name] for name in _STATED}
+        stated = entry.metadata["setting"]
         default = entry.default
         if entry.default_factory is not dataclasses.MISSING:
             default = entry.default_factory()
-        yield Setting(
+        yield dataclasses.replace(
+            stated,
             key=key,
-            **stated,
-            only_for=only_for or entry.metadata["only_for"],
+            only_for=only_for or stated.only_for,
             is_free=any(typing.get_origin(item) is dict for item in alternatives),
             default=None if default == "???" else default,
         )

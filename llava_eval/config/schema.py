@@ -42,6 +42,44 @@ Step = Literal["rows", "generation", "scoring"]
 OnlyFor = Literal["loaded", "served", "literal", "quantized", "bnb_nf4", "torchao_int4"]
 
 
+@dataclass(frozen=True)
+class Setting:
+    """One declared key of the schema.
+
+    Attributes:
+        role, step, choices, minimum, not_empty, is_open, is_path, only_for, parts: as in
+            :func:`setting`.
+        key: dotted, for instance "benchmark.generation.temperature"; this and the following are
+            known in :func:`llava_eval.config.roles.declared_settings`.
+        is_free: a mapping, whose keys below belong to a function, a class or the user.
+        default: its default value; None where it has to be given.
+    """
+
+    role: Role
+    step: Step | None
+    choices: tuple[str | bool, ...] | None
+    minimum: float | None
+    not_empty: bool
+    is_open: bool
+    is_path: bool
+    only_for: OnlyFor | None
+    parts: Mapping[str, Role]
+    key: str = ""
+    is_free: bool = False
+    default: Any = None
+
+    @property
+    def makes_samples(self) -> bool:
+        """Whether its effect is compared through the samples: their prompts, targets and media."""
+        return self.step == "rows" and self.is_free and not self.is_open
+
+    @property
+    def may_be_missing(self) -> bool:
+        """Whether no such key means that nothing was set, or a step left out, as for a probe."""
+        is_optional_step = self.step == "generation" and self.default is None and not self.is_free
+        return self.is_open or is_optional_step
+
+
 def setting(
     role: Role,
     default: Any = MISSING,
@@ -74,17 +112,10 @@ def setting(
             literal template of the conversation, or to weights that are quantized otherwise.
         parts: roles of single keys below a node whose other keys have ``role``.
     """
-    metadata = {
-        "role": role,
-        "step": step,
-        "choices": choices,
-        "minimum": minimum,
-        "not_empty": not_empty,
-        "is_open": is_open,
-        "is_path": is_path,
-        "only_for": only_for,
-        "parts": dict(parts or {}),
-    }
+    stated = Setting(
+        role, step, choices, minimum, not_empty, is_open, is_path, only_for, parts or {}
+    )
+    metadata = {"setting": stated}
     if isinstance(default, list | dict):
         return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from llava_eval.errors import without_secrets
+from llava_eval.borders.paths import reason
+from llava_eval.errors import ConfigError, LlavaEvalError, defect_line, without_secrets
 from llava_eval.results import files
 from llava_eval.results.formatting import printable
 
@@ -83,3 +85,15 @@ class _FileHandler(logging.Handler):
 def say(message: str) -> None:
     """Print one line to stderr that no terminal or CI server acts upon, without secrets."""
     tqdm.write(f"llava-eval: {printable(without_secrets(message))}", file=sys.stderr)
+
+
+def ended_by(error: BaseException) -> int:
+    """Say in one line by which error a run or a command ends, and return its exit code."""
+    if isinstance(error, LlavaEvalError):
+        say(str(error))
+        return error.exit_code
+    if isinstance(error, OSError) and error.filename is not None:
+        say(f"{os.fsdecode(error.filename)}: {reason(error)}")
+        return ConfigError.exit_code
+    say(defect_line(error))
+    return os.EX_SOFTWARE

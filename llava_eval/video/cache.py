@@ -78,8 +78,6 @@ class ArrayStore:
     """
 
     def __init__(self, folder: str | os.PathLike[str], max_bytes: int) -> None:
-        if max_bytes <= 0:
-            raise ValueError(f"max_bytes is {max_bytes}, expected more than 0")
         self.folder = Path(folder)
         self.max_bytes = max_bytes
         self._lock = threading.Lock()

@@ -75,7 +75,7 @@ def require_file(path: str, expected: str = "a video file") -> None:
 
 @contextmanager
 def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream, list[Message]]]:
-    """Open a video file; yield its container, its first video stream and the demuxer's messages.
+    """Open a file that exists; yield its container, first video stream and the demuxer's messages.
 
     Opening reads the first seconds, of small files all: damage there is not told again.
 
@@ -84,9 +84,8 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream, list[Me
     whatever this one asks for.
 
     Raises:
-        MediaError: the file is missing, is no video, or has no video stream that can be decoded.
+        MediaError: the file is no video, or has no video stream that can be decoded.
     """
-    require_file(path)
     try:
         with libav_messages(of_helpers=False) as heard:
             container = av.open(

@@ -76,7 +76,7 @@ class FrameCache:
             decoded = decode_frames(path, missing).proven()
             with _counting:
                 self.counts["num_decoded"] += len(missing)
-            clip = self.resized(decoded)
+            clip = replace(decoded, frames=self.prepare(decoded.frames))
             for row, index in enumerate(missing):
                 frame = frames[index] = clip.frame(row)
                 if self.store is not None:
@@ -97,10 +97,6 @@ class FrameCache:
             proof=replace(proofs[0], digests=tuple(proof.digests[0] for proof in proofs)),
             is_resized=True,
         )
-
-    def resized(self, clip: Clip) -> Clip:
-        """Return a clip of frames as they were decoded with prepared ones."""
-        return replace(clip, frames=self.prepare(clip.frames), is_resized=True)
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,9 @@ def _read_folder(folder: str, indices: Sequence[int], cache: FrameCache | None) 
             )
         collector.add(index, _load(str(Path(folder) / names[index])), index / FOLDER_FPS)
     clip = replace(collector.clip(), fps=FOLDER_FPS, num_source_frames=len(names)).proven()
-    return clip if cache is None else cache.resized(clip)
+    if cache is None:
+        return clip
+    return replace(clip, frames=cache.prepare(clip.frames), is_resized=True)
 
 
 def _read_image(image: Media) -> Clip:

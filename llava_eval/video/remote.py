@@ -17,7 +17,9 @@ from llava_eval.video.cache import cache_folder, digest
 from llava_eval.video.container import holds_text, media_errors
 from llava_eval.video.deadline import check_deadline, seconds_left
 
+#: Larger content is refused, whatever the server says of its size.
 MAX_BYTES = 2 << 30
+#: For the whole exchange, from the look-up of the name to the last byte.
 TIMEOUT_SECONDS = 300.0
 
 #: Longest ending of a name that the local copy has as well.
@@ -29,9 +31,7 @@ def is_address(path: str) -> bool:
     return "://" in path
 
 
-def fetch(
-    address: str, *, max_bytes: int = MAX_BYTES, timeout_seconds: float = TIMEOUT_SECONDS
-) -> str:
+def fetch(address: str) -> str:
     """Return the path of a local copy of what lies at an address.
 
     A copy that was fetched before is used again, unless it is text: a page in place of a medium
@@ -40,8 +40,6 @@ def fetch(
 
     Args:
         address: http or https.
-        max_bytes: larger content is refused, whatever the server says of its size.
-        timeout_seconds: for the whole exchange, from the look-up of the name to the last byte.
 
     Raises:
         MediaError: another scheme, no answer, an error status, too large, or too slow.
@@ -60,7 +58,7 @@ def fetch(
                 if time.time() - left.stat().st_mtime > TIMEOUT_SECONDS:
                     left.unlink()
         with whole_file(target) as stream:
-            _copy(address, name, stream, max_bytes, timeout_seconds)
+            _copy(address, name, stream)
     return str(target)
 
 
@@ -76,17 +74,15 @@ def _local_path(address: str) -> Path:
     return root / "media" / f"{digest('media', address)}{suffix}"
 
 
-def _copy(
-    address: str, name: str, stream: BinaryIO, max_bytes: int, timeout_seconds: float
-) -> None:
-    timeout_seconds = min(timeout_seconds, seconds_left())
+def _copy(address: str, name: str, stream: BinaryIO) -> None:
+    timeout_seconds = min(TIMEOUT_SECONDS, seconds_left())
     end = time.monotonic() + timeout_seconds
     try:
         answer = _client().exchange(
             "GET",
             address,
             timeout_seconds=timeout_seconds,
-            max_bytes=max_bytes,
+            max_bytes=MAX_BYTES,
             write=stream.write,
         )
     except RequestError as error:

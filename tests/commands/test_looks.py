@@ -18,7 +18,9 @@ from llava_eval.commands import show
 from llava_eval.commands.dry_run import Asked, asked_of, dry_run
 from llava_eval.commands.rerun import SWITCHES, Switched
 from llava_eval.config.compose import ComposedConfig, compose_config
+from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.errors import RowsError
+from llava_eval.models.clock import StageClock
 from llava_eval.results.formatting import duration
 from llava_eval.results.runs import RunReader
 from llava_eval.run import run
@@ -89,14 +91,14 @@ def test_a_look_at_a_run(composed: ComposedConfig, made: Path) -> None:
 
 def test_a_sample_as_it_would_be_asked(composed: ComposedConfig, made: Path) -> None:
     sample = RunReader().read(made).results[4]
-    benchmark = show._asked(RunReader().read(made), sample.id)
-    assert benchmark.prompt == sample.prompt
-    assert (benchmark.tokens, benchmark.num_tokens) == (None, None)
-    (clip,) = benchmark.media.values()
+    benchmark = Benchmark.read(composed, StageClock())
+    asked = asked_of(benchmark.part([sample.id]))
+    assert asked.prompt == sample.prompt
+    assert (asked.tokens, asked.num_tokens) == (None, None)
+    (clip,) = asked.media.values()
     assert clip.frame_indices == sample.frame_indices[0]
     with pytest.raises(RowsError):
-        show._asked(RunReader().read(made), "nothing")
-    assert asked_of is not None
+        benchmark.part(["nothing"])
 
 
 def clip(**changes: Any) -> Clip:

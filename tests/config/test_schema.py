@@ -106,7 +106,7 @@ def refusal(key: str, value: Any) -> str | None:
         node = getattr(node, section)
     setattr(node, name, value)
     try:
-        check_constraints(config, "")
+        check_constraints(config)
     except ConfigError as error:
         return str(error)
     return None

@@ -430,7 +430,7 @@ def test_av1_frame_headers(
     (frame,) = av1.frames_of(unit, header_of(hint, tools, motion)) or []
     expected = Frame(2, len(unit), bool(shown), kind == _KEY, None, refresh, references)
     assert frame == expected
-    assert av1.starts_with_shown_key_frame(unit) == bool(kind == _KEY and shown)
+    assert (av1.Av1(b"").entry_kind(unit) is CLOSED) == bool(kind == _KEY and shown)
 
 
 def test_av1_frames_that_are_shown_again_and_units_without_a_size() -> None:

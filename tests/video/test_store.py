@@ -191,11 +191,6 @@ def test_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert folder.is_absolute()
 
 
-def test_a_store_needs_room(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="max_bytes is 0"):
-        ArrayStore(tmp_path, 0)
-
-
 def test_identity_follows_the_content(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"one")
@@ -208,10 +203,7 @@ def test_identity_follows_the_content(tmp_path: Path) -> None:
     assert digest("a", "b") != digest("ab")
 
 
-def test_an_index_is_found_on_disk(
-    file_of: FileOf, monkeypatch: pytest.MonkeyPatch, cache: Path
-) -> None:
-    monkeypatch.setattr("llava_eval.video.fast.index_cache._WORTH_SECONDS", 0.0)
+def test_an_index_is_found_on_disk(file_of: FileOf, cache: Path) -> None:
     for name in ("vp9_hidden.webm", "h264.ts", "hevc_cra.mp4", "mpeg4.avi"):
         path = file_of(name)
         info = probe(path)
@@ -224,6 +216,18 @@ def test_an_index_is_found_on_disk(
         assert clip.frames.equal(expected.frames)
         assert clip.notes == expected.notes
     assert len(list(cache.glob("indices/*/*.array"))) == 4
+
+
+def test_indices_that_cannot_be_kept_are_told_of_once(
+    file_of: FileOf,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LLAVA_EVAL_CACHE", str(tmp_path / "file"))
+    assert [probe(file_of(name)).num_frames for name in ("h264.mp4", "vp9.webm")] == [75, 75]
+    assert caplog.text.count("nothing more is cached") == 1
 
 
 def test_an_index_is_not_used_for_another_file(file_of: FileOf, tmp_path: Path) -> None:
@@ -291,11 +295,8 @@ def changed(value: object, random: np.random.Generator) -> object:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", ["frames", "indices"])
-def test_caches_that_others_wrote_into(
-    folder: str, file_of: FileOf, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_caches_that_others_wrote_into(folder: str, file_of: FileOf, cache: Path) -> None:
     """Whatever lies there, frames are those of the video."""
-    monkeypatch.setattr("llava_eval.video.fast.index_cache._WORTH_SECONDS", 0.0)
     path, frames = file_of("h264.mp4"), FrameCache(default_store(), halve, "half")
     expected = through(frames, path, [40])
     (entry,) = (cache / folder).glob("*/*.array")
@@ -365,23 +366,19 @@ def test_a_store_keeps_nine_tenths_of_its_limit(tmp_path: Path) -> None:
 
 
 def test_indices_in_memory_are_those_used_last(
-    file_of: FileOf, cache: Path, monkeypatch: pytest.MonkeyPatch
+    file_of: FileOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("llava_eval.video.fast.index_cache._MAX_IN_MEMORY", 2)
-    monkeypatch.setattr("llava_eval.video.fast.index_cache._WORTH_SECONDS", float("inf"))
+    monkeypatch.setenv("LLAVA_EVAL_CACHE", "off")
     first, second, third = (file_of(name) for name in ("h264.mp4", "vp9.webm", "h264.mkv"))
     for path in (first, second):
         probe(path)
     assert known_index(first) is not None  # used again
     probe(third)
     assert [known_index(path) is not None for path in (first, second, third)] == [True, False, True]
-    assert not (cache / "indices").exists()
 
 
-def test_an_index_that_was_found_on_disk_stays_in_memory(
-    file_of: FileOf, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("llava_eval.video.fast.index_cache._WORTH_SECONDS", 0.0)
+def test_an_index_that_was_found_on_disk_stays_in_memory(file_of: FileOf, cache: Path) -> None:
     path = file_of("h264.mp4")
     info = probe(path)
     forget_indices()

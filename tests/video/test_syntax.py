@@ -136,14 +136,14 @@ def test_hidden_frames(file_of: FileOf) -> None:
 
 
 def test_av1_headers(file_of: FileOf) -> None:
-    _, packets = packets_of(file_of("av1.mkv"))
+    syntax, packets = packets_of(file_of("av1.mkv"))
     header = av1.sequence_header(packets[0])
     assert header is not None
     assert header.order_hint_bits > 0
-    assert av1.starts_with_shown_key_frame(packets[0])
-    assert not av1.starts_with_shown_key_frame(packets[1])
+    assert syntax.entry_kind(packets[0]) is EntryKind.CLOSED
+    assert syntax.entry_kind(packets[1]) is EntryKind.NO
     assert av1.sequence_header(b"") is None
-    assert not av1.starts_with_shown_key_frame(bytes([6 << 3 | 2, 1]))
+    assert syntax.entry_kind(bytes([6 << 3 | 2, 1])) is EntryKind.NO
     assert av1.frames_of(b"", header) == []
 
 

@@ -13,7 +13,6 @@ them.
 from __future__ import annotations
 
 import logging
-import time
 from typing import NamedTuple
 
 from llava_eval.types import MediaProblem, VideoInfo
@@ -83,7 +82,6 @@ def decode(collector: FrameCollector, num_threads: int | None = None) -> Attempt
             if index is None:
                 index = _find_index(source)
             collector.require_below(index.info.num_frames)
-            source.by_byte = index.by_byte
             RangeDecoding(source, index, collector, num_threads).run()
     except UntrustedError as untrusted:
         problems = _damage(untrusted)
@@ -109,11 +107,10 @@ def remember(info: VideoInfo, why_not: str) -> None:
         info: the video.
         why_not: why it had to be decoded.
     """
-    remember_index(VideoIndex(info, sequential_reason=why_not), float("inf"))
+    remember_index(VideoIndex(info, sequential_reason=why_not))
 
 
 def _find_index(source: Source) -> VideoIndex:
-    began = time.perf_counter()
     index = index_video(source)
-    remember_index(index, time.perf_counter() - began)
+    remember_index(index)
     return index

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from llava_eval.video.fast.bits import BitReader
+from llava_eval.video.fast.bits import BitReader, UnusualError
 from llava_eval.video.fast.references import Frame
 from llava_eval.video.fast.syntax import NEEDED, EntryKind, Syntax
 
@@ -37,7 +37,12 @@ class Av1(Syntax):
         self._header = sequence_header(extradata[4:]) if extradata[:1] == b"\x81" else None
 
     def entry_kind(self, packet: bytes) -> EntryKind:
-        return EntryKind.CLOSED if starts_with_shown_key_frame(packet) else EntryKind.NO
+        # nothing that follows a shown key frame refers to anything before it (7.20, 7.21)
+        for kind, _, payload, _ in _obus(packet):
+            if kind in (_FRAME_HEADER, _FRAME) and payload < len(packet):
+                # show_existing_frame (1 bit), frame_type (2), show_frame (5.9.2)
+                return EntryKind.CLOSED if packet[payload] >> 4 == 0b0001 else EntryKind.NO
+        return EntryKind.NO
 
     def num_shown(self, packet: bytes) -> int:
         count = 0
@@ -67,26 +72,13 @@ class SequenceHeader:
     content: bytes
 
 
-def starts_with_shown_key_frame(unit: bytes) -> bool:
-    """Return whether the first frame of a temporal unit is a key frame that is shown.
-
-    Nothing that follows such a frame refers to anything before it (7.20, 7.21).
-    """
-    for kind, _, payload, _ in _obus(unit):
-        if kind in (_FRAME_HEADER, _FRAME) and payload < len(unit):
-            bits = BitReader(unit[payload : payload + 1])  # uncompressed_header(), 5.9.2
-            show_existing, frame_type, show = bits.flag(), bits.bits(2), bits.flag()
-            return not show_existing and frame_type == _KEY_FRAME and show
-    return False
-
-
 def sequence_header(unit: bytes) -> SequenceHeader | None:
     """Return the sequence header in some OBUs, None if there is none that can be read."""
     for kind, _, payload, end in _obus(unit):
         if kind == _SEQUENCE_HEADER:
             try:
                 return _parse_sequence_header(unit[payload:end])
-            except (EOFError, _UnusualError):
+            except (EOFError, UnusualError):
                 return None
     return None
 
@@ -115,13 +107,9 @@ def frames_of(unit: bytes, sequence: SequenceHeader) -> list[Frame] | None:
                 if kind == _FRAME_HEADER and frame.existing is None:
                     return None
                 frames.append(frame._replace(start=start, end=end))
-    except (EOFError, _UnusualError):
+    except (EOFError, UnusualError):
         return None
     return frames
-
-
-class _UnusualError(Exception):
-    """A header that is legal but not read here."""
 
 
 def _obus(unit: bytes) -> Iterator[tuple[int, int, int, int]]:
@@ -165,7 +153,7 @@ def _parse_sequence_header(content: bytes) -> SequenceHeader:
             if bits.flag():  # equal_picture_interval
                 bits.ue()
             if bits.flag():  # decoder_model_info(), which moves what follows
-                raise _UnusualError
+                raise UnusualError
         display_delay = bits.flag()
         for _ in range(bits.bits(5) + 1):  # operating points
             bits.bits(12)  # operating_point_idc
@@ -197,7 +185,7 @@ def _parse_sequence_header(content: bytes) -> SequenceHeader:
 def _parse_frame(bits: BitReader, sequence: SequenceHeader) -> Frame:
     """Read the part of uncompressed_header(), 5.9.2, that tells what a frame depends on."""
     if sequence.reduced_still_picture or sequence.has_frame_ids:
-        raise _UnusualError
+        raise UnusualError
     if bits.flag():  # show_existing_frame, frame_to_show_map_idx
         return Frame(0, 0, True, False, bits.bits(3), 0, ())
     frame_type, is_shown = bits.bits(2), bits.flag()

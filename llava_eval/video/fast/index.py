@@ -28,9 +28,6 @@ Flags = npt.NDArray[np.bool_]
 #: ``leading`` of a keyframe that has not been looked at, and of one where decoding cannot begin.
 UNKNOWN, UNSAFE = -1, -2
 
-#: Containers whose timestamps cannot be sought exactly; their packets are found by position.
-_BY_BYTE = frozenset({"mpegts", "mpeg"})
-
 #: libav learns the reorder depth of a stream that does not state it from its first frames.
 _PROBED_PACKETS = 16
 
@@ -96,7 +93,6 @@ class VideoIndex:
         info: what a sampler needs to know of it.
         sequential_reason: why only the sequential decode can be trusted; empty if that is not so.
         packets, shown_before, timestamps, positions, leading: the table of keyframes.
-        by_byte: keyframes are found by their position in the file, not by their timestamp.
     """
 
     info: VideoInfo
@@ -106,7 +102,6 @@ class VideoIndex:
     timestamps: Integers = field(default_factory=_no_rows)
     positions: Integers = field(default_factory=_no_rows)
     leading: Integers = field(default_factory=_no_rows)
-    by_byte: bool = False
 
     def keyframe_before(self, frame: int) -> int:
         """Return the row of the last keyframe that is stored before, or is, this frame."""
@@ -187,7 +182,6 @@ class PacketTable:
             timestamps=np.array([-1 if time is None else time for time in timestamps], np.int64),
             positions=np.array(self.positions, np.int64),
             leading=np.array(self._leading(pts, shown, syntax), np.int64),
-            by_byte=container_format in _BY_BYTE,
         )
 
     def _check_order(self, pts: Integers, shown: Flags, syntax: Syntax) -> None:

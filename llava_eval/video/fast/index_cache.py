@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import asdict, replace
+from functools import cache
 
 import av
 import numpy as np
@@ -17,9 +18,6 @@ from llava_eval.video.fast.index import VideoIndex
 
 #: Changes whenever an index means something else than before.
 _VERSION = 12
-
-#: Indices that are found sooner than this are not worth a file.
-_WORTH_SECONDS = 0.005
 
 _MAX_IN_MEMORY = 256
 _MAX_BYTES_ON_DISK = 256 * 2**20
@@ -58,23 +56,18 @@ def known_index(path: str) -> VideoIndex | None:
     return replace(index, info=replace(index.info, path=path))
 
 
-def remember_index(index: VideoIndex, seconds: float) -> None:
+def remember_index(index: VideoIndex) -> None:
     """Keep an index for the next time that its file is read.
 
     Args:
         index: of the file that its ``info`` names.
-        seconds: how long finding it took.
     """
     key = _key(index.info.path)
     _keep_in_memory(key, index)
     store = _store()
-    if store is not None and seconds > _WORTH_SECONDS:
+    if store is not None:
         table = np.stack([getattr(index, name) for name in _ROWS])
-        facts = {
-            "info": asdict(index.info),
-            "sequential_reason": index.sequential_reason,
-            "by_byte": index.by_byte,
-        }
+        facts = {"info": asdict(index.info), "sequential_reason": index.sequential_reason}
         store.put(key, table, facts)
 
 
@@ -82,9 +75,13 @@ def _key(path: str) -> str:
     return digest("index", _VERSION, av.__version__, file_identity(path))
 
 
+#: One for all of a process: it adds up the sizes of its files now and then, not each time.
+_store_at = cache(ArrayStore)
+
+
 def _store() -> ArrayStore | None:
     folder = cache_folder()
-    return None if folder is None else ArrayStore(folder / "indices", _MAX_BYTES_ON_DISK)
+    return None if folder is None else _store_at(folder / "indices", _MAX_BYTES_ON_DISK)
 
 
 def _from_entry(entry: Entry) -> VideoIndex:
@@ -94,6 +91,5 @@ def _from_entry(entry: Entry) -> VideoIndex:
     return VideoIndex(
         as_type(facts["info"], VideoInfo),
         sequential_reason=str(facts["sequential_reason"]),
-        by_byte=bool(facts["by_byte"]),
         **dict(zip(_ROWS, table, strict=True)),
     )

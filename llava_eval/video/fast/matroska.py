@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llava_eval.video.deadline import check_deadline
+from llava_eval.video.fast.bits import UnusualError
 from llava_eval.video.fast.index import Flags, PacketTable, UntrustedError
 from llava_eval.video.fast.mp4 import mapped
 
@@ -43,10 +44,6 @@ _PREFIX = 4096
 Bytes = npt.NDArray[np.uint8]
 
 
-class _UnusualError(Exception):
-    """A layout that is legal but not read here."""
-
-
 def walk_blocks(
     path: str, syntax: Syntax, head: Sequence[Packet[VideoStream]]
 ) -> PacketTable | None:
@@ -63,7 +60,7 @@ def walk_blocks(
     try:
         with mapped(path) as data:
             table = _Walker(path, data, syntax).walk()
-    except (_UnusualError, IndexError, KeyError, ValueError):
+    except (UnusualError, IndexError, KeyError, ValueError):
         return None
     seen = [(packet.pts, packet.pos) for packet in head]
     first = zip(table.pts[: len(seen)], table.all_positions[: len(seen)], strict=True)
@@ -103,11 +100,11 @@ class _Walker:
             fields = self._fields(track_start, track_end)
             number = self._number(*fields[_TRACK_NUMBER])
             if not 0 < number < 127:  # larger ones take more than one byte in each block
-                raise _UnusualError
+                raise UnusualError
             self.tracks.append(number | 0x80)
             if self.track == 0 and self._number(*fields[_TRACK_TYPE]) == _VIDEO:
                 if _ENCODINGS in fields:  # ContentEncodings compress or encrypt blocks
-                    raise _UnusualError
+                    raise UnusualError
                 picture = self._children(*fields[_PICTURE])
                 self.table.is_upright = all(child != _PROJECTION for child, _, _ in picture)
                 self.track = number | 0x80
@@ -138,9 +135,9 @@ class _Walker:
             elif kind == _BLOCK_GROUP:
                 self._group(start, position)
             elif kind < 0x80:  # an identifier of more than one byte
-                raise _UnusualError
+                raise UnusualError
         if position != end:
-            raise _UnusualError
+            raise UnusualError
 
     def _group(self, start: int, end: int) -> None:
         """Note the Block of a BlockGroup, which is a keyframe if it refers to no other.
@@ -162,7 +159,7 @@ class _Walker:
         counts = np.diff([first for first, _ in self.times], append=len(starts))
         times = np.repeat(np.array([time for _, time in self.times], np.int64), counts)
         if len(starts) and int(starts.max()) + 4 >= len(self.data):
-            raise _UnusualError
+            raise UnusualError
         # whatever is taken out of this view is a copy, so the file can be closed
         content = np.frombuffer(self.data, np.uint8)
         try:
@@ -174,12 +171,12 @@ class _Walker:
         for block, keyframe in self.groups.items():
             flags[block] = flags[block] & 0x06 | keyframe
         if not self.track or not np.isin(tracks, self.tracks).all():
-            raise _UnusualError  # damage, after which libav skips blocks
+            raise UnusualError  # damage, after which libav skips blocks
         ours = tracks == self.track
         starts, ends, times, flags = starts[ours], ends[ours], times[ours], flags[ours]
         offsets, first, last = offsets[ours], first[ours], last[ours]
         if (ends - starts <= 4).any():
-            raise _UnusualError  # nothing but a header, of which libav makes no packet
+            raise UnusualError  # nothing but a header, of which libav makes no packet
         for block in np.flatnonzero(flags & 0x86).tolist():
             self._special(block, int(starts[block]), int(ends[block]), int(flags[block]))
         times += offsets - (offsets >= 0x8000) * 0x10000
@@ -197,7 +194,7 @@ class _Walker:
     def _special(self, number: int, start: int, end: int, flags: int) -> None:
         """A block that has lacing (6) or is a keyframe (0x80)."""
         if flags & 0x06:
-            raise _UnusualError
+            raise UnusualError
         table, packet = self.table, self.data[start + 4 : min(end, start + _PREFIX)]
         distrust = self.syntax.keyframe_distrust(packet, is_first=number == 0)
         if distrust:
@@ -214,7 +211,7 @@ class _Walker:
             start, size = self._size(position + length)
             position = start + size
             if position > end:
-                raise _UnusualError
+                raise UnusualError
             yield kind, start, position
 
     def _fields(self, start: int, end: int) -> dict[int, tuple[int, int]]:
@@ -230,7 +227,7 @@ class _Walker:
         number = int.from_bytes(self.data[position : position + length], "big")
         size = number & (1 << 7 * length) - 1
         if size == (1 << 7 * length) - 1 or length > 8:
-            raise _UnusualError
+            raise UnusualError
         return position + length, size
 
     def _number(self, start: int, end: int) -> int:

@@ -382,13 +382,6 @@ class _Cores:
         with self.lock:
             self.busy -= 1
 
-    def give_back_if_crowded(self) -> bool:
-        """Give a core back if more threads decode than there are cores."""
-        with self.lock:
-            is_crowded = self.busy > self.count
-            self.busy -= is_crowded
-        return is_crowded
-
 
 _cores = _Cores(num_cores())
 
@@ -396,8 +389,7 @@ _cores = _Cores(num_cores())
 class RangeDecoding:
     """The threads that decode ranges of frames; the longest ranges come first.
 
-    Helpers, each with a container of its own, start while cores are free, and leave between ranges
-    when other videos need the cores.
+    Helpers, each with a container of its own, start while cores are free.
 
     Args:
         source: the opened video.
@@ -463,16 +455,12 @@ class RangeDecoding:
             helper.start()
 
     def _help(self) -> None:
-        has_core = True
         try:
             with open_source(self.source.path) as own:
-                own.by_byte = self.source.by_byte
-                while self.ranges and has_core:
+                while self.ranges:
                     self._decode_next(own)
-                    has_core = not (self.ranges and _cores.give_back_if_crowded())
         except Exception as error:  # noqa: BLE001 - raised by the thread that waits
             self.ranges.clear()
             self.error = error
         finally:
-            if has_core:
-                _cores.give_back()
+            _cores.give_back()

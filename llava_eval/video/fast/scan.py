@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -50,9 +49,6 @@ if TYPE_CHECKING:
 
 #: What the demuxer of Matroska says where a file is cut off, and all before is there.
 _AT_END = "File ended prematurely"
-
-#: The last bytes of a packet, where the end of a sequence is marked.
-_SUFFIX = 8
 
 #: Packets at the beginning that tell how a muxer packs frames: several groups of pictures.
 _LOOKED_AT = 64
@@ -225,7 +221,7 @@ class _Scan:
     def __init__(self, syntax: Syntax, *, may_reorder: bool) -> None:
         self.syntax = syntax
         self.table = PacketTable()
-        self.parameters: bytes | None = None  # digest of those that keyframes repeat
+        self.parameters = b""  # those that keyframes repeat
         self.may_be_hidden = False  # the next packet, if it is shown before the first keyframe
         self.may_reorder = may_reorder
         # since the last keyframe:
@@ -298,7 +294,7 @@ class _Scan:
         distrust = self.syntax.keyframe_distrust(data, is_first=number == 0)
         if distrust:
             raise UntrustedError(distrust)
-        if number > 0 and self.syntax.ends_sequence(self.recent[-1][-_SUFFIX:]):
+        if number > 0 and self.syntax.ends_sequence(self.recent[-1]):
             raise UntrustedError(SEVERAL_SEQUENCES)
         self._check_joint()
         self._check_times()
@@ -307,12 +303,10 @@ class _Scan:
             before = [self.syntax.picture_order(each) for each in self.recent]
             self.joint = _Joint(before, order, [])
         self.recent.clear()
-        parameters = self.syntax.parameters(data)
-        if parameters:
-            digest = hashlib.sha256(parameters).digest()
-            if self.parameters not in (None, digest):
-                raise UntrustedError(NEW_PARAMETERS)
-            self.parameters = digest
+        parameters = self.syntax.parameters(data) or self.parameters
+        if self.parameters not in (b"", parameters):
+            raise UntrustedError(NEW_PARAMETERS)
+        self.parameters = parameters
         self.table.keyframes.append(number)
         self.table.positions.append(-1 if packet.pos is None else packet.pos)
         self.table.entries.append(self.syntax.entry_kind(data))

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Packets to look at for a keyframe after seeking to it.
 _MAX_SEARCH = 4096
 
+#: Containers whose timestamps cannot be sought exactly; their packets are found by position.
+_BY_BYTE = frozenset({"mpegts", "mpeg"})
+
 
 @dataclass
 class Source:
@@ -33,7 +36,6 @@ class Source:
         stream: its first video stream.
         syntax: of the stream's codec.
         opening: what the demuxer said as it was opened.
-        by_byte: as in :class:`llava_eval.video.fast.index.VideoIndex`.
     """
 
     path: str
@@ -41,7 +43,6 @@ class Source:
     stream: VideoStream
     syntax: Syntax
     opening: list[Message]
-    by_byte: bool = False
 
     def packets_from(self, entry: EntryPoint) -> Iterator[Packet[VideoStream]]:
         """Yield the packets of the video stream from a keyframe on.
@@ -50,7 +51,7 @@ class Source:
             UntrustedError: seeking does not find the keyframe.
         """
         try:
-            if self.by_byte:
+            if self.container.format.name in _BY_BYTE:
                 self.container.seek(entry.position, unsupported_byte_offset=True)
             else:
                 self.container.seek(entry.timestamp, stream=self.stream)
