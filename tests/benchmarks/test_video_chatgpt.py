@@ -41,6 +41,8 @@ def asked(columns: dict[str, Any]) -> list[tuple[str, str, tuple[str, ...], str]
         ({**PAIR, "answer": "x"}, [("consistency_1", "a?"), ("consistency_2", "b?")]),
         ({**PAIR, "question_2": "None", "answer": "x"}, [("consistency_1", "a?")]),
         ({**PAIR, "question_1": None, "answer": "x"}, [("consistency_2", "b?")]),
+        # a cell of a CSV file
+        ({**PAIR, "question_2": "", "answer": "x"}, [("consistency_1", "a?")]),
     ],
 )
 def test_the_set_of_a_row(columns: dict[str, Any], expected: list[tuple[str, str]]) -> None:
