@@ -72,13 +72,18 @@ def test_a_swept_path_means_what_was_typed() -> None:
 
 
 @pytest.mark.slow
-def test_a_folder_may_have_any_name_and_be_named_by_what_is_swept() -> None:
+def test_a_folder_may_have_any_name_and_be_named_by_what_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = ["hydra.sweep.dir='it\\'s, = (here) é'", "hydra.sweep.subdir=${hydra.job.num}_x"]
     runs, _ = plan_sweep(["seed=1,2", *names], None)
     assert [run.directory for run in runs] == [
         Path("it's, = (here) é/0_x"),
         Path("it's, = (here) é/1_x"),
     ]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    runs, _ = plan_sweep(["seed=1,2", "hydra.sweep.dir='~/sweeps'"], None)
+    assert [run.directory for run in runs] == [tmp_path / "sweeps" / name for name in "01"]
 
 
 @pytest.mark.slow
