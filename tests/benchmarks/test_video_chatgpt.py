@@ -76,6 +76,7 @@ def test_the_reference_is_what_readlines_gives_first(answer: str, reference: str
     row = Row(0, {"question_id": 1, "video_name": "v", "question": "?", "answer": answer}, "rows")
     made = open_ended(row, prompt="Describe.", first_line=True, **FLAT)
     assert made.targets == (reference,)
+    assert open_ended(row, prompt="Describe.", **FLAT).targets == (answer,)
 
 
 def test_a_question_with_a_capital_and_a_question_mark() -> None:
