@@ -217,6 +217,7 @@ def test_mmvu_has_options_by_letter_and_a_subject() -> None:
     assert mmvu(row(**moved), **parameters, swap_red_blue=True) == made  # type: ignore[arg-type]
     in_folder = mmvu(row(**columns), **parameters, subject_from="folder")  # type: ignore[arg-type]
     assert (in_folder.facets["subject"], in_folder.facets["discipline"]) == ("Chemistry", "Science")
+    assert in_folder.media == (Media("video", "/media/Chemistry/0.mp4"),)
     for changed, said in (
         ({"question_type": "essay"}, "question_type is 'essay', expected multiple-choice or"),
         ({"choices": {}}, "column 'choices' should hold options by letter, got {}"),
