@@ -141,4 +141,6 @@ def test_parts_fit_media_are_looked_for_and_the_first_prompt_is_made(
     ready = prepare(composed)
     assert not ready.missing
     assert not ready.damaged
-    assert "first sample: " in dry_run(composed)
+    looked_at = dry_run(composed)
+    assert "first sample: " in looked_at
+    assert ("\n  frames " in looked_at) == (num_videos > 0)

@@ -150,6 +150,15 @@ def test_experiments_say_what_they_reproduce() -> None:
     assert "Score against frames" in entry(listed("experiments"), "demo_curve")
 
 
+def test_experiments_of_ones_own_may_stand_in_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "experiment" / "mine"
+    folder.mkdir(parents=True)
+    text = "# @package _global_\n# Ours.\ndefaults:\n  - override /benchmark: demo/open_ended\n"
+    (folder / "first.yaml").write_text(text)
+    found = entry(listing_text("experiments", tmp_path, pattern="mine/"), "mine/first")
+    assert found == "Ours benchmark: demo/open_ended"
+
+
 @pytest.mark.slow
 def test_json_holds_what_the_text_says() -> None:
     content = listed_json()

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from llava_eval.borders.paths import local_path
 from llava_eval.config.choices import listing
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.roles import differences, flat, short_keys
 from llava_eval.engine.batches import (
     MediaGroup,
+    content_of_clips,
     decode_group,
     media_groups,
     plan_batches,
@@ -49,7 +51,7 @@ def dry_run(composed: ComposedConfig) -> str:
     """
     config = composed.config
     benchmark = Benchmark.read(composed, StageClock())
-    directory = Path(config.output_dir or ".")
+    directory = local_path(config.output_dir or ".")
     check_before_loading(config, benchmark.samples, benchmark.parts.judge, directory)
     groups = media_groups(benchmark.samples)
     batch_size = config.runner.batch_size
@@ -104,7 +106,7 @@ def _model_time(composed: ComposedConfig, num_samples: int) -> str:
 def _timed_runs(composed: ComposedConfig) -> Iterator[tuple[bool, list[str], Path, Cost]]:
     """Yield earlier runs of a model: of another benchmark?, other settings, directory, cost."""
     ours, named = flat(composed.resolved), composed.config.output_dir
-    beside_it = Path(named).parent.glob(f"*/{files.MANIFEST}") if named else ()
+    beside_it = local_path(named).parent.glob(f"*/{files.MANIFEST}") if named else ()
     for path in sorted({*RUNS_ROOT.rglob(files.MANIFEST), *beside_it}):
         with contextlib.suppress(RunDirectoryError):  # a damaged run tells nothing
             manifest = read_manifest(path.parent) or Manifest()
@@ -161,14 +163,17 @@ def asked_of(benchmark: Benchmark) -> Asked:
     Raises:
         LlavaEvalError: media or checkpoint cannot be read.
     """
+    from llava_eval.video import read_media
+
     config, settings, sample = benchmark.config, benchmark.parts.prompts, benchmark.samples[0]
     plan = plan_model(config, Needs.of([sample]))
-    (group,) = media_groups([sample])
-    content = decode_group(group, settings.sampler, None)
+    # also those whose frames stand in the prompt as images
+    clips = {medium: read_media(medium, settings.sampler) for medium in sample.media}
+    content = content_of_clips([sample], clips)
     if plan.memory_warning is not None:
         log.warning(plan.memory_warning)
     if not config.model.is_loaded:
-        return Asked(content.media, sample.prompt, None)
+        return Asked(clips, sample.prompt, None)
     from llava_eval.models.local.plan import ModelPlan
     from llava_eval.models.local.prepared_media import shown_medium
     from llava_eval.models.local.prompt import preview_prompt
@@ -176,7 +181,7 @@ def asked_of(benchmark: Benchmark) -> Asked:
     assert isinstance(plan, ModelPlan)
     shown = content.prepared(partial(shown_medium, as_images=plan.shows_images))
     request = shown.request(sample, settings)
-    return Asked(content.media, *preview_prompt(plan, config.conversation, request))
+    return Asked(clips, *preview_prompt(plan, config.conversation, request))
 
 
 def _shown(medium: Media, clip: Clip) -> Iterator[str]:

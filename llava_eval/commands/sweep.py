@@ -17,6 +17,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from llava_eval import run
+from llava_eval.borders.paths import local_path
 from llava_eval.config.checks import check_choices
 from llava_eval.config.choices import quoted, search_path_override
 from llava_eval.config.compose import compose_config, expand_sweep, sweep_options, take_path
@@ -243,7 +244,7 @@ def plan_sweep(
             raise ConfigError(f"hydra.sweeper.params: got {values!r}, expected key: values")
         presets = [f"{key}={value}" for key, value in values.items()]
         launcher = _mapping(hydra, "launcher")
-        folder = Path(_mapping(hydra, "sweep")["dir"])
+        folder = local_path(_mapping(hydra, "sweep")["dir"])
         given = {str(item.key_or_group): item.value() for item in parsed}
         if given.get("resume") is True and not given.keys() & {"hydra.sweep.dir", "output_dir"}:
             newest = max(folder.parent.glob("*/"), default=folder.parent / "FOLDER")

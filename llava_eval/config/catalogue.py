@@ -14,13 +14,7 @@ import yaml
 
 from llava_eval.borders.paths import read_file
 from llava_eval.config.build import build_target, import_target
-from llava_eval.config.choices import (
-    config_files,
-    config_folder,
-    list_choices,
-    search_path_override,
-    suggest,
-)
+from llava_eval.config.choices import config_folder, list_choices, search_path_override, suggest
 from llava_eval.config.experiments import published_experiments
 from llava_eval.config.schema import GenerationConfig, ReplyConfig
 from llava_eval.errors import ConfigError, first_line
@@ -203,13 +197,10 @@ def _upright(adapter: Mapping[str, Any]) -> Any:
 
 
 def _experiment(name: str, config_dir: Path | None) -> Facts:
-    content = _experiments(config_dir).get(name)
-    about = None
-    if content is None:
-        content, about = _content("experiment", name, config_dir), _comment(name, config_dir)
+    content = _experiments(config_dir)[name]
     numbers = content.get("published") or []
     return {
-        "about": about,
+        "about": None if name in published_experiments() else _comment(name, config_dir),
         "benchmark": ", ".join(_chosen(content, "benchmark")),
         "model": ", ".join(_chosen(content, "model")),
         "published": [_printed(number) for number in numbers],
@@ -292,11 +283,12 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _experiments(config_dir: Path | None) -> dict[str, Mapping[str, Any]]:
-    """Return the experiments that put published numbers beside ours, a user's own among them."""
-    folder = None if config_dir is None else config_dir / "experiment"
-    own = [] if folder is None else [path.stem for path in config_files(folder)]
-    contents = {name: _content("experiment", name, config_dir) for name in own}
-    return dict(sorted({**published_experiments(), **contents}.items()))
+    """Return what each experiment's file holds: of the package's tables, and of files."""
+    published = published_experiments()
+    return {
+        name: published.get(name) or _content("experiment", name, config_dir)
+        for name in list_choices("experiment", config_dir)
+    }
 
 
 def _chosen(content: Mapping[str, Any], group: str) -> Iterator[str]:

@@ -269,6 +269,23 @@ def test_every_subject_has_its_discipline() -> None:
         assert (facets["subject"], facets["discipline"]) == (name.replace(" ", "_"), discipline)
 
 
+def test_an_answer_of_mmmu_is_one_text_and_may_be_hidden() -> None:
+    columns = {"id": "test_Math_1", "question": "<image 2> and <image 1>?", "options": "[]"}
+
+    def made(answer: str) -> Sample:
+        row = Row(0, {**columns, "question_type": "open", "answer": answer}, "rows", Path("/media"))
+        return mmmu(row, media=["{id}_{image}.png"], choice_prompt="{options}")
+
+    assert [made(answer).targets for answer in ("4", "['1', '2']", "?")] == [
+        ("4",),
+        ("['1', '2']",),
+        (),
+    ]
+    assert made("4").media == tuple(
+        Media("image", f"/media/test_Math_1_image_{number}.png", upright=True) for number in (1, 2)
+    )
+
+
 def test_vsibench_has_options_or_a_number() -> None:
     def sampled(kind: str, **more: Any) -> Sample:
         row = {"dataset": "arkit", "scene_name": "4", "question": "Where?", "question_type": kind}

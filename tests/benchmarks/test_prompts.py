@@ -393,6 +393,17 @@ def test_the_task_of_a_tempcompass_row_is_read_from_it() -> None:
     assert (caption.id, caption.facets["task_dim"]) == ("captioning/5", "captioning/action")
     assert caption.question == "What is the man doing?\nA. dunking\nB. running"
     assert caption.targets == ("A. dunking",)
+    assert caption.choices == ()
+    assert parts.sample(TEMPCOMPASS).choices == (
+        "A. dunking a basketball",
+        "B. passing a basketball",
+    )
+    assert parts.sample(TEMPCOMPASS_YES_NO).choices == ()
+    for changed in (
+        {**TEMPCOMPASS, "question": TEMPCOMPASS_CAPTIONING["question"]},
+        {**TEMPCOMPASS_CAPTIONING, "question": "Describe it."},
+    ):
+        assert parts.sample(changed).facets["task"] == "captioning"
 
 
 def test_egoschema_by_likelihood_asks_for_the_first_sentences() -> None:

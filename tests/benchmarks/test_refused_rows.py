@@ -217,6 +217,7 @@ def test_mmvu_has_options_by_letter_and_a_subject() -> None:
     assert mmvu(row(**moved), **parameters, swap_red_blue=True) == made  # type: ignore[arg-type]
     in_folder = mmvu(row(**columns), **parameters, subject_from="folder")  # type: ignore[arg-type]
     assert (in_folder.facets["subject"], in_folder.facets["discipline"]) == ("Chemistry", "Science")
+    assert in_folder.media == (Media("video", "/media/Chemistry/0.mp4"),)
     for changed, said in (
         ({"question_type": "essay"}, "question_type is 'essay', expected multiple-choice or"),
         ({"choices": {}}, "column 'choices' should hold options by letter, got {}"),
@@ -393,7 +394,7 @@ def test_tracks_of_videommmu_have_their_own_prompts() -> None:
 
     choice = "multiple-choice"
     assert prompt("Adaptation", choice) == "C A. aldose\nB. ketose"
-    assert prompt("Adaptation", "open") == "O"
+    assert prompt("Adaptation", "open") == prompt("Adaptation", "open", options=None) == "O"
     assert prompt("Perception", choice) == "P A. aldose\nB. ketose"
     assert prompt("Perception", choice, options=["A) x", "B. y"]) == "P A. A) x\nB. B. y"
     assert prompt("Perception", choice, options=["A. x", "B. y"]) == "P A. x\nB. y"
@@ -405,6 +406,9 @@ def test_tracks_of_videommmu_have_their_own_prompts() -> None:
 def test_a_pair_has_a_number() -> None:
     said = refusal(vinoground, {"idx": "first"}, **MEDIA)
     assert said == "idx is 'first', expected one like 0_pos"
+    made = vinoground(row(idx="12_pos", GT="B", row_set="textscore"), **MEDIA)
+    assert (made.id, made.group, made.targets) == ("textscore/12_pos", "12", ("B",))
+    assert made.facets == {"major": "unknown", "minor": "unknown"}  # without the table
 
 
 def test_where_options_and_subtitles_stand_is_said_once() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from llava_eval.benchmarks.adapters.cgbench import SubtitlesAndTimes
-from llava_eval.benchmarks.adapters.image import image_choice, image_question
+from llava_eval.benchmarks.adapters.image import image_caption, image_choice, image_question
 from llava_eval.benchmarks.adapters.longvideobench import FramesAndSubtitles, longvideobench
 from llava_eval.benchmarks.adapters.mmbench import mmbench
 from llava_eval.benchmarks.adapters.videomme_v2 import FramesAndSentences, ListedWords
@@ -81,6 +81,21 @@ def test_answers_and_groups_of_an_image() -> None:
     assert [asked(upright=turned).media[0].upright for turned in (True, False)] == [True, False]
 
 
+def test_captions_of_an_image_as_the_hub_turns_it() -> None:
+    row = Row(0, {**ROW, "captions": ["A dog.", "It."], "domain": "near"}, "rows.jsonl")
+    made = image_caption(
+        row,
+        id="{id}",
+        media=[],
+        references="captions",
+        prompt="Describe {id}.",
+        facets={"domain": ["domain"]},
+    )
+    assert (made.id, made.group, made.prompt, made.question) == ("7", "7", "Describe 7.", "")
+    assert (made.targets, made.facets) == (("A dog.", "It."), {"domain": "near"})
+    assert [medium.upright for medium in (*made.media, *asked().media)] == [True, True]
+
+
 def test_tokens_of_a_reader_of_texts() -> None:
     for tokens, prompt, level in (
         (["a", "b c"], "\nReference OCR token: a, b c", "given"),
@@ -147,6 +162,7 @@ def test_empty_cells_of_mmbench(
 
     assert (made().prompt, made().choices) == (options, choices)
     assert (made().id, made().group, made().targets) == ("3000241", "241", ("B",))
+    assert made().media[0].upright
     assert made(hint="cold").prompt == f"H: cold\n{options}"
     assert made(hint="nan").prompt == options
     assert made(answer=None).targets == made(answer="nan").targets == ()

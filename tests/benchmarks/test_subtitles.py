@@ -113,6 +113,15 @@ def test_interleaved_frames_and_lines_of_the_reference(tmp_path: Path) -> None:
         assert [image.frame_indices for image in images] == [(n,) for n in range(num_frames)]
 
 
+def test_interleaved_lines_may_have_hours_and_begin_later(tmp_path: Path) -> None:
+    path = tmp_path / "v.json"
+    path.write_text('[{"start": "01:02:03.500", "end": "01:02:05.500", "line": "late"}]')
+    # The video begins at 1:02:00, a frame a second: the line's middle is at 4.5 s of it.
+    pieces = FramesAndSubtitles(VIDEO, str(path), 8.0, 3720.0, 16).expand(clip(list(range(8))))
+    shown = [one if isinstance(one, str) else one.frame_indices[0] for one in pieces]
+    assert shown == [0, 1, 2, 3, 4, "late\n", 5, 6, 7]
+
+
 def test_the_official_prompt_with_subtitles(tmp_path: Path) -> None:
     (tmp_path / "subtitle").mkdir()
     (tmp_path / "subtitle" / "v.srt").write_text(SRT)

@@ -41,6 +41,8 @@ def asked(columns: dict[str, Any]) -> list[tuple[str, str, tuple[str, ...], str]
         ({**PAIR, "answer": "x"}, [("consistency_1", "a?"), ("consistency_2", "b?")]),
         ({**PAIR, "question_2": "None", "answer": "x"}, [("consistency_1", "a?")]),
         ({**PAIR, "question_1": None, "answer": "x"}, [("consistency_2", "b?")]),
+        # a cell of a CSV file
+        ({**PAIR, "question_2": "", "answer": "x"}, [("consistency_1", "a?")]),
     ],
 )
 def test_the_set_of_a_row(columns: dict[str, Any], expected: list[tuple[str, str]]) -> None:
@@ -74,6 +76,7 @@ def test_the_reference_is_what_readlines_gives_first(answer: str, reference: str
     row = Row(0, {"question_id": 1, "video_name": "v", "question": "?", "answer": answer}, "rows")
     made = open_ended(row, prompt="Describe.", first_line=True, **FLAT)
     assert made.targets == (reference,)
+    assert open_ended(row, prompt="Describe.", **FLAT).targets == (answer,)
 
 
 def test_a_question_with_a_capital_and_a_question_mark() -> None:

@@ -36,7 +36,7 @@ A, B = "both/a", "both/b"
         (["plan", "--flips", "100", "--per-group", "1"], 0, "samples"),
         (["gate", A, "--baseline", A], 0, "passed"),
         (["gate", A, "--write-baseline", "base.json"], 0, "wrote base.json, "),
-        (["frames", "diff", A, A], 0, ""),
+        (["frames", "diff", A, A], 0, "\n\n0 of 6 samples saw something else."),
         (["report", A, "--out", "x.html"], 0, "wrote x.html, 0.1 MB, 1 run\n"),
         (["report", A, "--out", "x.html", "--thumbnails-mb", "0"], 0, "1 run\n"),
         (["report", "both", "--out", "x.html", "--export", "y"], 0, " files in y\n"),

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from llava_eval.benchmarks.frame_images import FrameImages
 from llava_eval.cli import run_command
 from llava_eval.commands import show
 from llava_eval.commands.dry_run import Asked, asked_of, dry_run
@@ -101,13 +102,23 @@ def test_a_sample_as_it_would_be_asked(composed: ComposedConfig, made: Path) -> 
         benchmark.part(["nothing"])
 
 
+def test_frames_that_a_prompt_shows_as_images_are_told(composed: ComposedConfig) -> None:
+    benchmark = Benchmark.read(composed, StageClock())
+    first = benchmark.samples[0]
+    images = dataclasses.replace(first, content=(FrameImages(first.media[0]), "Which?"))
+    asked = asked_of(dataclasses.replace(benchmark, samples=[images]))
+    assert [found.frame_indices for found in asked.media.values()] == [(0, 60)]
+    assert asked.lines[1].startswith("  frames 0, 60 of 61")
+
+
 def clip(**changes: Any) -> Clip:
     frames = torch.zeros((2, 3, 12, 16), dtype=torch.uint8)
     return dataclasses.replace(Clip(frames, (0, 30), (0.0, 1.25), 24.0, 61), **changes)
 
 
+@pytest.mark.parametrize("folder", ["{home}", "~"])
 def test_how_long_the_model_takes_by_an_earlier_run(
-    composed: ComposedConfig, tmp_path: Path
+    composed: ComposedConfig, tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half a second a sample, in a run of the same model that is beside the new one."""
     model = {
@@ -117,7 +128,9 @@ def test_how_long_the_model_takes_by_an_earlier_run(
     results = [answered(number, True) for number in range(20)]
     write_run(tmp_path / "old", results, seconds=10.0, config=model)
     write_run(tmp_path / "other", results, seconds=4.0, config={"model.checkpoint": "else"})
-    config = dataclasses.replace(composed.config, output_dir=str(tmp_path / "new"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    named = f"{folder.format(home=tmp_path)}/new"
+    config = dataclasses.replace(composed.config, output_dir=named)
     (line,) = (
         line
         for line in dry_run(dataclasses.replace(composed, config=config)).splitlines()

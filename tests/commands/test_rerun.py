@@ -11,11 +11,13 @@ import pytest
 
 from llava_eval.borders.paths import resolve_package_path
 from llava_eval.cli import run_command
+from llava_eval.commands import rerun
 from llava_eval.commands.rerun import SWITCHES
 from llava_eval.config.roles import setting_of
 from llava_eval.results.runs import Run
+from llava_eval.types import Generation
 from tests.conftest import read_lines
-from tests.results.runs_on_disk import answered, write_run
+from tests.results.runs_on_disk import answered, failed, write_run
 
 
 def test_every_switch_is_a_setting_that_should_not_matter() -> None:
@@ -24,6 +26,18 @@ def test_every_switch_is_a_setting_that_should_not_matter() -> None:
         assert setting is not None
         assert setting.key == key
         assert setting.role == "speed" or key in ("model.attention", "model.dtype")
+
+
+def test_what_has_become_of_an_answer_is_said() -> None:
+    right, wrong, lost = answered(0, True), answered(0, False), failed(0)
+    reworded = answered(0, True, generation=Generation("It is A."))
+    pairs = [(right, right), (right, reworded), (right, wrong), (lost, right), (right, lost)]
+    assert [rerun._change(old, new) for old, new in pairs] == [
+        *("same text", "same score", "1 -> 0", "- -> 1", "1 -> -"),
+    ]
+    empty = answered(0, False, generation=Generation(""))
+    shown = [rerun._text_or_error(one) for one in (right, empty, lost)]
+    assert shown == ["A", "(empty)", "(MediaError: broken)"]
 
 
 def test_a_run_that_cannot_be_made_again_is_one_line(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import pickle
 import re
@@ -17,7 +18,7 @@ from llava_eval.cli import run_command
 from llava_eval.commands import sweep
 from llava_eval.commands.sweep import SweepRun, plan_sweep, results_table, take_seeds
 from llava_eval.config.compose import compose_config
-from llava_eval.config.hydra_session import compose_root, hydra_session
+from llava_eval.config.hydra_session import compose_root, hydra_session, parse_overrides
 from llava_eval.errors import ConfigError, EngineError
 from llava_eval.results.formatting import duration
 from llava_eval.types import Clip, MediaKind, MetricValue, Request, SampleResult
@@ -72,13 +73,18 @@ def test_a_swept_path_means_what_was_typed() -> None:
 
 
 @pytest.mark.slow
-def test_a_folder_may_have_any_name_and_be_named_by_what_is_swept() -> None:
+def test_a_folder_may_have_any_name_and_be_named_by_what_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = ["hydra.sweep.dir='it\\'s, = (here) é'", "hydra.sweep.subdir=${hydra.job.num}_x"]
     runs, _ = plan_sweep(["seed=1,2", *names], None)
     assert [run.directory for run in runs] == [
         Path("it's, = (here) é/0_x"),
         Path("it's, = (here) é/1_x"),
     ]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    runs, _ = plan_sweep(["seed=1,2", "hydra.sweep.dir='~/sweeps'"], None)
+    assert [run.directory for run in runs] == [tmp_path / "sweeps" / name for name in "01"]
 
 
 @pytest.mark.slow
@@ -174,6 +180,31 @@ def test_clusters_of_launchers(launcher: str, cluster: str | None) -> None:
     assert sweep._cluster({"_target_": launcher, "n_jobs": 1}) == cluster
     with pytest.raises(ConfigError, match="a sweep cannot use JoblibLauncher"):
         sweep._cluster({"_target_": "hydra_plugins.joblib.JoblibLauncher"})
+
+
+@pytest.mark.parametrize(
+    ("typed", "is_about_sweep", "is_taken"),
+    [
+        ("seed=1", False, True),
+        ("hydrant.sweep=1", False, True),
+        ("hydra.sweep.dir=x", True, True),
+        ("hydra/launcher=basic", True, True),
+        ("hydra/launcher=[basic]", True, False),
+        ("hydra/sweeper=basic", True, False),
+        ("~hydra.sweep", True, False),
+    ],
+)
+def test_what_a_sweep_takes_of_hydra(typed: str, is_about_sweep: bool, is_taken: bool) -> None:
+    (override,) = parse_overrides([typed])
+    assert sweep._is_about_sweep(override) is is_about_sweep
+    said = re.escape(f"{typed!r}: of Hydra's parts a sweep takes hydra/launcher, by name")
+    with contextlib.nullcontext() if is_taken else pytest.raises(ConfigError, match=said):
+        sweep._check_launcher([override])
+
+
+def test_seeds_without_their_runs_are_told_of(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    assert sweep._over_seeds([gone], None) == f"there is no run directory {gone}"
 
 
 def _three() -> int:

@@ -151,6 +151,24 @@ def test_how_an_adapter_has_media_read_is_the_protocol(
     assert roles.protocol_difference(same, plain) == {}
 
 
+def test_a_value_is_put_where_its_key_says() -> None:
+    tree, value = {"a": {"b": 1}}, [2]
+    roles.put(tree, "a.c.d", value)
+    roles.put(tree, "a.b", 3)
+    value.append(4)
+    assert tree == {"a": {"b": 3, "c": {"d": [2]}}}
+    with pytest.raises(ValueError, match=r"a\.b\.x lies below a value"):
+        roles.put(tree, "a.b.x", 5)
+
+
+def test_a_setting_that_one_run_does_not_know_is_no_other_protocol() -> None:
+    ours, theirs = ({"benchmark": {"reply": {"strip": strip}}} for strip in (True, False))
+    key = "benchmark.reply.strip"
+    assert roles.protocol_difference(ours, theirs) == {key: (True, False)}
+    assert roles.protocol_difference(ours, {"benchmark": {"system": None}}) == {}
+    assert roles.protocol_difference({"benchmark": {"system": None}}, theirs) == {}
+
+
 def test_an_adapter_that_is_not_ours_is_not_imported_to_compare_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

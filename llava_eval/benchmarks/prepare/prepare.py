@@ -170,7 +170,7 @@ def _counts(
     lines = []
     for facet, levels in expected.items():
         found = Counter(sample.facets.get(facet, "") for sample in samples)
-        for level in dict.fromkeys([*map(str, levels), *found]):
+        for level in dict.fromkeys([*levels, *found]):
             lines.append((facet, level, found[level], levels.get(level, 0)))
     return lines
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from llava_eval.borders.paths import local_path
 from llava_eval.config.schema import ServerConfig
 from llava_eval.errors import CheckpointError, MediaError, StorageError
 from llava_eval.models.served.server import Dialect
@@ -117,7 +118,7 @@ class MediaEncoder:
         self._clips: ClipFolder | None = None
         if video_as == "video" and dialect.video == "clip":
             folder = config.clip_dir
-            self._clips = ClipFolder(None if folder is None else Path(folder).absolute())
+            self._clips = ClipFolder(None if folder is None else local_path(folder).absolute())
 
     def encode(self, kind: MediaKind, clip: Clip) -> ServedMedia:
         """Return the parts of a message that show a clip.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from llava_eval.borders.address import is_this_machine, read_key
 from llava_eval.borders.http_client import AddressError, RequestError, UnreachableError
+from llava_eval.borders.paths import local_path
 from llava_eval.config.schema import ModelConfig
 from llava_eval.errors import CheckpointError, ConfigError
 from llava_eval.models.backend import Plan
@@ -360,7 +360,7 @@ def open_client(config: ModelConfig) -> ChatClient:
 
 def _check_videos(config: ModelConfig, dialect: Dialect) -> None:
     asked = config.server
-    if asked.clip_dir is not None and not Path(asked.clip_dir).is_dir():
+    if asked.clip_dir is not None and not local_path(asked.clip_dir).is_dir():
         raise ConfigError(f"model.server.clip_dir={asked.clip_dir} is no folder")
     if asked.video_as == "video" and dialect.video is None:
         raise ConfigError(

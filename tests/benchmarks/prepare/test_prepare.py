@@ -107,6 +107,23 @@ def test_counts_are_held_against_the_complete_set(demo: Path, rows: Path) -> Non
     assert part.num_samples == 3
 
 
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ([], 7),
+        (["benchmark.limit=3"], None),
+        (["benchmark.where.duration={level}"], None),
+        (["benchmark.subsample.size=2"], None),
+    ],
+)
+def test_the_whole_set_alone_has_a_size(
+    demo: Path, rows: Path, chosen: list[str], expected: int | None
+) -> None:
+    level = read_lines(rows)[0]["duration"]
+    words = [text.format(level=level) for text in chosen]
+    assert run(rows, demo / "videos", "benchmark.num_rows=7", *words).num_expected == expected
+
+
 def test_a_zip_that_writes_outside_its_folder(rows: Path, tmp_path: Path) -> None:
     root = tmp_path / "deep" / "media"
     root.mkdir(parents=True)

@@ -7,9 +7,10 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 
+from llava_eval.benchmarks.prepare import prepare
 from llava_eval.benchmarks.prepare.prepare import Readiness, fetch_files, place, readiness_text
 from llava_eval.config.schema import BenchmarkConfig, PrepareConfig
-from llava_eval.errors import FetchError
+from llava_eval.errors import FetchError, StorageError
 
 
 def ready(licence: str = "", manual: str = "", gated: str = "", **changes: object) -> Readiness:
@@ -115,3 +116,29 @@ def test_links_of_another_revision_are_replaced(
         place(fetch_files("mine/set", revision, ["*.mp4"]), media)
         found = {path.stem: path.read_text() for path in media.iterdir()}
         assert found == {"own": "somebody's", "linked": "somebody's", "new": revision}
+
+
+@pytest.mark.parametrize(
+    ("own", "found"), [(None, "1" * 40), ("2" * 40, "2" * 40)], ids=["the rows'", "its own"]
+)
+def test_media_are_of_the_revision_that_is_asked_for(
+    own: str | None, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    for revision in ("1" * 40, "2" * 40):
+        snapshot = tmp_path / "hub" / "datasets--mine--set" / "snapshots" / revision
+        snapshot.mkdir(parents=True)
+        (snapshot / "a.mp4").write_text(revision)
+    benchmark = BenchmarkConfig(
+        name="mine/plain",
+        source="hub://mine/set",
+        revision="1" * 40,
+        media_root=str(tmp_path / "media"),
+        prepare=PrepareConfig(files=["*.mp4"], folder="videos", revision=own),
+    )
+    prepare._unpack_archives(benchmark)
+    assert (tmp_path / "media" / "videos" / "a.mp4").read_text() == found
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"cannot write .*file/a\.mp4: "):
+        place(fetch_files("mine/set", found, ["*.mp4"]), tmp_path / "file")

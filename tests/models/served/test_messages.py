@@ -1,4 +1,4 @@
-"""What of a reply is kept: the likelihoods of letters."""
+"""How texts are asked for, and what of a reply is kept: the likelihoods of letters."""
 
 from __future__ import annotations
 
@@ -7,8 +7,43 @@ from typing import Any
 import pytest
 
 from llava_eval.models.chat_client import Completion, MalformedError, read_completion
-from llava_eval.models.served.messages import choice_logprobs
+from llava_eval.models.served.messages import choice_logprobs, generation_fields
+from llava_eval.models.served.server import DIALECTS
+from llava_eval.types import GenerationSettings, Request
 from tests.models.chat_server import reply
+
+SAMPLED = GenerationSettings(5, temperature=0.5, top_p=0.9, stop_strings=("\n", "end"), seed=3)
+#: printf '3\0q0' | sha256sum begins with dd34242e9832ce65, whose last 31 bits these are.
+DRAWN = {"temperature": 0.5, "top_p": 0.9, "seed": 0x1832CE65}
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "fields"),
+    [
+        ("openai", {}, {"temperature": 0.0}),
+        ("openai", {"settings": SAMPLED}, {**DRAWN, "stop": ["\n", "end"]}),
+        (
+            "transformers",
+            {"settings": SAMPLED},
+            {**DRAWN, "generation_config": '{"do_sample": true, "top_k": 0}'},
+        ),
+        (
+            "vllm",
+            {"letters": ("A", "B")},
+            {"temperature": 0.0, "logprobs": True, "top_logprobs": 20},
+        ),
+        (
+            "sglang",
+            {"assistant_prefill": "("},
+            {"temperature": 0.0, "add_generation_prompt": False, "continue_final_message": True},
+        ),
+    ],
+)
+def test_how_a_text_is_asked_for(
+    kind: str, asked: dict[str, Any], fields: dict[str, object]
+) -> None:
+    request = Request("q0", ("what?",), **{"settings": GenerationSettings(5), **asked})
+    assert generation_fields(request, DIALECTS[kind]) == {"max_tokens": 5, **fields}
 
 
 def completion(logprobs: object) -> Completion:

@@ -178,6 +178,19 @@ def test_a_server_that_cannot_read_files_is_shown_images(tmp_path: Path) -> None
         assert len(server.requests) == 1
 
 
+def test_the_folder_of_clips_may_lie_in_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "clips").mkdir()
+    with serving(echo, PAGES["transformers"]) as server:
+        plan = find_served_model(served("m", server.base_url, clip_dir="~/clips"))
+    assert plan.video_as == "video"
+    (trial,) = server.requests
+    address = trial["messages"][0]["content"][0]["video_url"]["url"]
+    assert address.startswith(f"{tmp_path}/clips/")
+
+
 @pytest.mark.parametrize(
     ("fps", "num_source_frames", "apart"),
     # two frames of 8 at 10 a second last 0.8 s; of an unknown length a second each
