@@ -29,7 +29,7 @@ _OUT_OF_MEMORY = 3
 
 
 class HarmError(BaseException):
-    """What a template does to a process, in words; no ``except Exception`` in it stops this."""
+    """What a template does wrong, in words; no ``except Exception`` in it stops this."""
 
 
 class _OutOfMemoryError(HarmError):
