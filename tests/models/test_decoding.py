@@ -71,15 +71,15 @@ def test_the_likeliest_of_a_requests_options() -> None:
 def test_the_first_tokens_likelihood_of_letters() -> None:
     shares = torch.tensor([[0.5, 0.25, 0.125, 0.125], [0.0, 0.5, 0.25, 0.25]])
     kept = FirstLogprobs([((0,), (1, 2), (3,)), ((0,), (2, 3))])
-    assert kept.is_asked
     assert kept.rows() == [None, None]
     scores = shares.log()
     assert kept(torch.zeros(2, 1), scores) is scores
     kept(torch.zeros(2, 2), torch.zeros(2, 4))  # later tokens say nothing
     assert kept.rows() == [(-0.693, -1.386, -2.079), (-1e4, -1.386)]
-    assert not FirstLogprobs([(), ()]).is_asked
+    nothing = FirstLogprobs([(), ()])
+    nothing(torch.zeros(2, 1), scores)
+    assert nothing.rows() == [None, None]
     mixed = FirstLogprobs([(), ((1,),)])
-    assert mixed.is_asked
     mixed(torch.zeros(2, 1), scores)
     assert mixed.rows() == [None, (-0.693,)]
 

@@ -93,11 +93,9 @@ class Decoder:
         loaded, prompts = self._loaded, batch.prompts
         settings = prompts[0].request.settings
         finite = FiniteRows(loaded.end_tokens)
-        processors: list[LogitsProcessor] = [finite]
-        config = loaded.generation_config(settings)
         letters = FirstLogprobs([prompt.letter_tokens for prompt in prompts])
-        if letters.is_asked:
-            processors.append(letters)
+        processors: list[LogitsProcessor] = [finite, letters]
+        config = loaded.generation_config(settings)
         if settings.temperature > 0:
             seeds = [sample_seed(settings.seed, prompt.request.id) for prompt in prompts]
             processors.append(SeededSampler(seeds, settings.temperature, settings.top_p))
@@ -177,16 +175,11 @@ class FirstLogprobs(LogitsProcessor):
 
     def __init__(self, rows: Sequence[Sequence[Sequence[int]]]) -> None:
         self._rows = rows
-        self._kept: list[tuple[float, ...] | None] | None = None
-
-    @property
-    def is_asked(self) -> bool:
-        """Whether any row asks for one."""
-        return any(self._rows)
+        self._kept: list[tuple[float, ...] | None] = []
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Look at the first logits (B, vocabulary)."""
-        if self._kept is None:
+        if any(self._rows) and not self._kept:
             logprobs = scores.float().log_softmax(dim=-1)  # (B, vocabulary)
             self._kept = [
                 _letter_logprobs(row, letters) if letters else None
@@ -196,7 +189,7 @@ class FirstLogprobs(LogitsProcessor):
 
     def rows(self) -> list[tuple[float, ...] | None]:
         """Return for each row the log-probability of each letter, to :data:`_DECIMALS`."""
-        return [None] * len(self._rows) if self._kept is None else self._kept
+        return self._kept or [None] * len(self._rows)
 
 
 def _letter_logprobs(logprobs: torch.Tensor, letters: Sequence[Sequence[int]]) -> tuple[float, ...]:
