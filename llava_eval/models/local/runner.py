@@ -84,7 +84,6 @@ class ModelRunner(Runner):
             features=FeaturePrefixes(loaded) if takes_apart else None,
             is_required=self.share_prefixes is True,
         )
-        self._seen_kinds: set[MediaKind] = set()
         self._asked_alone: dict[str, str] = {}  # by what prompts show, where none may share
 
     @property
@@ -95,9 +94,9 @@ class ModelRunner(Runner):
 
     def prepare(self, kind: MediaKind, clip: Clip) -> PreparedMedia:
         prepared = self._preparer.prepare(kind, clip)
-        if kind not in self._seen_kinds and prepared.inputs:
-            self.guards.update(check_frame_size(self.loaded, prepared))
-        self._seen_kinds.add(kind)
+        if prepared.inputs:
+            for name, value in check_frame_size(self.loaded, prepared).items():
+                self.guards.setdefault(name, value)
         return prepared
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Generation]]:
