@@ -26,7 +26,7 @@ from transformers import (
 from transformers.cache_utils import DynamicSlidingWindowLayer
 
 from llava_eval.errors import CheckpointError, ForwardError, first_line
-from llava_eval.models.local.hardware import device_name, dtype_name, free_memory
+from llava_eval.models.local.hardware import device_name, free_memory
 from llava_eval.models.local.pixels import FramePreprocessor
 from llava_eval.models.local.plan import (
     TOKEN_SETTINGS,
@@ -302,7 +302,7 @@ class LoadedModel:
             "memory_bytes_unquantized": stored_bytes(plain),
             "device": str(plan.device),
             "device_name": device_name(plan.device),
-            "dtype": dtype_name(plan.dtype),
+            "dtype": str(plan.dtype).removeprefix("torch."),
             "attention": getattr(
                 self.model.config, "_attn_implementation", plan.attention.implementation
             ),
