@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,13 +80,12 @@ class Needs:
     images: bool = False
 
     @classmethod
-    def of(cls, samples: Iterable[Sample]) -> Needs:
+    def of(cls, samples: Sequence[Sample]) -> Needs:
         """Return what samples need.
 
         Args:
             samples: of a run.
         """
-        samples = list(samples)
         kinds = {media.kind for sample in samples for media in sample.media}
         pieces = (piece for sample in samples for piece in sample.content)
         return cls(

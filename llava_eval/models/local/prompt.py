@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import takewhile
 from typing import Any
 
@@ -95,7 +94,6 @@ class PromptWriter:
         self._loaded = loaded
         self._conversation = conversation
         self._whole = whole
-        self._letter_tokens = cache(loaded.letter_tokens)
 
     def prompts(self, request: Request) -> list[Prompt]:
         """Return the prompt of a request, or one for each option whose likelihood is asked for.
@@ -108,7 +106,7 @@ class PromptWriter:
         text = self._conversation.render(request)
         asked = self._prompt(request, text)
         if not request.options:
-            letters = tuple(map(self._letter_tokens, request.letters))
+            letters = tuple(map(self._loaded.letter_tokens, request.letters))
             return [replace(asked, letter_tokens=letters) if letters else asked]
         if self._loaded.is_encoder_decoder:
             raise PromptError(
