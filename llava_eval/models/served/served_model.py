@@ -27,7 +27,7 @@ from llava_eval.models.served.frame_cost import (
 )
 from llava_eval.models.served.media_encoder import MediaEncoder
 from llava_eval.models.served.messages import chat_messages, prompt_fields
-from llava_eval.models.served.server import Dialect, Server, find_server
+from llava_eval.models.served.server import Server, find_server
 from llava_eval.types import GenerationSettings, Request
 
 _log = logging.getLogger(__name__)
@@ -174,7 +174,6 @@ def find_served_model(
     client = open_client(config)
     try:
         server = find_server(client, config)
-        _check_videos(config, server.dialect)
         video_as = _video_as(config, server, client)
         model = ServedModel(
             config, server, video_as, shows_videos=shows_videos, shows_images=shows_images
@@ -358,8 +357,12 @@ def open_client(config: ModelConfig) -> ChatClient:
     return ChatClient(address, key, config.server.timeout_seconds)
 
 
-def _check_videos(config: ModelConfig, dialect: Dialect) -> None:
-    asked = config.server
+def _video_as(config: ModelConfig, server: Server, client: ChatClient) -> str:
+    """Return how videos are shown: as asked, or the best way that the server takes."""
+    asked, dialect = config.server, server.dialect
+    # A file needs a folder that both see.
+    has_folder = asked.clip_dir is not None or is_this_machine(str(config.base_url))
+    is_possible = dialect.video == "frames" or (dialect.video == "clip" and has_folder)
     if asked.clip_dir is not None and not Path(asked.clip_dir).is_dir():
         raise ConfigError(f"model.server.clip_dir={asked.clip_dir} is no folder")
     if asked.video_as == "video" and dialect.video is None:
@@ -367,27 +370,17 @@ def _check_videos(config: ModelConfig, dialect: Dialect) -> None:
             f"model.server.video_as=video: {dialect.label} takes no video of given frames; use "
             "images, or url for the video's own address"
         )
-    if asked.video_as == "video" and not _is_possible(config, dialect):
+    if asked.video_as == "video" and not is_possible:
         raise ConfigError(
             f"model.server.video_as=video: {dialect.label} reads videos from files only; "
             "model.server.clip_dir names a folder that it sees under the same path"
         )
-
-
-def _is_possible(config: ModelConfig, dialect: Dialect) -> bool:
-    """Return whether a video of given frames can be sent; files need a folder that both see."""
-    has_folder = config.server.clip_dir is not None or is_this_machine(str(config.base_url))
-    return dialect.video == "frames" or (dialect.video == "clip" and has_folder)
-
-
-def _video_as(config: ModelConfig, server: Server, client: ChatClient) -> str:
-    dialect = server.dialect
-    if config.server.video_as != "auto":
-        return config.server.video_as
-    if not _is_possible(config, dialect):
+    if asked.video_as != "auto":
+        return asked.video_as
+    if not is_possible:
         return "images"
     if dialect.video == "clip":
-        once = replace(config, server=replace(config.server, retries=0))
+        once = replace(config, server=replace(asked, retries=0))
         try:
             FrameTrial(ServedModel(once, server, "video"), client).count_tokens(2)
         except RequestError as error:
