@@ -27,13 +27,13 @@ class Prompt:
         request: what is asked.
         text: the rendered conversation, one placeholder per medium.
         token_ids: its tokens, media expanded; with an option, the option's too.
-        media_end: number of tokens up to and including the last medium's.
+        media_end: number of tokens up to and including the last medium's, which a shared prefix
+            holds; all of them where no part may be computed apart from the others.
         option: number of the request's option whose likelihood is asked for; None to generate.
         option_start: number of tokens before the option's, the same as those of the prompt without
             it.
         inputs: the model's arguments as the processor made them of the whole prompt, a batch of
             one; None where media are encoded apart from prompts.
-        is_shareable: a leading part of the tokens may be computed apart from the others.
         letter_tokens: for each of the request's letters the tokens that write it.
     """
 
@@ -44,7 +44,6 @@ class Prompt:
     option: int | None = None
     option_start: int = 0
     inputs: Mapping[str, Any] | None = None
-    is_shareable: bool = True
     letter_tokens: tuple[tuple[int, ...], ...] = ()
 
     @property
@@ -53,8 +52,6 @@ class Prompt:
 
         The last token before what is asked for must be a prompt's own: its logits are needed.
         """
-        if not self.is_shareable:
-            return 0
         return (len(self.token_ids) if self.option is None else self.option_start) - 1
 
     @property
@@ -163,15 +160,10 @@ class PromptWriter:
         ids = inputs["input_ids"][0].tolist()
         media_end = self._media_end(ids, inputs)
         mask = inputs.get("attention_mask")
-        has_no_padding = mask is None or bool(torch.as_tensor(mask).all())
-        return Prompt(
-            request,
-            text,
-            tuple(ids),
-            media_end,
-            inputs=inputs,
-            is_shareable=has_no_padding and (media_end > 0 or not media),
-        )
+        has_padding = mask is not None and not bool(torch.as_tensor(mask).all())
+        if has_padding or (media and media_end == 0):
+            media_end = len(ids)
+        return Prompt(request, text, tuple(ids), media_end, inputs=inputs)
 
     def _media_end(self, ids: Sequence[int], inputs: Mapping[str, Any]) -> int:
         """Return the number of tokens up to the last that stands for a medium; 0 without any."""
