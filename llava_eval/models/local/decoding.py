@@ -59,24 +59,19 @@ class Decoder:
             logits: torch.Tensor = self._loaded.model(**inputs).logits
         return logits
 
-    def first_steps(
-        self, batch: PromptBatch, *, is_short: bool = False
-    ) -> list[list[torch.Tensor]]:
+    def first_steps(self, batch: PromptBatch) -> list[list[torch.Tensor]]:
         """Return for each prompt logits (vocabulary,) to compare, one for each step.
 
         They are those of the first new tokens, or of an option's.
 
         Args:
             batch: B prompts.
-            is_short: one new token is enough.
         """
         steps: Sequence[torch.Tensor]  # each (B, vocabulary)
         if batch.prompts[0].option is not None:
             logits = self.logits(batch)  # (B, S, vocabulary)
             shortest = min(len(item.token_ids) - item.option_start for item in batch.prompts)
             steps = [logits[:, -1 - step] for step in range(shortest)]
-        elif is_short:
-            steps = [self.logits(batch)[:, -1]]
         else:
             settings = batch.prompts[0].request.settings
             config = self._loaded.generation_config(settings)

@@ -187,24 +187,20 @@ class PrefixSharing:
 
     def _compare(self, groups: Sequence[PromptGroup]) -> tuple[LogitComparison | None, str]:
         """Compare logits from shared prefixes with plain ones; return how they were shared, too."""
-        has_features = self.features is not None
-        # Behind features ``generate`` adds nothing to see.
-        is_short = has_features and self.whole.loaded.plan.dtype == torch.float32
         shared: dict[int, list[torch.Tensor]] = {}  # by prompt, for each step (vocabulary,)
         prefixes = self._prefixes(groups)
-        way = "features" if has_features else "the model's own forward pass"
-        rule = prefixes[0].rule.value
+        way = "the model's own forward pass" if self.features is None else "features"
         for prefix in prefixes:
             for batch in prefix.batches(self.whole.loaded, batch_size=len(groups) + 1):
-                steps = self.whole.decoder.first_steps(batch, is_short=is_short)
+                steps = self.whole.decoder.first_steps(batch)
                 shared.update(zip(map(id, batch.prompts), steps, strict=True))
         pairs = []
         for group in groups:
             for prompt in group.prompts:
                 batch = self.whole.alone(prompt)
-                (plain,) = self.whole.decoder.first_steps(batch, is_short=is_short)
+                (plain,) = self.whole.decoder.first_steps(batch)
                 pairs.append((shared[id(prompt)], plain))
-        return compare_steps(self.whole.loaded, pairs), f"{way}, {rule}"
+        return compare_steps(self.whole.loaded, pairs), f"{way}, {prefixes[0].rule.value}"
 
     def _prefixes(self, groups: Sequence[PromptGroup]) -> list[Prefix]:
         """Compute the prefixes of some groups, as many together as their rows allow."""
