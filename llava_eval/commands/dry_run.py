@@ -165,8 +165,6 @@ def asked_of(benchmark: Benchmark) -> Asked:
     plan = plan_model(config, Needs.of([sample]))
     (group,) = media_groups([sample])
     content = decode_group(group, settings.sampler, None)
-    if plan.memory_warning is not None:
-        log.warning(plan.memory_warning)
     if not config.model.is_loaded:
         return Asked(content.media, sample.prompt, None)
     from llava_eval.models.local.plan import ModelPlan
@@ -174,6 +172,8 @@ def asked_of(benchmark: Benchmark) -> Asked:
     from llava_eval.models.local.prompt import preview_prompt
 
     assert isinstance(plan, ModelPlan)
+    if plan.memory_warning is not None:
+        log.warning(plan.memory_warning)
     shown = content.prepared(partial(shown_medium, as_images=plan.shows_images))
     request = shown.request(sample, settings)
     return Asked(content.media, *preview_prompt(plan, config.conversation, request))

@@ -18,11 +18,6 @@ class Plan(Protocol):
         """Return what about the model can change a generation, for a run's identity."""
         ...
 
-    @property
-    def memory_warning(self) -> str | None:
-        """That its weights are larger than what is free; None where they fit, or are elsewhere."""
-        return None
-
 
 class Runner(Protocol):
     """Prepares media and generates texts for requests.
