@@ -100,11 +100,6 @@ class Conversation:
         try:
             end = "continue_final_message" if request.assistant_prefill else "add_generation_prompt"
             text = self._apply_template(_messages(request), **{end: True})
-        except HarmError as error:
-            raise CheckpointError(
-                f"the checkpoint's chat template {error}; choose a literal conversation such as "
-                "conversation=plain"
-            ) from error
         except TemplateSyntaxError as error:
             raise CheckpointError(
                 f"the checkpoint's chat template is broken, line {error.lineno}: {error.message}"
@@ -113,10 +108,12 @@ class Conversation:
             raise PromptError(
                 f"sample {request.id}: the chat template refuses the turn: {error}"
             ) from error
-        except Exception as error:  # a border: templates are programs that anybody may have written
+        except (Exception, HarmError) as error:  # a border: anybody may have written a template
+            is_known = isinstance(error, HarmError)
+            told = str(error) if is_known else f"fails: {type(error).__name__}: {first_line(error)}"
             raise CheckpointError(
-                f"the checkpoint's chat template fails: {type(error).__name__}: "
-                f"{first_line(error)}; choose a literal conversation such as conversation=plain"
+                f"the checkpoint's chat template {told}; choose a literal conversation such as "
+                "conversation=plain"
             ) from error
         self._check_texts(request, text)
         return text
