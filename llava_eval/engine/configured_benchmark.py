@@ -213,12 +213,6 @@ def _facets_of(metric: Metric) -> dict[str, str]:
     return {key: facet for key, facet in settings.items() if isinstance(facet, str)}
 
 
-#: Beside numbers of an experiment whose rows are of another split than the published ones.
-_OF_ANOTHER_SPLIT = (
-    "published numbers are of the protocol's own split, and are not shown beside these"
-)
-
-
 @dataclass(frozen=True)
 class Benchmark:
     """A benchmark whose rows are read.
@@ -324,7 +318,9 @@ class Benchmark:
                 _check_value(f"benchmark.metrics.{name}{part}", value, needs_finite=True)
         notes, published = list(notes), self.config.published
         if published and self._is_of_another_split:
-            notes.append(_OF_ANOTHER_SPLIT)
+            notes.append(
+                "published numbers are of the protocol's own split, and are not shown beside these"
+            )
             published = []
         return dataclasses.replace(
             numbers,
