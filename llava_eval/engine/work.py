@@ -1,7 +1,4 @@
-"""The work of one run: a benchmark, and the engine or the file that its texts come from.
-
-:func:`open_work` builds what generates, :meth:`GivenTexts.read` reads what was generated already.
-"""
+"""The work of one run: a benchmark, and the engine or the file that its texts come from."""
 
 from __future__ import annotations
 

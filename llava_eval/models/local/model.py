@@ -303,9 +303,7 @@ class LoadedModel:
             "device": str(plan.device),
             "device_name": device_name(plan.device),
             "dtype": str(plan.dtype).removeprefix("torch."),
-            "attention": getattr(
-                self.model.config, "_attn_implementation", plan.attention.implementation
-            ),
+            "attention": self.model.config._attn_implementation,
             "attention_reason": plan.attention.reason,
             "quantization": describe_quantization(plan.quantization),
             "stored_quantization": plan.stored_quantization,

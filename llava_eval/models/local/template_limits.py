@@ -1,8 +1,4 @@
-"""Limits of a chat template, which is a program that a stranger wrote.
-
-:func:`why_harmful` tries it in a child process with limits of memory and time, :func:`limited` runs
-it in this process with a limit of lines.
-"""
+"""Limits of a chat template, which is a program that a stranger wrote."""
 
 from __future__ import annotations
 
