@@ -22,8 +22,9 @@ from llava_eval.engine.batches import (
 from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.engine.preflight import check_before_loading
 from llava_eval.errors import RunDirectoryError
+from llava_eval.models.backend import Needs
 from llava_eval.models.clock import StageClock
-from llava_eval.models.configured_model import Needs, plan_model
+from llava_eval.models.configured_model import plan_model
 from llava_eval.results import files
 from llava_eval.results.cost import Cost, cost_of
 from llava_eval.results.directory import RUNS_ROOT

@@ -8,8 +8,9 @@ import logging
 from llava_eval.config.schema import EngineConfig, RunConfig
 from llava_eval.engine.base import Engine
 from llava_eval.errors import ConfigError
+from llava_eval.models.backend import Needs
 from llava_eval.models.clock import StageClock
-from llava_eval.models.configured_model import Needs, plan_model
+from llava_eval.models.configured_model import plan_model
 from llava_eval.models.own import Model, OwnModel
 
 log = logging.getLogger(__name__)
