@@ -19,8 +19,8 @@ from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.engine.configured_engine import open_engine
 from llava_eval.engine.replaced_media import replaced_samples
 from llava_eval.errors import ConfigError
-from llava_eval.models.clock import StageClock
 from llava_eval.models.backend import Needs
+from llava_eval.models.clock import StageClock
 from llava_eval.models.own import Model
 from llava_eval.results import files
 from llava_eval.results.directory import check_same_run, finished_results

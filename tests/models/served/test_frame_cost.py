@@ -18,8 +18,8 @@ from llava_eval import run as pipeline
 from llava_eval.borders.http_client import RequestError
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import CheckpointError
-from llava_eval.models.chat_client import RejectedError
 from llava_eval.models.backend import Needs
+from llava_eval.models.chat_client import RejectedError
 from llava_eval.models.served.frame_cost import (
     LARGE,
     QUESTION,
@@ -722,7 +722,8 @@ def test_frames_that_are_made_smaller_are_told_of(
     usage = {"prompt_tokens": num_tokens, "completion_tokens": 1}
     with serving(lambda content, number: reply("A", "m", usage=usage), PAGES["vllm"]) as server:
         model = replace(
-            find_served_model(served("m", server.base_url), Needs()), frame_cost=replace(COST, clips={})
+            find_served_model(served("m", server.base_url), Needs()),
+            frame_cost=replace(COST, clips={}),
         )
         client = open_client(model.config)
         proven = FrameTrial(model, client).with_proven(4, [(4, LARGE), (4, LARGE)])

@@ -64,7 +64,9 @@ def test_identity_is_of_the_model_not_of_the_place() -> None:
         with serving(echo, PAGES["vllm"]) as server:
             settings = served("m", server.base_url, concurrency=3, timeout_seconds=9.0)
             identities.append(find_served_model(settings, Needs()).identity())
-            other = find_served_model(served("m", server.base_url, image_format="jpeg"), Needs()).identity()
+            other = find_served_model(
+                served("m", server.base_url, image_format="jpeg"), Needs()
+            ).identity()
             assert other != identities[0]
     assert identities[0] == identities[1]
     assert identities[0]["model"]["server"] == {
@@ -338,7 +340,9 @@ def test_no_video_for_a_server_that_takes_none() -> None:
         with pytest.raises(ConfigError, match="takes no video of given frames"):
             find_served_model(settings, Needs())
         with pytest.raises(ConfigError, match="is no folder"):
-            find_served_model(served("m", server.base_url, video_as="video", clip_dir="/nowhere"), Needs())
+            find_served_model(
+                served("m", server.base_url, video_as="video", clip_dir="/nowhere"), Needs()
+            )
 
 
 def test_openai_itself_needs_a_key_and_another_server_none(
