@@ -413,7 +413,7 @@ def test_the_first_prompt_and_the_guards_are_kept(loaded: LoadedModel) -> None:
 
 
 def plain_passes(loaded: LoadedModel, offset: float = 0.0) -> tuple[LoadedModel, list[Any]]:
-    """Return a copy of a model that takes note of forward passes with pixels in them.
+    """Return a copy of a model that takes note of forward passes with pixels, or what is made of them.
 
     Args:
         loaded: the model.
@@ -423,7 +423,8 @@ def plain_passes(loaded: LoadedModel, offset: float = 0.0) -> tuple[LoadedModel,
     noted: list[Any] = []
 
     def note(_: Any, __: Any, inputs: dict[str, Any], output: Any) -> None:
-        if any(name.startswith("pixel_values") for name in inputs):
+        has_pixels = any(name.startswith("pixel_values") for name in inputs)
+        if has_pixels or inputs.get("mm_encoder_outputs"):
             noted.append(sorted(inputs))
             output.logits[..., 0] += offset
 
