@@ -71,7 +71,11 @@ class ModelRunner(Runner):
         self.guards["context_length"] = loaded.context_length
         self.guards["padding_side"] = loaded.tokenizer.padding_side
         self._shares = bool(self.share_prefixes)
-        takes_apart = self._shares and loaded.model.config.model_type in MODEL_TYPES
+        takes_apart = (
+            self._shares
+            and loaded.model.config.model_type in MODEL_TYPES
+            and not loaded.plan.shows_images
+        )
         whole = WholePrompts(loaded.processor, loaded.plan.processor)
         conversation = Conversation(self.conversation, loaded.processor)
         self._writer = PromptWriter(loaded, conversation, whole)
