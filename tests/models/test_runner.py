@@ -451,7 +451,7 @@ def test_parts_are_held_to_the_whole_once_a_run_and_kind(loaded: LoadedModel) ->
 def test_frames_as_images_share_prefixes(loaded: LoadedModel) -> None:
     as_images = dataclasses.replace(loaded.plan, shows_images=True)
     runner = ModelRunner(dataclasses.replace(loaded, plan=as_images), PLAIN)
-    turns = {text: (VIDEO_4, text) for text in ("What is shown?", "Where is it now?")}
+    turns: dict[str, Turn] = {text: (VIDEO_4, text) for text in ("What is shown?", "Why?")}
     answers = run(runner, requests_of(runner, turns))
     way = "shared prefixes by the model's own forward pass, any rows, padded"
     assert runner.settings()["prompts_asked_as"] == {"images": way}
