@@ -53,9 +53,9 @@ def evaluate(
     reader = RunReader(folder)  # raises for a damaged file before any work is done
     if model is not None:
         from llava_eval.config.choices import quoted
-        from llava_eval.models.own import target_of
+        from llava_eval.models.own import OwnModel
 
-        named = {"model._target_": target_of(model), "model.name": type(model).__name__}
+        named = {"model._target_": OwnModel.of(model).target, "model.name": type(model).__name__}
         texts = (f"{key}={quoted(value)}" for key, value in named.items())
         overrides = ("model=own", *texts, *overrides)
     return reader.read(run(compose_config(overrides, folder), model=model).directory)

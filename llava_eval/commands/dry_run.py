@@ -24,8 +24,9 @@ from llava_eval.engine.batches import (
 from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.engine.preflight import check_before_loading
 from llava_eval.errors import RunDirectoryError
+from llava_eval.models.backend import Needs
 from llava_eval.models.clock import StageClock
-from llava_eval.models.configured_model import Needs, plan_model
+from llava_eval.models.configured_model import plan_model
 from llava_eval.results import files
 from llava_eval.results.cost import Cost, cost_of
 from llava_eval.results.directory import RUNS_ROOT
@@ -170,8 +171,6 @@ def asked_of(benchmark: Benchmark) -> Asked:
     # also those whose frames stand in the prompt as images
     clips = {medium: read_media(medium, settings.sampler) for medium in sample.media}
     content = content_of_clips([sample], clips)
-    if plan.memory_warning is not None:
-        log.warning(plan.memory_warning)
     if not config.model.is_loaded:
         return Asked(clips, sample.prompt, None)
     from llava_eval.models.local.plan import ModelPlan
@@ -179,6 +178,8 @@ def asked_of(benchmark: Benchmark) -> Asked:
     from llava_eval.models.local.prompt import preview_prompt
 
     assert isinstance(plan, ModelPlan)
+    if plan.memory_warning is not None:
+        log.warning(plan.memory_warning)
     shown = content.prepared(partial(shown_medium, as_images=plan.shows_images))
     request = shown.request(sample, settings)
     return Asked(clips, *preview_prompt(plan, config.conversation, request))

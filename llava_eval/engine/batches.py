@@ -72,19 +72,15 @@ class PromptSettings:
         Raises:
             ConfigError: the sampler cannot be built, or a setting makes no sense.
         """
+        sampler: Sampler = build_target(config.sampler, key="sampler")
+        check_sampler(sampler, first_frame=0)
         return cls(
-            probed_sampler(_sampler(config), config.benchmark.probe),
+            probed_sampler(sampler, config.benchmark.probe),
             _generation_settings(config),
             config.benchmark.system,
             config.benchmark.assistant_prefill,
             config.runner.keep_choice_logprobs,
         )
-
-
-def _sampler(config: RunConfig) -> Sampler:
-    sampler: Sampler = build_target(config.sampler, key="sampler")
-    check_sampler(sampler, first_frame=0)
-    return sampler
 
 
 def check_sampler(sampler: Sampler, *, first_frame: int) -> None:

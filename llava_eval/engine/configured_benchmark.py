@@ -38,8 +38,6 @@ _EXAMPLE_REPLIES = ("A", "a red ball", "")
 
 #: Settings of our metrics that are names of facets.
 _FACET_SETTINGS = frozenset({"facet", "outer", "inner", "mean_over"})
-_OUR_METRICS = "llava_eval.metrics."
-_OUR_PACKAGE = "llava_eval."
 
 
 @dataclass(frozen=True)
@@ -117,9 +115,9 @@ def _metric(name: str, node: Any) -> Metric:
     return metric
 
 
-def _is_ours(metric: Metric, within: str = _OUR_PACKAGE) -> bool:
+def _is_ours(metric: Metric) -> bool:
     module: str = getattr(getattr(metric, "func", metric), "__module__", "")
-    return module.startswith(within)
+    return module.startswith("llava_eval.")
 
 
 def _check_value(key: str, value: MetricValue, *, needs_finite: bool) -> None:
@@ -208,17 +206,11 @@ def _check_names(config: RunConfig, metrics: Mapping[str, Metric]) -> None:
 
 def _facets_of(metric: Metric) -> dict[str, str]:
     """Return the facets that a metric of ours is set to, by setting."""
-    if not _is_ours(metric, _OUR_METRICS):
+    if not _is_ours(metric):
         return {}
     given = inspect.signature(metric).parameters
     settings = {key: given[key].default for key in _FACET_SETTINGS & given.keys()}
     return {key: facet for key, facet in settings.items() if isinstance(facet, str)}
-
-
-#: Beside numbers of an experiment whose rows are of another split than the published ones.
-_OF_ANOTHER_SPLIT = (
-    "published numbers are of the protocol's own split, and are not shown beside these"
-)
 
 
 @dataclass(frozen=True)
@@ -326,7 +318,9 @@ class Benchmark:
                 _check_value(f"benchmark.metrics.{name}{part}", value, needs_finite=True)
         notes, published = list(notes), self.config.published
         if published and self._is_of_another_split:
-            notes.append(_OF_ANOTHER_SPLIT)
+            notes.append(
+                "published numbers are of the protocol's own split, and are not shown beside these"
+            )
             published = []
         return dataclasses.replace(
             numbers,

@@ -8,8 +8,9 @@ import logging
 from llava_eval.config.schema import EngineConfig, RunConfig
 from llava_eval.engine.base import Engine
 from llava_eval.errors import ConfigError
+from llava_eval.models.backend import Needs
 from llava_eval.models.clock import StageClock
-from llava_eval.models.configured_model import Needs, plan_model
+from llava_eval.models.configured_model import plan_model
 from llava_eval.models.own import Model, OwnModel
 
 log = logging.getLogger(__name__)
@@ -41,25 +42,17 @@ def open_engine(
 
 
 def _works_on_ray(config: RunConfig) -> bool:
+    """Return whether Ray does the work; where nobody chose, say so if there are several GPUs."""
     if config.engine.name != "auto" or not config.model.is_loaded:
         return config.engine.name == "ray"
     if config.model.device not in ("auto", "cuda"):
         return False
     import torch
 
-    has_ray = importlib.util.find_spec("ray") is not None
-    return uses_all_gpus(torch.cuda.device_count(), has_ray=has_ray)
-
-
-def uses_all_gpus(num_gpus: int, *, has_ray: bool) -> bool:
-    """Return whether Ray does the work where nobody chose; say so where there is a choice.
-
-    Args:
-        num_gpus: of this machine.
-        has_ray: it is installed.
-    """
+    num_gpus = torch.cuda.device_count()
     if num_gpus < 2:
         return False
+    has_ray = importlib.util.find_spec("ray") is not None
     use = (
         "Ray puts a worker on each (engine=local works on one)"
         if has_ray

@@ -1,7 +1,4 @@
-"""The work of one run: a benchmark, and the engine or the file that its texts come from.
-
-:func:`open_work` builds what generates, :meth:`GivenTexts.read` reads what was generated already.
-"""
+"""The work of one run: a benchmark, and the engine or the file that its texts come from."""
 
 from __future__ import annotations
 
@@ -22,8 +19,8 @@ from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.engine.configured_engine import open_engine
 from llava_eval.engine.replaced_media import replaced_samples
 from llava_eval.errors import ConfigError
+from llava_eval.models.backend import Needs
 from llava_eval.models.clock import StageClock
-from llava_eval.models.configured_model import Needs
 from llava_eval.models.own import Model
 from llava_eval.results import files
 from llava_eval.results.directory import check_same_run, finished_results

@@ -3,12 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from llava_eval.types import Clip, Generation, MediaKind, Request, ShownMedia
+from llava_eval.types import Clip, Generation, Media, MediaKind, Request, Sample, ShownMedia
 
 if TYPE_CHECKING:
     from llava_eval.models.local.pixels import FramePreprocessor
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What samples need of a model, which not every server offers.
+
+    Attributes:
+        likelihoods: they have options whose likelihoods are compared.
+        videos: they show videos.
+        images: they show images, or frames as images.
+    """
+
+    likelihoods: bool = False
+    videos: bool = False
+    images: bool = False
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample]) -> Needs:
+        """Return what samples need.
+
+        Args:
+            samples: of a run.
+        """
+        kinds = {media.kind for sample in samples for media in sample.media}
+        pieces = (piece for sample in samples for piece in sample.content)
+        return cls(
+            likelihoods=any(sample.options for sample in samples),
+            videos="video" in kinds,
+            images="image" in kinds or not all(isinstance(piece, str | Media) for piece in pieces),
+        )
 
 
 class Plan(Protocol):
@@ -17,11 +48,6 @@ class Plan(Protocol):
     def identity(self) -> dict[str, Any]:
         """Return what about the model can change a generation, for a run's identity."""
         ...
-
-    @property
-    def memory_warning(self) -> str | None:
-        """That its weights are larger than what is free; None where they fit, or are elsewhere."""
-        return None
 
 
 class Runner(Protocol):

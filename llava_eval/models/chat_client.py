@@ -269,9 +269,7 @@ class ChatClient:
         content = {**known, **self._supported(fields)}
         sent = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
         try:
-            body = self._body(
-                "POST", f"{self._base_url}/chat/completions", self._timeout_seconds, sent
-            )
+            body = self._body(f"{self._base_url}/chat/completions", self._timeout_seconds, sent)
         except RejectedError as error:
             self._unsupported.add(error.unsupported or "")
             if {**known, **self._supported(fields)} == content:
@@ -327,11 +325,9 @@ class ChatClient:
             RequestError: there is none, or there is no answer.
         """
         whole = f"{self._base_url}{address}" if address.startswith("/") else address
+        sent = None if content is None else json.dumps(content).encode()
         try:
-            if content is None:
-                return parse_json(self._body("GET", whole, timeout_seconds))
-            sent = json.dumps(content).encode()
-            return parse_json(self._body("POST", whole, timeout_seconds, sent))
+            return parse_json(self._body(whole, timeout_seconds, sent))
         except JsonError as error:
             raise MalformedError(error, "") from None
 
@@ -339,12 +335,10 @@ class ChatClient:
         """Close all connections."""
         self._client.close()
 
-    def _body(
-        self, method: str, address: str, timeout_seconds: float, content: bytes | None = None
-    ) -> str:
-        """Return the body of an answer that is no error, without the key."""
+    def _body(self, address: str, timeout_seconds: float, content: bytes | None) -> str:
+        """Return the body of an answer that is no error, without the key; content is posted."""
         response = self._client.exchange(
-            method,
+            "GET" if content is None else "POST",
             address,
             timeout_seconds=timeout_seconds,
             max_bytes=MAX_BODY_BYTES,

@@ -49,17 +49,15 @@ class StageClock:
             self.seconds[name] += time.perf_counter() - start
 
 
-def joint_warm_up(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Return the warm-ups of several workers as one; None where there is none.
+def joint_warm_up(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the warm-ups of several workers as one; empty where there is none.
 
     Args:
         parts: as :attr:`StageClock.warm_up` gives them.
     """
     begun = [part for part in parts if part]
     if not begun:
-        return None
+        return {}
     seconds = {stage: sum(part["stage_seconds"][stage] for part in begun) for stage in MODEL_STAGES}
-    return {
-        "num_generated": sum(part["num_generated"] for part in begun),
-        "stage_seconds": seconds,
-    }
+    num_generated = sum(part["num_generated"] for part in begun)
+    return {"num_generated": num_generated, "stage_seconds": seconds}

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llava_eval.config.checks import meaningless_settings
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError
-from llava_eval.models.backend import Plan, Runner
+from llava_eval.models.backend import Needs, Plan, Runner
 from llava_eval.models.clock import StageClock
-from llava_eval.types import Media, Sample
 
 if TYPE_CHECKING:
     from llava_eval.models.local.model import LoadedModel
@@ -65,37 +62,6 @@ def check_model(config: RunConfig) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Needs:
-    """What samples need of a model, which not every server offers.
-
-    Attributes:
-        likelihoods: they have options whose likelihoods are compared.
-        videos: they show videos.
-        images: they show images, or frames as images.
-    """
-
-    likelihoods: bool = False
-    videos: bool = False
-    images: bool = False
-
-    @classmethod
-    def of(cls, samples: Iterable[Sample]) -> Needs:
-        """Return what samples need.
-
-        Args:
-            samples: of a run.
-        """
-        samples = list(samples)
-        kinds = {media.kind for sample in samples for media in sample.media}
-        pieces = (piece for sample in samples for piece in sample.content)
-        return cls(
-            likelihoods=any(sample.options for sample in samples),
-            videos="video" in kinds,
-            images="image" in kinds or not all(isinstance(piece, str | Media) for piece in pieces),
-        )
-
-
 def plan_model(config: RunConfig, needs: Needs) -> Plan:
     """Find the checkpoint and choose how it runs here, or find the server; no weights are read.
 
@@ -115,10 +81,8 @@ def plan_model(config: RunConfig, needs: Needs) -> Plan:
     if not model.is_loaded:
         from llava_eval.models.served.served_model import find_served_model
 
-        served = find_served_model(model, shows_videos=needs.videos, shows_images=needs.images)
-        served.check_protocol(
-            has_prefill=bool(config.benchmark.assistant_prefill), has_options=needs.likelihoods
-        )
+        served = find_served_model(model, needs)
+        served.check_protocol(has_prefill=bool(config.benchmark.assistant_prefill))
         return served
 
     from llava_eval.models.local.checkpoint import find_checkpoint

@@ -108,7 +108,7 @@ class OwnModel(Plan):
     @classmethod
     def of(cls, model: Model) -> OwnModel:
         """Return an object as a model that can be asked."""
-        return cls(model, target_of(model))
+        return cls(model, f"{type(model).__module__}.{type(model).__qualname__}")
 
     @classmethod
     def build(cls, config: ModelConfig) -> OwnModel:
@@ -149,11 +149,6 @@ class OwnModel(Plan):
                 f"model: {self.target}.identity gave a {type(more).__name__}, expected a dict"
             )
         return {"target": self.target, "arguments": dict(self.arguments), **more}
-
-
-def target_of(model: object) -> str:
-    """Return the dotted path of an object's class."""
-    return f"{type(model).__module__}.{type(model).__qualname__}"
 
 
 class OwnRunner(Runner):

@@ -172,6 +172,7 @@ def test_keys_that_name_files_that_are_open_and_that_only_some_models_have() -> 
     [
         ("model.dtype", "flot16", "got 'flot16' (did you mean 'float16'?); expected one of "),
         ("model.video_as", "frames", "got 'frames'; expected one of video, images"),
+        ("quantization.method", "int3", "got 'int3'"),
         ("model.video_as", None, None),
         ("model.video_as", "images", None),
     ],

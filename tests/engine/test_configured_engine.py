@@ -11,9 +11,16 @@ from llava_eval import cli
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import RunConfig
 from llava_eval.engine.base import AnswerAll
-from llava_eval.engine.configured_engine import _works_on_ray, uses_all_gpus
+from llava_eval.engine.configured_engine import _works_on_ray
 from llava_eval.types import Sample, Score
 from tests.results.helpers import make_result
+
+
+@pytest.fixture(scope="module")
+def configs() -> list[RunConfig]:
+    """Of the embedded model, and of a model of one's own."""
+    own = ["model=own", "model._target_=a.B"]
+    return [compose_config(words).config for words in ([], own)]
 
 
 @pytest.mark.parametrize(
@@ -30,10 +37,14 @@ def test_several_gpus_are_used_and_it_is_said(
     has_ray: bool,
     expected: bool,
     said: str | None,
+    configs: list[RunConfig],
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: num_gpus)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: has_ray or None)
     with caplog.at_level(logging.INFO):
-        assert uses_all_gpus(num_gpus, has_ray=has_ray) == expected
+        assert _works_on_ray(configs[0]) == expected
     assert [said in message for message in caplog.messages if said] == [True] * bool(said)
 
 
@@ -50,13 +61,6 @@ def test_where_nothing_is_watched_all_are_answered_in_their_order() -> None:
     for one in results:
         watch.add(one)
     assert not watch.is_done
-
-
-@pytest.fixture(scope="module")
-def configs() -> list[RunConfig]:
-    """Of the embedded model, and of a model of one's own."""
-    own = ["model=own", "model._target_=a.B"]
-    return [compose_config(words).config for words in ([], own)]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import JudgeConfig, RunConfig
 from llava_eval.engine import preflight
 from llava_eval.errors import ConfigError
-from llava_eval.models.configured_model import Needs, plan_model
+from llava_eval.models.backend import Needs
+from llava_eval.models.configured_model import plan_model
 from llava_eval.models.local.plan import ModelPlan
 
 

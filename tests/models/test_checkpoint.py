@@ -700,11 +700,6 @@ def test_groups_that_do_not_fit_into_a_layer(checkpoint: CheckpointFolder) -> No
         plan_checkpoint(checkpoint, ModelConfig(device="cpu"), scheme)
 
 
-def test_an_unknown_quantization(checkpoint: CheckpointFolder) -> None:
-    with pytest.raises(CheckpointError, match="unknown quantization method 'int3'"):
-        plan_checkpoint(checkpoint, ModelConfig(), QuantizationConfig("int3", "int3"))
-
-
 def test_the_hubs_cache_names_files_by_their_digests(copied: Path, tmp_path: Path) -> None:
     """Its links lead to large files named by their SHA-256, and small ones by git's shorter one."""
     named = "0123456789abcdef" * 4

@@ -413,7 +413,7 @@ def test_the_first_prompt_and_the_guards_are_kept(loaded: LoadedModel) -> None:
 
 
 def plain_passes(loaded: LoadedModel, offset: float = 0.0) -> tuple[LoadedModel, list[Any]]:
-    """Return a copy of a model that takes note of forward passes with pixels in them.
+    """Return a copy of a model that takes note of forward passes with pixels or their features.
 
     Args:
         loaded: the model.
@@ -423,7 +423,8 @@ def plain_passes(loaded: LoadedModel, offset: float = 0.0) -> tuple[LoadedModel,
     noted: list[Any] = []
 
     def note(_: Any, __: Any, inputs: dict[str, Any], output: Any) -> None:
-        if any(name.startswith("pixel_values") for name in inputs):
+        has_pixels = any(name.startswith("pixel_values") for name in inputs)
+        if has_pixels or inputs.get("mm_encoder_outputs"):
             noted.append(sorted(inputs))
             output.logits[..., 0] += offset
 
@@ -438,15 +439,27 @@ def test_a_model_that_cannot_be_put_together_from_parts_ends_the_run(loaded: Loa
         run(runner, requests_of(runner, {"four 0": TURNS["four 0"]}))
 
 
-def test_parts_are_held_to_the_whole_once_a_model_and_kind(loaded: LoadedModel) -> None:
+def test_parts_are_held_to_the_whole_once_a_run_and_kind(loaded: LoadedModel) -> None:
     other, noted = plain_passes(loaded)
-    expected = []
+    runner = ModelRunner(other, PLAIN)
     for name, num_passes in (("four 0", 1), ("alone", 1), ("image 0", 2), ("four 0", 2)):
-        runner = ModelRunner(other, PLAIN)
         run(runner, requests_of(runner, {name: TURNS[name]}))
-        expected.append(runner.guards["shared_prefix_logit_difference"])
         assert len(noted) == num_passes
-    assert expected[0] == expected[1] == expected[3]
+
+
+@pytest.mark.slow
+def test_frames_as_images_share_prefixes(loaded: LoadedModel) -> None:
+    as_images = dataclasses.replace(loaded.plan, shows_images=True)
+    runner = ModelRunner(dataclasses.replace(loaded, plan=as_images), PLAIN)
+    turns: dict[str, Turn] = {text: (VIDEO_4, text) for text in ("What is shown?", "Why?")}
+    answers = run(runner, requests_of(runner, turns))
+    way = "shared prefixes by the model's own forward pass, any rows, padded"
+    assert runner.settings()["prompts_asked_as"] == {"images": way}
+    _, clip = VIDEO_4
+    images: Turn = tuple(("image", clip.frame(row)) for row in range(len(clip)))
+    for question, answer in answers.items():
+        expected = plain_generate(loaded, (*images, question), SETTINGS)
+        assert answer.text == loaded.tokenizer.decode(expected, skip_special_tokens=True)
 
 
 def test_a_checkpoint_that_no_prompt_can_be_made_for_ends_the_run(

@@ -32,7 +32,6 @@ class RayEngine(Engine):
 
     def __init__(self, config: RunConfig, clock: StageClock) -> None:
         self._clock = clock
-        self._start_timeout_seconds = config.engine.start_timeout_seconds
         self._loaded: Loaded | None = None
         self._dispatch: Dispatch | None = None
         with clock.stage("start_workers"), cluster_errors():
@@ -54,7 +53,7 @@ class RayEngine(Engine):
         return joint_versions(self._facts)
 
     def load(self) -> dict[str, Any]:
-        end = time.monotonic() + self._start_timeout_seconds
+        end = time.monotonic() + self._settings.config.engine.start_timeout_seconds
         with self._clock.stage("load_model"), cluster_errors():
             self._loaded = self._pool.load()
             # A decode task that found these busy would start, and import, in yet another process.
@@ -77,7 +76,7 @@ class RayEngine(Engine):
                 for stage, seconds in report.stage_seconds.items():
                     self._clock.seconds[stage] += seconds
             warm_ups = [report.warm_up for report in self._reports()]
-            self._clock.warm_up = joint_warm_up(warm_ups) or {}
+            self._clock.warm_up = joint_warm_up(warm_ups)
 
     def record(self) -> dict[str, Any]:
         if self._dispatch is None or self._dispatch.first_reply is None:

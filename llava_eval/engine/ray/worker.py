@@ -32,8 +32,9 @@ from llava_eval.engine.ray.worker_messages import (
     WorkerSettings,
 )
 from llava_eval.errors import CheckpointError, MediaError
+from llava_eval.models.backend import Needs
 from llava_eval.models.clock import StageClock
-from llava_eval.models.configured_model import Needs, make_runner, plan_model
+from llava_eval.models.configured_model import make_runner, plan_model
 from llava_eval.results import environment
 from llava_eval.types import Clip, SampleResult, ShownMedia
 

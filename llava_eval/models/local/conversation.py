@@ -31,13 +31,9 @@ class Conversation:
     def __init__(self, config: ConversationConfig, processor: Any) -> None:
         self.config = config
         self.processor = processor
+        self._placeholders = Placeholders(processor)
         self._harmless: set[object] = set()  # forms of turns that were tried in a child process
         self._has_warned_of_dates = False
-
-    @cached_property
-    def placeholders(self) -> Placeholders:
-        """What stands for media in a text."""
-        return Placeholders(self.processor)
 
     def render(self, request: Request) -> str:
         """Return the prompt text, with one placeholder per medium.
@@ -47,12 +43,12 @@ class Conversation:
             CheckpointError: a chat template is needed and the checkpoint has none.
         """
         kinds = [kind for medium in request.prepared_media for kind in medium.shown_kinds]
-        tokens = [self.placeholders.token(kind) for kind in kinds]
+        tokens = [self._placeholders.token(kind) for kind in kinds]
         self._check_no_stray_placeholder(request)
         if self.config.template is None:
             text = self._by_chat_template(request)
         else:
-            tokens = [] if self.placeholders.are_written(kinds) else tokens
+            tokens = [] if self._placeholders.are_written(kinds) else tokens
             text = self._literal(self.config.template, request, iter(tokens))
         for token in set(tokens):
             if text.count(token) != tokens.count(token):
@@ -89,7 +85,7 @@ class Conversation:
         ]
         if self.config.template is None:
             with suppress(Exception, HarmError):  # it may refuse the turns
-                behind = str(self._apply_template(turns)).rpartition("So.")[2].strip()
+                behind = self._apply_template(turns).rpartition("So.")[2].strip()
                 first = tokenizer(behind, add_special_tokens=False)["input_ids"][:1]
                 if first and not tokenizer.decode(first, skip_special_tokens=True):
                     return str(tokenizer.decode(first))
@@ -104,11 +100,6 @@ class Conversation:
         try:
             end = "continue_final_message" if request.assistant_prefill else "add_generation_prompt"
             text = self._apply_template(_messages(request), **{end: True})
-        except HarmError as error:
-            raise CheckpointError(
-                f"the checkpoint's chat template {error}; choose a literal conversation such as "
-                "conversation=plain"
-            ) from error
         except TemplateSyntaxError as error:
             raise CheckpointError(
                 f"the checkpoint's chat template is broken, line {error.lineno}: {error.message}"
@@ -117,25 +108,23 @@ class Conversation:
             raise PromptError(
                 f"sample {request.id}: the chat template refuses the turn: {error}"
             ) from error
-        except Exception as error:  # a border: templates are programs that anybody may have written
+        except (Exception, HarmError) as error:  # a border: anybody may have written a template
+            is_known = isinstance(error, HarmError)
+            told = str(error) if is_known else f"fails: {type(error).__name__}: {first_line(error)}"
             raise CheckpointError(
-                f"the checkpoint's chat template fails: {type(error).__name__}: "
-                f"{first_line(error)}; choose a literal conversation such as conversation=plain"
+                f"the checkpoint's chat template {told}; choose a literal conversation such as "
+                "conversation=plain"
             ) from error
-        if not isinstance(text, str):
-            raise CheckpointError(
-                f"the checkpoint's chat template renders a {type(text).__name__}, expected a text"
-            )
         self._check_texts(request, text)
         return text
 
-    def _apply_template(self, messages: list[dict[str, Any]], **end: bool) -> object:
+    def _apply_template(self, messages: list[dict[str, Any]], **end: bool) -> str:
         """Return what the template makes of turns, given as strings where it wants those."""
         text = self._apply_safely(messages, **end)
         as_strings = [_as_string(turn, text) for turn in messages]
         return text if as_strings == messages else self._apply_safely(as_strings, **end)
 
-    def _apply_safely(self, messages: list[dict[str, Any]], **end: bool) -> object:
+    def _apply_safely(self, messages: list[dict[str, Any]], **end: bool) -> str:
         """Return what the template makes of turns; the first of each form are tried elsewhere."""
         dates: list[str] = []
 
@@ -154,8 +143,9 @@ class Conversation:
                 raise HarmError(harm)
             self._harmless.add(form)
         text = render()
-        prompt = text if isinstance(text, str) else ""
-        written = [date for date in dates if date.strip() and date in prompt]
+        if not isinstance(text, str):
+            raise HarmError(f"renders a {type(text).__name__}, expected a text")
+        written = [date for date in dates if date.strip() and date in text]
         if written and not self._has_warned_of_dates:
             self._has_warned_of_dates = True
             _log.warning(
@@ -209,7 +199,7 @@ class Conversation:
     def _check_no_stray_placeholder(self, request: Request) -> None:
         """Raise where a text holds a media placeholder: the model would look for a medium there."""
         for piece in (*request.content, *request.options):
-            for token in self.placeholders.known():
+            for token in self._placeholders.known():
                 if isinstance(piece, str) and token in piece:
                     raise PromptError(
                         f"sample {request.id}: its text holds {token!r}, which this model reads as "
@@ -238,14 +228,14 @@ def _text(text: str) -> dict[str, Any]:
     return {"type": "text", "text": text}
 
 
-def _as_string(turn: dict[str, Any], prompt: object) -> dict[str, Any]:
+def _as_string(turn: dict[str, Any], prompt: str) -> dict[str, Any]:
     """Return a turn with a string in place of its parts, if a template printed the list of them.
 
     Some write ``{{ message.content }}`` for a system text alone, as those of GLM-4.1V and Llama 3.2
     Vision; which turns they want as a string nothing but the prompt tells.
     """
     parts = turn["content"]
-    is_printed = isinstance(prompt, str) and str(parts)[:-3] in prompt  # a prefill has no end
+    is_printed = str(parts)[:-3] in prompt  # a prefill has no end
     if not is_printed or any(part["type"] != "text" for part in parts):
         return turn
     return {**turn, "content": "".join(part["text"] for part in parts)}

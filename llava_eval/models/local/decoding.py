@@ -36,7 +36,6 @@ class Decoder:
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._loaded = loaded
-        self._ignores_processors = False
 
     def answer(self, batch: PromptBatch) -> list[Generation | None]:
         """Return an answer for each prompt; None where its logits are not finite.
@@ -59,24 +58,19 @@ class Decoder:
             logits: torch.Tensor = self._loaded.model(**inputs).logits
         return logits
 
-    def first_steps(
-        self, batch: PromptBatch, *, is_short: bool = False
-    ) -> list[list[torch.Tensor]]:
+    def first_steps(self, batch: PromptBatch) -> list[list[torch.Tensor]]:
         """Return for each prompt logits (vocabulary,) to compare, one for each step.
 
         They are those of the first new tokens, or of an option's.
 
         Args:
             batch: B prompts.
-            is_short: one new token is enough.
         """
         steps: Sequence[torch.Tensor]  # each (B, vocabulary)
         if batch.prompts[0].option is not None:
             logits = self.logits(batch)  # (B, S, vocabulary)
             shortest = min(len(item.token_ids) - item.option_start for item in batch.prompts)
             steps = [logits[:, -1 - step] for step in range(shortest)]
-        elif is_short:
-            steps = [self.logits(batch)[:, -1]]
         else:
             settings = batch.prompts[0].request.settings
             config = self._loaded.generation_config(settings)
@@ -93,33 +87,18 @@ class Decoder:
         loaded, prompts = self._loaded, batch.prompts
         settings = prompts[0].request.settings
         finite = FiniteRows(loaded.end_tokens)
-        processors: list[LogitsProcessor] = [finite]
-        config = loaded.generation_config(settings)
         letters = FirstLogprobs([prompt.letter_tokens for prompt in prompts])
-        if letters.is_asked:
-            processors.append(letters)
+        processors: list[LogitsProcessor] = [finite, letters]
+        config = loaded.generation_config(settings)
         if settings.temperature > 0:
             seeds = [sample_seed(settings.seed, prompt.request.id) for prompt in prompts]
             processors.append(SeededSampler(seeds, settings.temperature, settings.top_p))
         arguments: dict[str, Any] = {"tokenizer": loaded.tokenizer} if settings.stop_strings else {}
-        if self._ignores_processors:
-            config.update(output_logits=True, return_dict_in_generate=True)
-        output = loaded.generate(
+        sequences = loaded.generate(
             batch.inputs, generation_config=config, logits_processor=processors, **arguments
         )
-        if not finite.rows() and not self._ignores_processors:  # Janus passes them to nothing
-            self._ignores_processors = True
-            if batch.prefix_length:  # its cache has grown
-                raise ForwardError(f"{loaded.name} ignores logits processors")
-            return self._generated(batch)
-        if self._ignores_processors:
-            if settings.temperature > 0:
-                raise ForwardError(f"{loaded.name} ignores logits processors, so it cannot sample")
-            length = batch.inputs["input_ids"].shape[1]  # T
-            for number, logits in enumerate(output.logits):  # of each step (B, vocabulary)
-                for processor in processors:
-                    processor(output.sequences[:, : length + number], logits)
-        sequences = output.sequences if self._ignores_processors else output  # (B, L)
+        if not finite.rows():
+            raise ForwardError(f"{loaded.name} ignores logits processors")
         new_tokens = loaded.new_tokens(sequences, batch.inputs["input_ids"]).tolist()
         return [
             self._to_generation(tokens, prompt, logprobs) if is_finite else None
@@ -177,16 +156,11 @@ class FirstLogprobs(LogitsProcessor):
 
     def __init__(self, rows: Sequence[Sequence[Sequence[int]]]) -> None:
         self._rows = rows
-        self._kept: list[tuple[float, ...] | None] | None = None
-
-    @property
-    def is_asked(self) -> bool:
-        """Whether any row asks for one."""
-        return any(self._rows)
+        self._kept: list[tuple[float, ...] | None] = []
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Look at the first logits (B, vocabulary)."""
-        if self._kept is None:
+        if any(self._rows) and not self._kept:
             logprobs = scores.float().log_softmax(dim=-1)  # (B, vocabulary)
             self._kept = [
                 _letter_logprobs(row, letters) if letters else None
@@ -196,7 +170,7 @@ class FirstLogprobs(LogitsProcessor):
 
     def rows(self) -> list[tuple[float, ...] | None]:
         """Return for each row the log-probability of each letter, to :data:`_DECIMALS`."""
-        return [None] * len(self._rows) if self._kept is None else self._kept
+        return self._kept or [None] * len(self._rows)
 
 
 def _letter_logprobs(logprobs: torch.Tensor, letters: Sequence[Sequence[int]]) -> tuple[float, ...]:

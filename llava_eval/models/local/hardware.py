@@ -77,11 +77,6 @@ def choose_dtype(requested: str, device: torch.device, config: Any) -> torch.dty
     return dtype
 
 
-def dtype_name(dtype: torch.dtype) -> str:
-    """Return "float16" for ``torch.float16``."""
-    return str(dtype).removeprefix("torch.")
-
-
 def device_name(device: torch.device) -> str:
     """Return the product name of a CUDA device, or the device's type."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -116,9 +116,8 @@ class FeaturePrefixes:
         pixels = inputs.pop(next(name for name in inputs if name.startswith("pixel_values")))
         with self._loaded.foreign():
             output = encode(pixels, **inputs)
-        pooled = getattr(output, "pooler_output", output)
         hidden = model.get_input_embeddings().embedding_dim
-        return [feature.reshape(-1, hidden) for feature in pooled]
+        return [feature.reshape(-1, hidden) for feature in output.pooler_output]
 
     def inputs(self, media: Sequence[PreparedMedia]) -> dict[str, torch.Tensor]:
         """Return the model's arguments for B media of one kind and shape, on its device."""

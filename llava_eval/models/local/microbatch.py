@@ -104,7 +104,6 @@ def aligned_inputs(inputs: Mapping[str, Any]) -> list[str]:
         name
         for name, value in inputs.items()
         if isinstance(value, torch.Tensor)
-        and value.ndim >= 2
         and tuple(value.shape[:2]) == (1, length)
         and not name.startswith("pixel")
     ]

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,12 @@ from transformers import (
     BatchFeature,
     DynamicCache,
     GenerationConfig,
+    GenerationMixin,
 )
 from transformers.cache_utils import DynamicSlidingWindowLayer
 
 from llava_eval.errors import CheckpointError, ForwardError, first_line
-from llava_eval.models.local.hardware import device_name, dtype_name, free_memory
+from llava_eval.models.local.hardware import device_name, free_memory
 from llava_eval.models.local.pixels import FramePreprocessor
 from llava_eval.models.local.plan import (
     TOKEN_SETTINGS,
@@ -219,9 +220,12 @@ class LoadedModel:
         Raises:
             ForwardError: the model raises something.
         """
+        generate = self.model.generate
+        if self.model.config.model_type == "janus":  # its own drops logits processors
+            generate = partial(GenerationMixin.generate, self.model, guidance_scale=None)
         with self.foreign():
             self.forget_lengths()
-            return self.model.generate(**inputs, **arguments)
+            return generate(**inputs, **arguments)
 
     def forget_lengths(self) -> None:
         """Set rotary frequencies back that the longest sequence so far has changed (dynamic NTK).
@@ -302,10 +306,8 @@ class LoadedModel:
             "memory_bytes_unquantized": stored_bytes(plain),
             "device": str(plan.device),
             "device_name": device_name(plan.device),
-            "dtype": dtype_name(plan.dtype),
-            "attention": getattr(
-                self.model.config, "_attn_implementation", plan.attention.implementation
-            ),
+            "dtype": str(plan.dtype).removeprefix("torch."),
+            "attention": self.model.config._attn_implementation,
             "attention_reason": plan.attention.reason,
             "quantization": describe_quantization(plan.quantization),
             "stored_quantization": plan.stored_quantization,

@@ -60,7 +60,6 @@ class FramePreprocessor:
         Returns:
             uint8 (N, 3, h, w).
         """
-        _check(frames)
         processor = self.processor
         # resizing is fastest where the channels of a pixel lie side by side
         frames = frames.contiguous(memory_format=torch.channels_last)
@@ -79,7 +78,6 @@ class FramePreprocessor:
         Returns:
             ``pixel_values_videos`` of the video, float32 (N, 3, h, w).
         """
-        _check(prepared)
         processor = self.processor
         values: torch.Tensor = processor.rescale_and_normalize(
             prepared,
@@ -160,10 +158,3 @@ def _is_usual(processor: Any) -> bool:
         and (getattr(processor, "do_rescale", False) or getattr(processor, "do_normalize", False))
         and not getattr(processor, "do_pad", False)
     )
-
-
-def _check(frames: torch.Tensor) -> None:
-    if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1] != 3:
-        raise ValueError(
-            f"frames must be uint8 (N, 3, H, W), got {frames.dtype} {tuple(frames.shape)}"
-        )

@@ -207,12 +207,10 @@ class MediaPreparer:
         Raises:
             CheckpointError: the processor takes no media of this kind, or makes no tokens of it.
         """
-        shows_images = self._loaded.plan.shows_images
-        medium = shown_medium(kind, clip, as_images=shows_images)
+        medium = shown_medium(kind, clip, as_images=self._loaded.plan.shows_images)
         if "video" in medium.shown_kinds and self._loaded.placeholder("video") is None:
             raise takes_none(self._loaded.processor, kind)
-        is_video_of_images = kind == "video" and shows_images
-        if not self._takes_apart or is_video_of_images:
+        if not self._takes_apart:
             made = self._whole.inputs_ahead(medium)
             return replace(medium, pixel_input_digest=pixel_input_digest(made))
         if kind == "video" and self._loaded.pixels.is_split:

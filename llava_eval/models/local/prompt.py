@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import takewhile
 from typing import Any
 
@@ -28,13 +27,13 @@ class Prompt:
         request: what is asked.
         text: the rendered conversation, one placeholder per medium.
         token_ids: its tokens, media expanded; with an option, the option's too.
-        media_end: number of tokens up to and including the last medium's.
+        media_end: number of tokens up to and including the last medium's, which a shared prefix
+            holds; all of them where no part may be computed apart from the others.
         option: number of the request's option whose likelihood is asked for; None to generate.
         option_start: number of tokens before the option's, the same as those of the prompt without
             it.
         inputs: the model's arguments as the processor made them of the whole prompt, a batch of
             one; None where media are encoded apart from prompts.
-        is_shareable: a leading part of the tokens may be computed apart from the others.
         letter_tokens: for each of the request's letters the tokens that write it.
     """
 
@@ -45,7 +44,6 @@ class Prompt:
     option: int | None = None
     option_start: int = 0
     inputs: Mapping[str, Any] | None = None
-    is_shareable: bool = True
     letter_tokens: tuple[tuple[int, ...], ...] = ()
 
     @property
@@ -54,8 +52,6 @@ class Prompt:
 
         The last token before what is asked for must be a prompt's own: its logits are needed.
         """
-        if not self.is_shareable:
-            return 0
         return (len(self.token_ids) if self.option is None else self.option_start) - 1
 
     @property
@@ -95,7 +91,6 @@ class PromptWriter:
         self._loaded = loaded
         self._conversation = conversation
         self._whole = whole
-        self._letter_tokens = cache(loaded.letter_tokens)
 
     def prompts(self, request: Request) -> list[Prompt]:
         """Return the prompt of a request, or one for each option whose likelihood is asked for.
@@ -108,7 +103,7 @@ class PromptWriter:
         text = self._conversation.render(request)
         asked = self._prompt(request, text)
         if not request.options:
-            letters = tuple(map(self._letter_tokens, request.letters))
+            letters = tuple(map(self._loaded.letter_tokens, request.letters))
             return [replace(asked, letter_tokens=letters) if letters else asked]
         if self._loaded.is_encoder_decoder:
             raise PromptError(
@@ -165,15 +160,10 @@ class PromptWriter:
         ids = inputs["input_ids"][0].tolist()
         media_end = self._media_end(ids, inputs)
         mask = inputs.get("attention_mask")
-        has_no_padding = mask is None or bool(torch.as_tensor(mask).all())
-        return Prompt(
-            request,
-            text,
-            tuple(ids),
-            media_end,
-            inputs=inputs,
-            is_shareable=has_no_padding and (media_end > 0 or not media),
-        )
+        has_padding = mask is not None and not bool(torch.as_tensor(mask).all())
+        if has_padding or (media and media_end == 0):
+            media_end = len(ids)
+        return Prompt(request, text, tuple(ids), media_end, inputs=inputs)
 
     def _media_end(self, ids: Sequence[int], inputs: Mapping[str, Any]) -> int:
         """Return the number of tokens up to the last that stands for a medium; 0 without any."""

@@ -71,7 +71,11 @@ class ModelRunner(Runner):
         self.guards["context_length"] = loaded.context_length
         self.guards["padding_side"] = loaded.tokenizer.padding_side
         self._shares = bool(self.share_prefixes)
-        takes_apart = self._shares and loaded.model.config.model_type in MODEL_TYPES
+        takes_apart = (
+            self._shares
+            and loaded.model.config.model_type in MODEL_TYPES
+            and not loaded.plan.shows_images
+        )
         whole = WholePrompts(loaded.processor, loaded.plan.processor)
         conversation = Conversation(self.conversation, loaded.processor)
         self._writer = PromptWriter(loaded, conversation, whole)
@@ -84,7 +88,6 @@ class ModelRunner(Runner):
             features=FeaturePrefixes(loaded) if takes_apart else None,
             is_required=self.share_prefixes is True,
         )
-        self._seen_kinds: set[MediaKind] = set()
         self._asked_alone: dict[str, str] = {}  # by what prompts show, where none may share
 
     @property
@@ -95,9 +98,9 @@ class ModelRunner(Runner):
 
     def prepare(self, kind: MediaKind, clip: Clip) -> PreparedMedia:
         prepared = self._preparer.prepare(kind, clip)
-        if kind not in self._seen_kinds and prepared.inputs:
-            self.guards.update(check_frame_size(self.loaded, prepared))
-        self._seen_kinds.add(kind)
+        if prepared.inputs:
+            for name, value in check_frame_size(self.loaded, prepared).items():
+                self.guards.setdefault(name, value)
         return prepared
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Generation]]:

@@ -1,8 +1,4 @@
-"""Limits of a chat template, which is a program that a stranger wrote.
-
-:func:`why_harmful` tries it in a child process with limits of memory and time, :func:`limited` runs
-it in this process with a limit of lines.
-"""
+"""Limits of a chat template, which is a program that a stranger wrote."""
 
 from __future__ import annotations
 
@@ -29,7 +25,7 @@ _OUT_OF_MEMORY = 3
 
 
 class HarmError(BaseException):
-    """What a template does to a process, in words; no ``except Exception`` in it stops this."""
+    """What a template does wrong, in words; no ``except Exception`` in it stops this."""
 
 
 class _OutOfMemoryError(HarmError):

@@ -12,7 +12,7 @@ from llava_eval.borders.http_client import AddressError, RequestError, Unreachab
 from llava_eval.borders.paths import local_path
 from llava_eval.config.schema import ModelConfig
 from llava_eval.errors import CheckpointError, ConfigError
-from llava_eval.models.backend import Plan
+from llava_eval.models.backend import Needs, Plan
 from llava_eval.models.chat_client import ChatClient, RefusedError, RejectedError, hints
 from llava_eval.models.request_pool import with_retries
 from llava_eval.models.served.frame_cost import (
@@ -27,7 +27,7 @@ from llava_eval.models.served.frame_cost import (
 )
 from llava_eval.models.served.media_encoder import MediaEncoder
 from llava_eval.models.served.messages import chat_messages, prompt_fields
-from llava_eval.models.served.server import Dialect, Server, find_server
+from llava_eval.models.served.server import Server, find_server
 from llava_eval.types import GenerationSettings, Request
 
 _log = logging.getLogger(__name__)
@@ -54,8 +54,7 @@ class ServedModel(Plan):
         config: where it is and how it may be asked.
         server: what answers there.
         video_as: "images", "video" or "url".
-        shows_videos: samples show videos, so that its frames have to be checked.
-        shows_images: samples show images, or frames as images.
+        needs: of the samples; of what they show it is checked whether the model sees all.
         frame_cost: in tokens; None where that was not measured, or cannot be.
         image_tokens: that a small image costs; 0 where that was not measured, or cannot be.
         unconfirmed: why nobody can tell whether the model sees all frames; None where one can.
@@ -66,8 +65,7 @@ class ServedModel(Plan):
     config: ModelConfig
     server: Server
     video_as: str
-    shows_videos: bool = False
-    shows_images: bool = False
+    needs: Needs
     frame_cost: FrameCost | None = None
     image_tokens: int = 0
     unconfirmed: str | None = None
@@ -129,23 +127,22 @@ class ServedModel(Plan):
             f"{hints(error, str(config.base_url))}"
         )
 
-    def check_protocol(self, *, has_prefill: bool, has_options: bool) -> None:
+    def check_protocol(self, *, has_prefill: bool) -> None:
         """Raise for what a protocol needs and the server does not offer.
 
         Args:
             has_prefill: the assistant's turn already begins with a text.
-            has_options: likelihoods of given texts are asked for.
 
         Raises:
             ConfigError: in one line, what is missing.
         """
         label = self.server.dialect.label
-        if has_options and not self.server.dialect.prompt_logprobs:
+        if self.needs.likelihoods and not self.server.dialect.prompt_logprobs:
             raise ConfigError(
                 "this protocol compares likelihoods, for which a server has to return the "
                 f"log-probabilities of a prompt: {label} does not, vLLM does (prompt_logprobs)"
             )
-        if has_options and not self.config.server.end_token:
+        if self.needs.likelihoods and not self.config.server.end_token:
             raise ConfigError(
                 "this protocol compares likelihoods, which count the token that ends the "
                 "assistant's turn: model.server.end_token takes its text, for instance '</s>'"
@@ -157,15 +154,12 @@ class ServedModel(Plan):
             )
 
 
-def find_served_model(
-    config: ModelConfig, *, shows_videos: bool = False, shows_images: bool = False
-) -> ServedModel:
+def find_served_model(config: ModelConfig, needs: Needs) -> ServedModel:
     """Ask the server what it is, and choose how videos are shown to it.
 
     Args:
         config: of a model with a ``base_url``.
-        shows_videos: whether the samples show any.
-        shows_images: whether they show any, or frames as images.
+        needs: of the samples.
 
     Raises:
         CheckpointError: nobody answers, the key is refused, or it serves other models only.
@@ -174,14 +168,10 @@ def find_served_model(
     client = open_client(config)
     try:
         server = find_server(client, config)
-        _check_videos(config, server.dialect)
-        video_as = _video_as(config, server, client)
-        model = ServedModel(
-            config, server, video_as, shows_videos=shows_videos, shows_images=shows_images
-        )
+        model = ServedModel(config, server, _video_as(config, server, client), needs)
     finally:
         client.close()
-    videos = f"; videos go as {_WORDS[video_as]}" if shows_videos else ""
+    videos = f"; videos go as {_WORDS[model.video_as]}" if needs.videos else ""
     _log.info("%s is %s%s", config.base_url, server.dialect.label, videos)
     return model
 
@@ -286,9 +276,9 @@ def with_checked_frames(model: ServedModel, num_frames: int | None = None) -> Se
     """
     client = open_client(model.config)
     try:
-        if model.shows_images:
+        if model.needs.images:
             model = _with_checked_image(model, client)
-        if model.shows_videos:
+        if model.needs.videos:
             model = _with_checked_videos(model, client, num_frames)
         return replace(model, answers_as=client.answered_by)
     except (RefusedError, AddressError) as error:
@@ -358,8 +348,12 @@ def open_client(config: ModelConfig) -> ChatClient:
     return ChatClient(address, key, config.server.timeout_seconds)
 
 
-def _check_videos(config: ModelConfig, dialect: Dialect) -> None:
-    asked = config.server
+def _video_as(config: ModelConfig, server: Server, client: ChatClient) -> str:
+    """Return how videos are shown: as asked, or the best way that the server takes."""
+    asked, dialect = config.server, server.dialect
+    # A file needs a folder that both see.
+    has_folder = asked.clip_dir is not None or is_this_machine(str(config.base_url))
+    is_possible = dialect.video == "frames" or (dialect.video == "clip" and has_folder)
     if asked.clip_dir is not None and not local_path(asked.clip_dir).is_dir():
         raise ConfigError(f"model.server.clip_dir={asked.clip_dir} is no folder")
     if asked.video_as == "video" and dialect.video is None:
@@ -367,29 +361,19 @@ def _check_videos(config: ModelConfig, dialect: Dialect) -> None:
             f"model.server.video_as=video: {dialect.label} takes no video of given frames; use "
             "images, or url for the video's own address"
         )
-    if asked.video_as == "video" and not _is_possible(config, dialect):
+    if asked.video_as == "video" and not is_possible:
         raise ConfigError(
             f"model.server.video_as=video: {dialect.label} reads videos from files only; "
             "model.server.clip_dir names a folder that it sees under the same path"
         )
-
-
-def _is_possible(config: ModelConfig, dialect: Dialect) -> bool:
-    """Return whether a video of given frames can be sent; files need a folder that both see."""
-    has_folder = config.server.clip_dir is not None or is_this_machine(str(config.base_url))
-    return dialect.video == "frames" or (dialect.video == "clip" and has_folder)
-
-
-def _video_as(config: ModelConfig, server: Server, client: ChatClient) -> str:
-    dialect = server.dialect
-    if config.server.video_as != "auto":
-        return config.server.video_as
-    if not _is_possible(config, dialect):
+    if asked.video_as != "auto":
+        return asked.video_as
+    if not is_possible:
         return "images"
     if dialect.video == "clip":
-        once = replace(config, server=replace(config.server, retries=0))
+        once = replace(config, server=replace(asked, retries=0))
         try:
-            FrameTrial(ServedModel(once, server, "video"), client).count_tokens(2)
+            FrameTrial(ServedModel(once, server, "video", Needs()), client).count_tokens(2)
         except RequestError as error:
             _log.warning(
                 "%s cannot read videos from files (transformers serve needs torchcodec and FFmpeg "

@@ -97,25 +97,20 @@ class Server:
 
     Attributes:
         kind: key of ``DIALECTS``.
+        dialect: what it takes.
         version: as it says; None where it does not.
         card: its entry for the model in its list of models, as far as that decides which model it
             is; empty where it lists none.
-        asks_special_tokens: its chats begin without a token that transformers would add.
     """
 
     kind: str
-    version: str | None = None
-    card: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    asks_special_tokens: bool = False
-
-    @property
-    def dialect(self) -> Dialect:
-        """What it takes."""
-        return replace(DIALECTS[self.kind], asks_special_tokens=self.asks_special_tokens)
+    dialect: Dialect = field(hash=False)
+    version: str | None
+    card: Mapping[str, Any] = field(hash=False)
 
     def describe(self) -> dict[str, Any]:
         """Return what is known of it, for the manifest and a run's identity."""
-        asked = {"special_tokens": "asked for"} if self.asks_special_tokens else {}
+        asked = {"special_tokens": "asked for"} if self.dialect.asks_special_tokens else {}
         return {"kind": self.kind, "version": self.version, **self.card, **asked}
 
 
@@ -138,8 +133,10 @@ def find_server(client: ChatClient, config: ModelConfig) -> Server:
         names = ", ".join(card["id"] for card in cards)
         raise CheckpointError(f"model.checkpoint={config.checkpoint}: {address} serves {names}")
     kept = {name: card[name] for name in ("root", "max_model_len") if card.get(name) is not None}
-    lacks = kind == "vllm" and _lacks_special_tokens(client, config)
-    return Server(kind, _version(client, address, DIALECTS[kind]), kept, lacks)
+    dialect = DIALECTS[kind]
+    if kind == "vllm" and _lacks_special_tokens(client, config):
+        dialect = replace(dialect, asks_special_tokens=True)
+    return Server(kind, dialect, _version(client, address, dialect), kept)
 
 
 def _model_cards(client: ChatClient, config: ModelConfig) -> list[dict[str, Any]]:

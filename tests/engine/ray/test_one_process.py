@@ -31,8 +31,9 @@ from llava_eval.engine.ray.worker import ModelWorker, decode
 from llava_eval.engine.ray.worker_messages import DecodeStatus, WorkerSettings
 from llava_eval.engine.ray.worker_pool import pool_kept
 from llava_eval.errors import CheckpointError, ConfigError, EngineError, LlavaEvalError, MediaError
+from llava_eval.models.backend import Needs
 from llava_eval.models.clock import StageClock
-from llava_eval.models.configured_model import Needs, plan_model
+from llava_eval.models.configured_model import plan_model
 from llava_eval.types import Clip, Generation, Media, MediaKind, Request, Sample, SampleResult
 from tests.engine.ray.one_process import OneProcess, install
 

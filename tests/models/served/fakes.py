@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llava_eval.config.schema import ModelConfig, ServerConfig
+from llava_eval.models.backend import Needs
 from llava_eval.models.served.frame_cost import LONG_QUESTION, QUESTION
 from llava_eval.models.served.served_model import find_served_model
 from llava_eval.models.served.served_runner import ServedRunner
@@ -83,7 +84,7 @@ def make_runner(server: ChatServer | str, **settings: Any) -> ServedRunner:
     """Return a runner of a server; fast retries unless told otherwise."""
     base_url = server if isinstance(server, str) else server.base_url
     values = {"backoff_seconds": 0.001, "retries": 2, **settings}
-    return ServedRunner(find_served_model(served("m", base_url, **values)))
+    return ServedRunner(find_served_model(served("m", base_url, **values), Needs()))
 
 
 def make_questions(count: int, **changes: Any) -> list[Request]:

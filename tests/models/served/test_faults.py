@@ -14,6 +14,7 @@ import pytest
 from llava_eval import run as pipeline
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import CheckpointError, ServerError
+from llava_eval.models.backend import Needs
 from llava_eval.models.served.served_model import find_served_model
 from tests.borders.raw_server import raw_server, says
 from tests.conftest import read_lines
@@ -189,7 +190,7 @@ def test_a_key_that_is_refused_is_known_before_anything_is_asked() -> None:
         with pytest.raises(
             CheckpointError, match=r"refuses the key in .* OPENAI_API_KEY"
         ) as caught:
-            find_served_model(served("m", server.base_url))
+            find_served_model(served("m", server.base_url), Needs())
     finally:
         server.stop()
     assert KEY not in str(caught.value)
@@ -201,7 +202,7 @@ def test_nobody_listening() -> None:
         taken.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
         with pytest.raises(CheckpointError, match="no server answers there"):
-            find_served_model(served("m", url))
+            find_served_model(served("m", url), Needs())
 
 
 @pytest.mark.slow
@@ -209,7 +210,7 @@ def test_a_server_that_closes_every_connection() -> None:
     """As one that speaks TLS does where it is asked by http."""
     told = "no server answers there as it should"
     with raw_server(says(b"")) as address, pytest.raises(CheckpointError, match=told):
-        find_served_model(served("m", f"{address}/v1"))
+        find_served_model(served("m", f"{address}/v1"), Needs())
 
 
 def overrides(folder: Path, server: ChatServer, *more: str) -> list[str]:

@@ -18,6 +18,7 @@ from llava_eval import run as pipeline
 from llava_eval.borders.http_client import RequestError
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import CheckpointError
+from llava_eval.models.backend import Needs
 from llava_eval.models.chat_client import RejectedError
 from llava_eval.models.served.frame_cost import (
     LARGE,
@@ -179,7 +180,7 @@ def check(
 ) -> tuple[ServedModel, ChatServer]:
     with serving(behaviour, PAGES[kind]) as chat:
         config = served("m", chat.base_url, backoff_seconds=0.001, retries=1)
-        return with_checked_frames(find_served_model(config, shows_videos=True)), chat
+        return with_checked_frames(find_served_model(config, Needs(videos=True))), chat
 
 
 def keeps(most: int) -> Behaviour:
@@ -268,9 +269,9 @@ def test_a_refused_key_ends_the_probe(kind: str) -> None:
 @pytest.mark.slow
 def test_nothing_is_probed_without_need() -> None:
     with serving(keeps(1), PAGES["vllm"]) as server:
-        with_checked_frames(find_served_model(served("m", server.base_url)))
+        with_checked_frames(find_served_model(served("m", server.base_url), Needs()))
         by_address = served("m", server.base_url, video_as="url")
-        with_checked_frames(find_served_model(by_address, shows_videos=True))
+        with_checked_frames(find_served_model(by_address, Needs(videos=True)))
         assert server.requests == []
 
 
@@ -280,7 +281,7 @@ def test_each_reply_is_held_to_its_frames(kind: str) -> None:
     """The server is honest at first, and later keeps 32 of 64 frames."""
     with serving(keeps(10_000), PAGES[kind]) as server:
         config = served("m", server.base_url)
-        runner = ServedRunner(with_checked_frames(find_served_model(config, shows_videos=True)))
+        runner = ServedRunner(with_checked_frames(find_served_model(config, Needs(videos=True))))
         whole, short = (runner.prepare("video", video_clip(frames)) for frames in (64, 32))
         settings = GenerationSettings()
         asked = [
@@ -348,7 +349,7 @@ def test_lies_about_one_frame_of_many(
 
     with serving(behaviour, PAGES[kind]) as server:
         config = served("m", server.base_url)
-        runner = ServedRunner(with_checked_frames(find_served_model(config, shows_videos=True)))
+        runner = ServedRunner(with_checked_frames(find_served_model(config, Needs(videos=True))))
         settings = GenerationSettings()
         whole, short = (runner.prepare("video", video_clip(frames)) for frames in (64, 16))
         asked = [Request(f"q{number}", (whole, LONG), settings) for number in range(3)]
@@ -398,7 +399,7 @@ def test_another_model_answers(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_count_that_is_missing_later() -> None:
     with serving(keeps(10_000), PAGES["vllm"]) as server:
         config = served("m", server.base_url)
-        runner = ServedRunner(with_checked_frames(find_served_model(config, shows_videos=True)))
+        runner = ServedRunner(with_checked_frames(find_served_model(config, Needs(videos=True))))
         video = runner.prepare("video", video_clip(4))
         server.behaviour = lambda content, number: reply("A", usage=None)
         found = ask(runner, [Request("a", (video, "what?"), GenerationSettings())])["a"]
@@ -463,7 +464,7 @@ def ask_about_large_frames(
     clip = replace(numbered_clip(12, (336, 560)), video=Media("video", "a.mp4"))
     with serving(by_area(shrinks), PAGES[kind]) as server:
         config = served("m", server.base_url)
-        runner = ServedRunner(with_checked_frames(find_served_model(config, shows_videos=True)))
+        runner = ServedRunner(with_checked_frames(find_served_model(config, Needs(videos=True))))
         shown = runner.prepare("video", clip)
         asked = [Request(name, (shown, LONG), GenerationSettings()) for name in ("a", "b")]
         found = ask(runner, asked)
@@ -505,7 +506,7 @@ def test_a_probe_that_a_busy_server_refuses_is_tried_again() -> None:
     clip = replace(numbered_clip(12, (336, 560)), video=Media("video", "a.mp4"))
     with serving(busy_once, PAGES["openai"]) as server:
         config = served("m", server.base_url, retries=0, concurrency=1)
-        runner = ServedRunner(with_checked_frames(find_served_model(config, shows_videos=True)))
+        runner = ServedRunner(with_checked_frames(find_served_model(config, Needs(videos=True))))
         shown = runner.prepare("video", clip)
         asked = [Request(name, (shown, LONG), GenerationSettings()) for name in ("a", "b", "c")]
         answers = ask(runner, asked)
@@ -520,7 +521,7 @@ def test_a_probe_that_lost_frames_too_does_not_lower_what_a_prompt_holds() -> No
     lost = FrameCost(100.0, 20.0, False, 1.0, 40, 110.0, {clip: 220.0})  # two of twelve are seen
     whole = replace(lost, clips={clip: 1320.0})
     with serving(lambda content, number: reply("A", "m"), PAGES["openai"]) as server:
-        model = find_served_model(served("m", server.base_url), shows_videos=True)
+        model = find_served_model(served("m", server.base_url), Needs(videos=True))
     assert model.video_as == "images"
     assert replace(model, frame_cost=lost).least_tokens([clip], 60) == 900  # 3/4 of 12 small ones
     assert replace(model, frame_cost=whole).least_tokens([clip], 60) == 1218
@@ -582,7 +583,7 @@ def answers_by_images(tokens_per_image: int, *, probe_only: bool = False) -> Beh
 )
 def test_still_images(behaviour: Behaviour, is_confirmed: bool, error: str | None) -> None:
     with serving(behaviour, PAGES["vllm"]) as server:
-        found = find_served_model(served("m", server.base_url), shows_images=True)
+        found = find_served_model(served("m", server.base_url), Needs(images=True))
         runner = ServedRunner(with_checked_frames(found))
         images = [runner.prepare("image", numbered_clip(1, (480, 640))) for _ in range(2)]
         shown = Request("a", (*images, "what is it?"), GenerationSettings())
@@ -604,7 +605,7 @@ def test_a_server_that_answers_no_probe_with_an_image(status: int) -> None:
 
     with serving(behaviour, PAGES["vllm"]) as server:
         config = served("m", server.base_url, retries=1, backoff_seconds=0.001)
-        model = with_checked_frames(find_served_model(config, shows_images=True))
+        model = with_checked_frames(find_served_model(config, Needs(images=True)))
         assert model.image_tokens == 0
         assert (model.unconfirmed_images or "").startswith(f"HTTP {status}: not now")
         assert model.unconfirmed is None
@@ -618,7 +619,7 @@ def test_a_server_that_answers_no_probe_with_an_image(status: int) -> None:
 @pytest.mark.parametrize("status", [401, 404])
 def test_a_server_that_refuses_every_request_ends_the_probe(status: int) -> None:
     with serving(lambda content, number: failure(status), PAGES["vllm"]) as server:
-        model = find_served_model(served("m", server.base_url), shows_images=True)
+        model = find_served_model(served("m", server.base_url), Needs(images=True))
         with pytest.raises(
             CheckpointError, match=rf"refuses model\.checkpoint=m: HTTP {status}: no$"
         ):
@@ -705,7 +706,7 @@ def test_the_least_that_is_believed(side: int, num_tokens: int, is_enough: bool)
 
     with serving(behaviour, PAGES["vllm"]) as server:
         model = with_checked_frames(
-            find_served_model(served("m", server.base_url), shows_images=True)
+            find_served_model(served("m", server.base_url), Needs(images=True))
         )
         runner = ServedRunner(model)
         images = [runner.prepare("image", numbered_clip(1, (side, 640))) for _ in range(2)]
@@ -721,7 +722,8 @@ def test_frames_that_are_made_smaller_are_told_of(
     usage = {"prompt_tokens": num_tokens, "completion_tokens": 1}
     with serving(lambda content, number: reply("A", "m", usage=usage), PAGES["vllm"]) as server:
         model = replace(
-            find_served_model(served("m", server.base_url)), frame_cost=replace(COST, clips={})
+            find_served_model(served("m", server.base_url), Needs()),
+            frame_cost=replace(COST, clips={}),
         )
         client = open_client(model.config)
         proven = FrameTrial(model, client).with_proven(4, [(4, LARGE), (4, LARGE)])
@@ -744,12 +746,12 @@ def test_a_server_that_refuses_large_frames() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shown", ["shows_images", "shows_videos"])
+@pytest.mark.parametrize("shown", ["images", "videos"])
 def test_a_server_that_hangs_ends_the_probe(shown: str) -> None:
     hung = replace(reply("A"), wait_seconds=0.4)
     with serving(lambda content, number: hung, PAGES["openai"]) as server:
         config = served("m", server.base_url, retries=0, timeout_seconds=0.1)
-        model = find_served_model(config, **{shown: True})
+        model = find_served_model(config, Needs(**{shown: True}))
         with pytest.raises(CheckpointError, match=r"answer a probe: no answer within 0\.1 s"):
             with_checked_frames(model)
         assert len(server.requests) == 1

@@ -11,6 +11,7 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from llava_eval.errors import ConfigError
+from llava_eval.models.backend import Needs
 from llava_eval.models.served.served_model import find_served_model
 from llava_eval.types import Generation, GenerationSettings, Request
 from tests.models.chat_server import Answer, reply, serving
@@ -22,6 +23,7 @@ TOKENS = {
     "a dog</s>": [("a", -0.25), ("dog", -0.5), ("</s>", 0.0)],
 }
 PROMPT = [("USER", -3.0), ("ASSISTANT:", -2.0)]
+OPTIONS = Needs(likelihoods=True)
 
 
 def entries(tokens: list[tuple[str, float]]) -> list[dict[str, Any]]:
@@ -145,19 +147,19 @@ def test_a_server_that_returns_none_after_all() -> None:
 @pytest.mark.parametrize("kind", ["openai", "sglang", "transformers"])
 def test_other_servers_are_refused(kind: str) -> None:
     with serving(echo, PAGES[kind]) as server:
-        plan = find_served_model(served("m", server.base_url))
+        plan = find_served_model(served("m", server.base_url), OPTIONS)
         with pytest.raises(ConfigError, match=r"likelihoods.*vLLM does"):
-            plan.check_protocol(has_prefill=False, has_options=True)
+            plan.check_protocol(has_prefill=False)
 
 
 @pytest.mark.slow
 def test_the_end_token_has_to_be_known() -> None:
     with serving(echo, PAGES["vllm"]) as server:
-        plan = find_served_model(served("m", server.base_url))
+        plan = find_served_model(served("m", server.base_url), OPTIONS)
         with pytest.raises(ConfigError, match=r"model\.server\.end_token"):
-            plan.check_protocol(has_prefill=False, has_options=True)
-        named = find_served_model(served("m", server.base_url, end_token="</s>"))
-        named.check_protocol(has_prefill=True, has_options=True)
+            plan.check_protocol(has_prefill=False)
+        named = find_served_model(served("m", server.base_url, end_token="</s>"), OPTIONS)
+        named.check_protocol(has_prefill=True)
 
 
 @pytest.mark.slow

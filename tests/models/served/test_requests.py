@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from llava_eval.errors import CheckpointError, ConfigError, MediaError, StorageError
+from llava_eval.models.backend import Needs
 from llava_eval.models.served.media_encoder import ClipFolder
 from llava_eval.models.served.served_model import find_served_model
 from llava_eval.types import Clip, Generation, GenerationSettings, Media, Request
@@ -45,7 +46,7 @@ def decoded(images: list[str]) -> torch.Tensor:
 @pytest.mark.parametrize("kind", PAGES)
 def test_a_server_says_what_it_is(kind: str) -> None:
     with serving(echo, PAGES[kind]) as server:
-        plan = find_served_model(served("m", server.base_url))
+        plan = find_served_model(served("m", server.base_url), Needs())
     versions = {"vllm": "0.12.0", "sglang": "0.5.5"}
     assert plan.server.kind == kind
     assert plan.server.version == versions.get(kind)
@@ -62,8 +63,10 @@ def test_identity_is_of_the_model_not_of_the_place() -> None:
     for _ in range(2):
         with serving(echo, PAGES["vllm"]) as server:
             settings = served("m", server.base_url, concurrency=3, timeout_seconds=9.0)
-            identities.append(find_served_model(settings).identity())
-            other = find_served_model(served("m", server.base_url, image_format="jpeg")).identity()
+            identities.append(find_served_model(settings, Needs()).identity())
+            other = find_served_model(
+                served("m", server.base_url, image_format="jpeg"), Needs()
+            ).identity()
             assert other != identities[0]
     assert identities[0] == identities[1]
     assert identities[0]["model"]["server"] == {
@@ -173,7 +176,7 @@ def test_a_server_that_cannot_read_files_is_shown_images(tmp_path: Path) -> None
         return failure(500) if "chat_template_kwargs" in content else echo(content, number)
 
     with serving(broken, PAGES["transformers"]) as server:
-        plan = find_served_model(served("m", server.base_url))
+        plan = find_served_model(served("m", server.base_url), Needs())
         assert plan.video_as == "images"
         assert len(server.requests) == 1
 
@@ -340,7 +343,7 @@ def test_another_model_than_the_server_has() -> None:
         serving(echo, PAGES["vllm"]) as server,
         pytest.raises(CheckpointError, match=r"other: http://\S+ serves m$"),
     ):
-        find_served_model(served("other", server.base_url))
+        find_served_model(served("other", server.base_url), Needs())
 
 
 @pytest.mark.slow
@@ -348,9 +351,11 @@ def test_no_video_for_a_server_that_takes_none() -> None:
     with serving(echo, PAGES["openai"]) as server:
         settings = served("m", server.base_url, video_as="video")
         with pytest.raises(ConfigError, match="takes no video of given frames"):
-            find_served_model(settings)
+            find_served_model(settings, Needs())
         with pytest.raises(ConfigError, match="is no folder"):
-            find_served_model(served("m", server.base_url, video_as="video", clip_dir="/nowhere"))
+            find_served_model(
+                served("m", server.base_url, video_as="video", clip_dir="/nowhere"), Needs()
+            )
 
 
 def test_openai_itself_needs_a_key_and_another_server_none(
@@ -358,7 +363,7 @@ def test_openai_itself_needs_a_key_and_another_server_none(
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"):
-        find_served_model(served("m", "https://api.openai.com/v1"))
+        find_served_model(served("m", "https://api.openai.com/v1"), Needs())
     with serving(echo) as server:
         ask(make_runner(server), make_questions(1))
     assert server.keys == ["Bearer no-key"]

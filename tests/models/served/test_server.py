@@ -161,7 +161,7 @@ def test_the_token_that_begins_a_prompt_is_asked_for_where_vllm_leaves_it_out() 
         server = found(BusyPages(tokenized(template, begin)))
         assert server.dialect.asks_special_tokens == lacks
         assert server.describe().get("special_tokens") == ("asked for" if lacks else None)
-    assert not found(BusyPages(PAGES["vllm"])).asks_special_tokens
+    assert not found(BusyPages(PAGES["vllm"])).dialect.asks_special_tokens
 
 
 @pytest.mark.slow

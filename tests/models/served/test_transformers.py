@@ -23,6 +23,7 @@ from llava_eval.cli import run_command
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import CheckpointError, ConfigError
+from llava_eval.models.backend import Needs
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.models.served.served_model import find_served_model
@@ -69,7 +70,7 @@ def frame(of: Clip, place: int) -> Clip:
 
 def served_runner(base_url: str, **settings: Any) -> ServedRunner:
     values = {"backoff_seconds": 0.01, "retries": 1, "concurrency": 4, **settings}
-    return ServedRunner(find_served_model(served(CHECKPOINT, base_url, **values)))
+    return ServedRunner(find_served_model(served(CHECKPOINT, base_url, **values), Needs()))
 
 
 def local_runner(loaded: LoadedModel) -> ModelRunner:
@@ -209,12 +210,12 @@ def test_sampled_texts_repeat(served_demo: str) -> None:
 def test_what_the_server_does_not_offer_is_refused_before_anything_is_asked(
     served_demo: str,
 ) -> None:
-    plan = find_served_model(served(CHECKPOINT, served_demo))
+    plan = find_served_model(served(CHECKPOINT, served_demo), Needs())
     assert plan.server.kind == "transformers"
     with pytest.raises(ConfigError, match="transformers serve does not"):
-        plan.check_protocol(has_prefill=False, has_options=True)
+        dataclasses.replace(plan, needs=Needs(likelihoods=True)).check_protocol(has_prefill=False)
     with pytest.raises(ConfigError, match="transformers serve cannot continue"):
-        plan.check_protocol(has_prefill=True, has_options=False)
+        plan.check_protocol(has_prefill=True)
 
 
 @needs_torchcodec
@@ -255,10 +256,10 @@ def test_runs_of_the_embedded_benchmarks_equal_local_ones(
 
 def test_a_server_that_is_none_of_these(tmp_path: Path) -> None:
     with serving(lambda content, count: reply("a"), {"/v1/models": {"data": []}}) as server:
-        plan = find_served_model(served("m", server.base_url))
+        plan = find_served_model(served("m", server.base_url), Needs())
     assert (plan.server.kind, plan.video_as) == ("openai", "images")
     with pytest.raises(CheckpointError, match="no server answers there"):
-        find_served_model(served("m", server.base_url))
+        find_served_model(served("m", server.base_url), Needs())
 
 
 @pytest.mark.slow
