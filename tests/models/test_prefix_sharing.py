@@ -16,7 +16,7 @@ import torch
 from llava_eval.config.schema import ConversationConfig, ModelConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.checkpoint import find_checkpoint
-from llava_eval.models.local.decoding import Decoder, FiniteRows, SeededSampler, sample_seed
+from llava_eval.models.local.decoding import Decoder, FiniteRows
 from llava_eval.models.local.doctor import examine
 from llava_eval.models.local.model import LoadedModel, load_model
 from llava_eval.models.local.plan import plan_checkpoint
@@ -325,28 +325,6 @@ def test_frames_as_images_for_a_model_that_takes_no_videos(tmp_path: Path) -> No
     assert (answer.text, answer.num_input_tokens) == (expected, inputs["input_ids"].shape[1])
     assert medium.frame_indices == (0, 1, 2)
     assert plan.identity()["model"]["video_as"] == "images"
-
-
-@pytest.mark.slow
-def test_janus_is_drawn_from(tmp_path: Path) -> None:
-    """Its own ``generate`` drops logits processors; here token by token by its forward pass."""
-    loaded = family("janus", tmp_path)
-    settings = GenerationSettings(max_new_tokens=4, temperature=1.0, seed=3)
-    runner = ModelRunner(loaded, CHAT)
-    medium = runner.prepare("image", make_clip(1, size=(80, 120)))
-    asked = [Request(text, (medium, text), settings) for text in ("What?", "Where is it now?")]
-    for request, answer in runner.generate(asked):
-        (prompt,) = runner._writer.prompts(request)
-        assert prompt.inputs is not None
-        tokens = prompt.inputs["input_ids"]
-        sampler = SeededSampler([sample_seed(3, request.id)], 1.0, 1.0)
-        for _ in range(answer.num_output_tokens or 0):
-            inputs = {**prompt.inputs, "input_ids": tokens, "attention_mask": tokens * 0 + 1}
-            with torch.inference_mode():
-                logits = loaded.model(**inputs).logits[:, -1]
-            tokens = torch.cat([tokens, sampler(tokens, logits).argmax(-1, keepdim=True)], dim=1)
-        new = tokens[0, len(prompt.token_ids) :]
-        assert answer.text == loaded.tokenizer.decode(new, skip_special_tokens=True)
 
 
 #: Rotary frequencies that are others beyond 50 tokens; questions on both sides of it.
