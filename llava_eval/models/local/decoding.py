@@ -36,6 +36,7 @@ class Decoder:
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._loaded = loaded
+        self._ignores_processors = False
 
     def answer(self, batch: PromptBatch) -> list[Generation | None]:
         """Return an answer for each prompt; None where its logits are not finite.
@@ -94,11 +95,24 @@ class Decoder:
             seeds = [sample_seed(settings.seed, prompt.request.id) for prompt in prompts]
             processors.append(SeededSampler(seeds, settings.temperature, settings.top_p))
         arguments: dict[str, Any] = {"tokenizer": loaded.tokenizer} if settings.stop_strings else {}
-        sequences = loaded.generate(
+        if self._ignores_processors:
+            config.update(output_logits=True, return_dict_in_generate=True)
+        output = loaded.generate(
             batch.inputs, generation_config=config, logits_processor=processors, **arguments
         )
-        if not finite.rows():
-            raise ForwardError(f"{loaded.name} ignores logits processors")
+        if not finite.rows() and not self._ignores_processors:  # Janus passes them to nothing
+            self._ignores_processors = True
+            if batch.prefix_length:  # its cache has grown
+                raise ForwardError(f"{loaded.name} ignores logits processors")
+            return self._generated(batch)
+        if self._ignores_processors:
+            if settings.temperature > 0:
+                raise ForwardError(f"{loaded.name} ignores logits processors, so it cannot sample")
+            length = batch.inputs["input_ids"].shape[1]  # T
+            for number, logits in enumerate(output.logits):  # of each step (B, vocabulary)
+                for processor in processors:
+                    processor(output.sequences[:, : length + number], logits)
+        sequences = output.sequences if self._ignores_processors else output  # (B, L)
         new_tokens = loaded.new_tokens(sequences, batch.inputs["input_ids"]).tolist()
         return [
             self._to_generation(tokens, prompt, logprobs) if is_finite else None

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from transformers import (
     BatchFeature,
     DynamicCache,
     GenerationConfig,
-    GenerationMixin,
 )
 from transformers.cache_utils import DynamicSlidingWindowLayer
 
@@ -220,12 +219,9 @@ class LoadedModel:
         Raises:
             ForwardError: the model raises something.
         """
-        generate = self.model.generate
-        if self.model.config.model_type == "janus":  # its own drops logits processors
-            generate = partial(GenerationMixin.generate, self.model, guidance_scale=None)
         with self.foreign():
             self.forget_lengths()
-            return generate(**inputs, **arguments)
+            return self.model.generate(**inputs, **arguments)
 
     def forget_lengths(self) -> None:
         """Set rotary frequencies back that the longest sequence so far has changed (dynamic NTK).
