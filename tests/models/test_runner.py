@@ -439,12 +439,15 @@ def test_a_model_that_cannot_be_put_together_from_parts_ends_the_run(loaded: Loa
         run(runner, requests_of(runner, {"four 0": TURNS["four 0"]}))
 
 
-def test_parts_are_held_to_the_whole_once_a_run_and_kind(loaded: LoadedModel) -> None:
+def test_parts_are_held_to_the_whole_once_a_model_and_kind(loaded: LoadedModel) -> None:
     other, noted = plain_passes(loaded)
-    runner = ModelRunner(other, PLAIN)
+    expected = []
     for name, num_passes in (("four 0", 1), ("alone", 1), ("image 0", 2), ("four 0", 2)):
+        runner = ModelRunner(other, PLAIN)
         run(runner, requests_of(runner, {name: TURNS[name]}))
+        expected.append(runner.guards["shared_prefix_logit_difference"])
         assert len(noted) == num_passes
+    assert expected[0] == expected[1] == expected[3]
 
 
 @pytest.mark.slow
