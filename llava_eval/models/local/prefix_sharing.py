@@ -9,8 +9,10 @@ whole prompts (:mod:`llava_eval.models.local.whole_prompts`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -31,6 +33,9 @@ _TOGETHER = {
     RowRule.SINGLE: "one at a time",
 }
 
+#: Trials by model and kind of prompt; the next run of a sweep would find the same.
+_known: WeakKeyDictionary[Any, dict[Hashable, SharingTrial]] = WeakKeyDictionary()
+
 
 @dataclass(frozen=True)
 class SharingTrial:
@@ -41,14 +46,12 @@ class SharingTrial:
         way: how they are shared, for the manifest.
         comparison: of logits; None where nothing could be compared.
         paddings: where rows were padded in the trial, as :func:`_paddings` tells.
-        is_final: it speaks for further prompts; memory that ran out may do for smaller ones.
     """
 
     problem: str | None
     way: str = ""
     comparison: LogitComparison | None = None
     paddings: frozenset[str] = frozenset()
-    is_final: bool = True
 
 
 @dataclass
@@ -66,15 +69,14 @@ class PrefixSharing:
     clock: StageClock
     features: FeaturePrefixes | None
     is_required: bool
-    _trials: dict[tuple[str, bool], SharingTrial] = field(default_factory=dict, init=False)
+    _trials: dict[str, SharingTrial] = field(default_factory=dict, init=False)
 
     @property
     def paths(self) -> dict[str, str]:
         """How prompts are asked, by what they show, for the manifest."""
         paths = {}
-        trials = {name: trial for (name, _), trial in self._trials.items()}
-        for name in {**trials, **self.whole.rules}:
-            trial = trials.get(name, SharingTrial("they share no prefix"))
+        for name in {**self._trials, **self.whole.rules}:
+            trial = self._trials.get(name, SharingTrial("they share no prefix"))
             if trial.problem is None:
                 paths[name] = f"shared prefixes by {trial.way}"
                 continue
@@ -94,11 +96,11 @@ class PrefixSharing:
 
     def may_share(self, group: PromptGroup) -> bool:
         """Return whether a group may share its prefix, as far as was tried."""
-        trial = self._trials.get(_kind(group))
+        trial = _known.setdefault(self.whole.loaded.model, {}).get(self._key(group))
         return bool(group.prefix_length) and trial is not None and trial.problem is None
 
     def try_first(self, groups: Sequence[PromptGroup]) -> LogitComparison | None:
-        """Try the first groups of each kind, and those that are padded elsewhere.
+        """Try the first groups of each kind that was not tried yet, or not with such padding.
 
         Returns:
             The comparison of the first kind, for the manifest.
@@ -106,32 +108,35 @@ class PrefixSharing:
         Raises:
             CheckpointError: sharing is required, and one kind of prompt must not share.
         """
-        by_kind: dict[tuple[str, bool], list[PromptGroup]] = {}
+        known = _known.setdefault(self.whole.loaded.model, {})
+        by_key: dict[Hashable, list[PromptGroup]] = {}
         for group in groups:
             if group.prefix_length:
-                by_kind.setdefault(_kind(group), []).append(group)
-        for kind, alike in by_kind.items():
-            trial = self._trials[kind] = self._trial(alike, self._trials.get(kind))
+                by_key.setdefault(self._key(group), []).append(group)
+        for key, alike in by_key.items():
+            trial = known.get(key)
+            # What may share was not tried with rows that are padded elsewhere.
+            if trial is None or (trial.problem is None and _paddings(alike) - trial.paddings):
+                trial = self._try_new(key, alike, known)
+            self._trials[alike[0].prompts[0].media_name] = trial
             if trial.problem is not None and self.is_required:
                 raise CheckpointError(
                     f"{self.whole.loaded.name}: {trial.problem}; set runner.share_prefixes=false"
                 )
-        comparisons = (self._trials[kind].comparison for kind in by_kind)
+        comparisons = (known[key].comparison for key in by_key if key in known)
         return next((item for item in comparisons if item is not None), None)
 
-    def _trial(self, alike: Sequence[PromptGroup], earlier: SharingTrial | None) -> SharingTrial:
-        """Return the trial of groups of one kind: the earlier one where that speaks for them."""
-        paddings = _paddings(alike)
-        if earlier is not None:
-            # What may share was not tried with rows that are padded elsewhere.
-            if earlier.is_final and (earlier.problem is not None or paddings <= earlier.paddings):
-                return earlier
-            paddings |= earlier.paddings
+    def _try_new(
+        self, key: Hashable, alike: Sequence[PromptGroup], known: dict[Hashable, SharingTrial]
+    ) -> SharingTrial:
+        """Try groups of one kind, and keep what was found for all further ones in ``known``."""
+        earlier = known[key].paddings if key in known else frozenset()
         try:
             trial = self._try_together(alike) or self._try_each_medium(alike[0])
-            trial = replace(trial, paddings=paddings)
-        except torch.OutOfMemoryError as error:
-            trial = replace(_refused(error), is_final=False)
+            known[key] = replace(trial, paddings=earlier | _paddings(alike))
+        except torch.OutOfMemoryError as error:  # the next groups may be smaller
+            trial = _refused(error)
+            known.pop(key, None)
         if trial.problem is not None:
             said = "%s: prompts with %s are asked as a whole: %s"
             kind = alike[0].prompts[0].media_name
@@ -213,10 +218,9 @@ class PrefixSharing:
                 [prefill(self.whole.loaded, group) for group in groups], self.whole.loaded
             )
 
-
-def _kind(group: PromptGroup) -> tuple[str, bool]:
-    """Return what a group shows, and whether likelihoods are asked for: what is tried apart."""
-    return group.prompts[0].media_name, group.prompts[0].option is not None
+    def _key(self, group: PromptGroup) -> Hashable:
+        first = group.prompts[0]
+        return first.media_name, first.option is not None, self.features is not None
 
 
 def _paddings(groups: Sequence[PromptGroup]) -> frozenset[str]:

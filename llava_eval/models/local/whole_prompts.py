@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -19,6 +21,10 @@ from llava_eval.models.local.guards import compare_steps
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.prefix import PromptBatch, RowRule
 from llava_eval.models.local.prompt import Prompt, PromptWriter
+
+#: Which rows may be asked together, as far as it was tried, by model and kind of prompt; the next
+#: run of a sweep would find the same.
+_known: WeakKeyDictionary[Any, dict[Hashable, dict[RowRule, bool]]] = WeakKeyDictionary()
 
 
 @dataclass
@@ -36,7 +42,6 @@ class WholeBatches:
     writer: PromptWriter
     decoder: Decoder
     rules: dict[str, set[RowRule]] = field(default_factory=dict)
-    _tried: dict[Hashable, dict[RowRule, bool]] = field(default_factory=dict, init=False)
 
     def alone(self, prompt: Prompt) -> PromptBatch:
         """Return one prompt as the processor makes it, ready to be asked."""
@@ -65,7 +70,7 @@ class WholeBatches:
 
     def _rule(self, key: Hashable, alike: Sequence[Prompt]) -> RowRule:
         """Return which of these, the longest first, may be asked together; try what was not."""
-        known = self._tried.setdefault(key, {})
+        known = _known.setdefault(self.loaded.model, {}).setdefault(key, {})
         longest, shortest = alike[0], alike[-1]
         if self.loaded.length_dependence is not None or self.loaded.plan.kept_generation_settings:
             # A repetition penalty would count padding, and logits do not show it.
