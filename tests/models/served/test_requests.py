@@ -187,7 +187,9 @@ def test_the_folder_of_clips_may_lie_in_the_home_folder(
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "clips").mkdir()
     with serving(echo, PAGES["transformers"]) as server:
-        plan = find_served_model(served("m", server.base_url, clip_dir="~/clips"))
+        plan = find_served_model(
+            served("m", server.base_url, clip_dir="~/clips"), Needs(videos=True)
+        )
     assert plan.video_as == "video"
     (trial,) = server.requests
     address = trial["messages"][0]["content"][0]["video_url"]["url"]
