@@ -13,6 +13,7 @@ from typing import Any
 from llava_eval.benchmarks.load import Adapter, read_samples
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import ComposedConfig
+from llava_eval.config.experiments import benchmark_of
 from llava_eval.config.schema import JudgeConfig, RunConfig
 from llava_eval.engine.batches import PromptSettings, check_sampler
 from llava_eval.engine.configured_engine import check_engine
@@ -219,6 +220,8 @@ def _facets_of(metric: Metric) -> dict[str, str]:
 _OF_ANOTHER_SPLIT = (
     "published numbers are of the protocol's own split, and are not shown beside these"
 )
+#: Likewise of another benchmark, with a space for the experiment's own.
+_OF_ANOTHER_BENCHMARK = "published numbers are of {}, and are not shown beside these"
 
 
 @dataclass(frozen=True)
@@ -325,7 +328,12 @@ class Benchmark:
                 part = f" (of {facet} {level})" if facet else ""
                 _check_value(f"benchmark.metrics.{name}{part}", value, needs_finite=True)
         notes, published = list(notes), self.config.published
-        if published and self._is_of_another_split:
+        choices = self.composed.choices
+        own = benchmark_of(choices.get("experiment"))
+        if own is not None and own.partition("/")[0] != choices["benchmark"].partition("/")[0]:
+            notes.append(_OF_ANOTHER_BENCHMARK.format(own))
+            published = []
+        elif published and self._is_of_another_split:
             notes.append(_OF_ANOTHER_SPLIT)
             published = []
         return dataclasses.replace(

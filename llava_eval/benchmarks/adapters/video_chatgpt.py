@@ -56,11 +56,11 @@ def _questions(row: Row) -> list[tuple[str, str]]:
     """Return the row's questions with the row set that each belongs to."""
     for names in (("question_1", "question_2"), ("Q1", "Q2")):
         if all(name in row.columns for name in names):
-            given = [row.columns[name] for name in names]
+            given = [row.optional(name) for name in names]
             result = [
                 (f"consistency_{number}", str(question))
                 for number, question in enumerate(given, start=1)
-                if question is not None and question != _NO_QUESTION
+                if question not in (None, _NO_QUESTION)
             ]
             if result:
                 return result
