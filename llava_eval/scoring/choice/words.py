@@ -68,7 +68,7 @@ _WORDS: Final[dict[Kind, str]] = {
     antwoord, odpowiedź, odpověď, odpoveď, ответ, ответа, ответом, відповідь, cevap, cevabı, cevabım, yanıt, yanıtı, yanıtım, đáp án,
     câu trả lời, jawaban, jawabannya, svar, svaret, vastaus, răspuns, răspunsul, válasz, a válasz, απάντηση, 答案, 正解, 正答, 答え, 回答, 解答,
     正确选项, 正確選項, 答, 正しいの, 正しいもの, 정답, 답변, 답, คำตอบ, उत्तर, जवाब, উত্তর, الإجابة, الاجابة, إجابة, الجواب, جواب, پاسخ, התשובה, תשובה,
-    إجابتي, doğru cevap, doğru cevaptır, sagot, ang sagot, ang tamang sagot, vastus, odgovor, atsakymas, atbilde, պատասխան, ճիշտ պատասխանը, svarið, отговор, отговорът, одговор, одговорот, përgjigjja, jawapan, jawapannya, જવાબ, ਜਵਾਬ, जवाफ, பதில், விடை, సమాధానం, ഉത്തരം, ಉತ್ತರ, პასუხი, პასუხია, atbilde ir, resposta és, resposta correcta és, jibu, jibu ni, jibu sahihi ni, erantzun zuzena""",
+    إجابتي, doğru cevap, doğru cevaptır, sagot, ang sagot, ang tamang sagot, vastus, odgovor, atsakymas, atbilde, պատասխան, ճիշտ պատասխանը, svarið, отговор, отговорът, одговор, одговорот, përgjigjja, jawapan, jawapannya, જવાબ, ਜਵਾਬ, जवाफ, பதில், விடை, సమాధానం, ഉത്തരം, ಉತ್ತರ, პასუხი, პასუხია, atbilde ir, resposta és, resposta correcta és, jibu, jibu ni, jibu sahihi ni""",
     Kind.OPTIONS: """options, choices, alternatives, statements, optionen, antworten, opciones, opções, alternativas""",
     Kind.OPTION: """description, option, opt, choice, alternative, statement, candidate, möglichkeit, auswahl, variante, choix, proposition, opción, opcion,
     inciso, opção, opcao, alternativa, opzione, scelta, optie, opcja, opcji, вариант, варианта, вариантом, варіант, seçenek, seçeneği,
@@ -121,7 +121,7 @@ _WORDS: Final[dict[Kind, str]] = {
     Kind.NOT: """not, nothing, nobody, nowhere, refuse to, hesitate to, isnt, doesnt, cannot, never, neither, nor, no way, far from, hardly, none
     of, nicht, kein, keine, weder, noch, pas, n'est, ni, no, não, nem, non, né, nie, niet, geen, не, нет, değil, không, không phải,
     chẳng, bukan, tidak, inte, ikke, ej, ei, nu, δεν, όχι, 不, 没, 沒, 非, 未, ない, ません, ありません, 아니, 아닙, 않, ไม่, ไม่ใช่, नहीं, ليس, ليست, لا,
-    نیست, לא, fails, fail, lacks, ekki, nuk, नाही, નથી, ਨਹੀਂ, அல்ல, కాదు, അല്ല, ಅಲ್ಲ, نہیں, होइन, არ, չէ, nav, sio, siyo, ez""",
+    نیست, לא, fails, fail, lacks, ekki, nuk, नाही, નથી, ਨਹੀਂ, அல்ல, కాదు, അല്ല, ಅಲ್ಲ, نہیں, होइन, არ, չէ, nav, sio, siyo""",
     Kind.UNLIKE: """rather than, compared to, compared with, in contrast to, instead of, as opposed to, unlike, than, rule out, rules out, ruling out, eliminate, eliminates, eliminating,
     exclude, excludes, rejecting, reject, discard, contrary to, doubt, doubt that, statt, anstatt, anstelle von, plutôt que, au lieu
     de, en lugar de, en vez de, descarto, ao invés de, em vez de, invece di, piuttosto che, in plaats van, zamiast, вместо, исключаем,
