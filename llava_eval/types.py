@@ -362,6 +362,17 @@ def _written(piece: str | Media | ShownMedia | FrameDependentPart) -> str:
     return f"[{piece.description}]"
 
 
+def levels_of(level: str) -> list[str]:
+    """Return the levels that a sample has of a facet.
+
+    "action+object" is two; "18+" and "10+ min" are one.
+    """
+    if "+" not in level:  # told quickly: a bootstrap asks it of each sample thousands of times
+        return [level]
+    levels = list(dict.fromkeys(level.split("+")))
+    return levels if all(part and part == part.strip() for part in levels) else [level]
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One question of a benchmark, ready to be asked.

@@ -18,7 +18,7 @@ from llava_eval.borders.paths import local_path
 from llava_eval.config.roles import flat
 from llava_eval.config.schema import BenchmarkConfig, SubsampleConfig
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError
-from llava_eval.types import Sample
+from llava_eval.types import Sample, levels_of
 
 log = logging.getLogger(__name__)
 
@@ -198,14 +198,20 @@ def selected(
 
 def _at_levels(samples: list[Sample], facet: str, levels: Any) -> list[Sample]:
     wanted = [str(level) for level in (levels if isinstance(levels, list | tuple) else [levels])]
-    present = {_known_level(sample, facet) for sample in samples}
+    present = set().union(*(_levels_at(sample, facet) for sample in samples))
     for level in wanted:
         if level not in present:
             raise RowsError(
                 f"benchmark.where.{facet}: no sample has {level!r}; "
                 f"levels: {', '.join(sorted(present))}"
             )
-    return [sample for sample in samples if _known_level(sample, facet) in wanted]
+    return [sample for sample in samples if not _levels_at(sample, facet).isdisjoint(wanted)]
+
+
+def _levels_at(sample: Sample, facet: str) -> set[str]:
+    """Return a sample's level, and where that is of several ("action+object") each of them."""
+    level = _known_level(sample, facet)
+    return {level, *levels_of(level)}
 
 
 def _known_level(sample: Sample, facet: str) -> str:

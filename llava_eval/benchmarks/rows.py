@@ -105,7 +105,13 @@ class Row:
             outer, _, key = name.partition(".")
             mapping = mapping_of(self.optional(outer)) or {}
             value = mapping.get(key)
+        self.check_written(name, value)
         return None if is_null(value) or not str(value).strip() else str(value)
+
+    def check_written(self, name: str, value: Any) -> None:
+        """Raise RowsError for bytes, whose written form is a place in memory."""
+        if isinstance(value, bytes | memoryview):
+            raise self.error(f"column {name!r} should hold a text, got bytes")
 
     def number_of(self, name: str) -> float:
         """Return a column that holds a number, or a text that is one.
@@ -438,7 +444,9 @@ class _Fields(dict[str, Any]):
     def __missing__(self, name: str) -> Any:
         if name == "row_number" and name not in self._row.columns:
             return self._row.number
-        return self._row.column(name)
+        value = self._row.column(name)
+        self._row.check_written(name, value)
+        return value
 
 
 def _levels_above(name: str) -> int:

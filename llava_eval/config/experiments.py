@@ -47,6 +47,12 @@ def published_experiments() -> Mapping[str, Mapping[str, Any]]:
     }
 
 
+def benchmark_of(experiment: str | None) -> str | None:
+    """Return the benchmark whose published numbers an experiment of the package has, or None."""
+    rows = published_rows("experiments.csv")
+    return next((row["benchmark"] for row in rows if row["experiment"] == experiment), None)
+
+
 def half_step(printed: str) -> float:
     """Return half of the last printed digit's unit: 0.005 for "26.90", 0.5 for "54"."""
     _, _, decimals = printed.partition(".")

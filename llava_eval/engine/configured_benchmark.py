@@ -13,6 +13,7 @@ from typing import Any
 from llava_eval.benchmarks.load import Adapter, read_samples
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import ComposedConfig
+from llava_eval.config.experiments import benchmark_of
 from llava_eval.config.schema import JudgeConfig, RunConfig
 from llava_eval.engine.batches import PromptSettings, check_sampler
 from llava_eval.engine.configured_engine import check_engine
@@ -317,10 +318,14 @@ class Benchmark:
                 part = f" (of {facet} {level})" if facet else ""
                 _check_value(f"benchmark.metrics.{name}{part}", value, needs_finite=True)
         notes, published = list(notes), self.config.published
-        if published and self._is_of_another_split:
-            notes.append(
-                "published numbers are of the protocol's own split, and are not shown beside these"
-            )
+        choices, of_other = self.composed.choices, None
+        own = benchmark_of(choices.get("experiment"))
+        if own is not None and own.partition("/")[0] != choices["benchmark"].partition("/")[0]:
+            of_other = own
+        elif published and self._is_of_another_split:
+            of_other = "the protocol's own split"
+        if of_other is not None:
+            notes.append(f"published numbers are of {of_other}, and are not shown beside these")
             published = []
         return dataclasses.replace(
             numbers,

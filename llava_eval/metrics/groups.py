@@ -19,7 +19,7 @@ from llava_eval.metrics.intervals import (
     number_clusters,
 )
 from llava_eval.metrics.means import Denominator, highest_value, mean_score, sample_values
-from llava_eval.types import MetricValue, SampleResult
+from llava_eval.types import MetricValue, SampleResult, levels_of
 
 
 def macro_mean(
@@ -31,7 +31,7 @@ def macro_mean(
     scale: float = 100.0,
     unit: str = "percent",
 ) -> MetricValue:
-    """Return the mean over levels of the mean score within each; see :func:`levels_of`.
+    """Return the mean over levels of the mean score within each.
 
     The standard error is clustered by group over all levels, so that questions about one video
     that stand in several levels are not taken for independent ones.
@@ -69,17 +69,6 @@ def macro_mean(
         counted = ~np.isnan(sample_values(results, denominator=denominator))
         found = dataclasses.replace(found, num_samples=int(counted.sum()))
     return found
-
-
-def levels_of(level: str) -> list[str]:
-    """Return the levels that a sample has of a facet.
-
-    "action+object" is two; "18+" and "10+ min" are one.
-    """
-    if "+" not in level:  # told quickly: a bootstrap asks it of each sample thousands of times
-        return [level]
-    levels = list(dict.fromkeys(level.split("+")))
-    return levels if all(part and part == part.strip() for part in levels) else [level]
 
 
 def rows_by_level(

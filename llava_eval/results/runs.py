@@ -200,19 +200,28 @@ class Run(ComparableRun):
             }
             for result in self.results
         ]
-        return with_types(pd.DataFrame(rows), Generation, Score)
+        return with_types(pd.DataFrame(map(writable, rows)), Generation, Score)
 
     @functools.cached_property
     def metrics(self) -> DataFrame:
         """One row for each metric, of the whole set (without a facet) and of each level."""
         import pandas as pd
 
+        fields = [item.name for item in dataclasses.fields(MetricValue)]
         rows = [
-            (facet, level, name, *dataclasses.astuple(value))
-            for facet, level, name, value in all_values(self.tables)
+            dict(zip(KEY_COLUMNS, key, strict=True)) | dataclasses.asdict(value)
+            for *key, value in all_values(self.tables)
         ]
-        fields = (item.name for item in dataclasses.fields(MetricValue))
-        return with_types(pd.DataFrame(rows, columns=[*KEY_COLUMNS, *fields]), MetricValue)
+        data = pd.DataFrame(map(writable, rows), columns=[*KEY_COLUMNS, *fields])
+        return with_types(data, MetricValue)
+
+
+def writable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of a table; half a surrogate pair, which pandas refuses, becomes its escape."""
+    return {
+        name: value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+        for name, value in row.items()
+    }
 
 
 #: What pandas calls a field's type.

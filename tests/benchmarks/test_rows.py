@@ -458,3 +458,13 @@ def test_deep_rows_are_one_line(tmp_path: Path, suffix: str) -> None:
     path.write_text("[" * 100_000)
     with pytest.raises(RowsError, match="levels of lists and objects"):
         read_rows(str(path))
+
+
+@pytest.mark.parametrize("value", [b"what?", memoryview(b"what?")])
+def test_bytes_are_no_text(value: object) -> None:
+    row = Row(3, {"question": value}, "rows.parquet")
+    message = "row 3: column 'question' should hold a text, got bytes"
+    with pytest.raises(RowsError, match=message):
+        row.text("{question}")
+    with pytest.raises(RowsError, match=message):
+        row.level("question")

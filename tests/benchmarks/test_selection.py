@@ -45,6 +45,19 @@ def test_levels_of_facets() -> None:
         assert [one.id for one in selected(inner, where, ALL)] == ["b"]
 
 
+def test_a_sample_of_several_levels_is_at_each() -> None:
+    kinds = ("action+object", "action", "18+", "object")
+    found = [Sample(kind, 0, "g", ("x",), (), facets={"kind": kind}) for kind in kinds]
+    chosen = {
+        "action": ["action+object", "action"],
+        "object": ["action+object", "object"],
+        "action+object": ["action+object"],
+        "18+": ["18+"],
+    }
+    for level, expected in chosen.items():
+        assert [one.id for one in selected(found, {"kind": level}, ALL)] == expected
+
+
 def test_a_limit_counts_what_is_at_the_levels() -> None:
     found = selected(samples(short=3, long=4), {"duration": "long"}, ALL, limit=2)
     assert [one.id for one in found] == ["s3", "s4"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -43,6 +44,7 @@ def asked(columns: dict[str, Any]) -> list[tuple[str, str, tuple[str, ...], str]
         ({**PAIR, "question_1": None, "answer": "x"}, [("consistency_2", "b?")]),
         # a cell of a CSV file
         ({**PAIR, "question_2": "", "answer": "x"}, [("consistency_1", "a?")]),
+        ({**PAIR, "question_1": math.nan, "answer": "x"}, [("consistency_2", "b?")]),
     ],
 )
 def test_the_set_of_a_row(columns: dict[str, Any], expected: list[tuple[str, str]]) -> None:

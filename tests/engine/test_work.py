@@ -321,6 +321,11 @@ def test_published_numbers_do_not_stand_beside_another_split_s(
     summary = dataclasses.replace(benchmark, composed=other).summary([], "m", None)
     assert not summary.published
     assert "of the protocol's own split" in summary.notes[-1]
+    choices = {**experiment.choices, "experiment": "llava_onevision_7b_mvbench"}
+    other = dataclasses.replace(experiment, choices=choices)  # experiment=... benchmark=demo/...
+    summary = dataclasses.replace(benchmark, composed=other).summary([], "m", None)
+    assert not summary.published
+    assert "published numbers are of mvbench/lmms_eval" in summary.notes[-1]
 
 
 def test_letters_are_kept_where_letters_are_asked_for(composed: ComposedConfig) -> None:

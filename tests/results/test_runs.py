@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 
 from llava_eval import cli
@@ -52,6 +53,19 @@ def test_a_facet_that_is_called_as_a_column_stands_beside_it(tmp_path: Path) -> 
     results = [answered(0, False, facets={"answer": "yes", "task": "t"})]
     samples = RunReader().read(write_run(tmp_path / "run", results)).samples
     assert samples[["facet_answer", "answer", "task"]].to_numpy().tolist() == [["yes", "B", "t"]]
+
+
+def test_half_a_surrogate_pair_is_its_escape_in_tables(tmp_path: Path) -> None:
+    facets = {"duration": "\ud800"}
+    for name, is_right in (("a", True), ("b", False)):
+        write_run(tmp_path / name, [answered(0, is_right, id="q\ud800", facets=facets)])
+    run = RunReader().read(tmp_path / "a")
+    assert run.samples[["id", "duration"]].to_numpy().tolist() == [["q\\ud800", "\\ud800"]]
+    assert run.metrics["level"].tolist() == ["", "\\ud800"]
+    words = ["compare", *(str(tmp_path / name) for name in "ab"), "--export", str(tmp_path / "out")]
+    assert cli.run_command(words) == 0
+    flips = pandas.read_parquet(tmp_path / "out" / "comparison_flips_B.parquet")
+    assert flips["id"].tolist() == ["q\\ud800"]
 
 
 def test_what_samples_share_is_held_once(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -19,8 +20,8 @@ def read_scores(*, benchmark: str | None = None, model: str | None = None) -> Se
 
     Args:
         benchmark: a family ("videomme"), or a protocol of it ("videomme/official").
-        model: part of the model's name, whatever its case, as in "video-7b"; an underscore
-            matches a hyphen, so that the names of configurations work too.
+        model: part of the model's name, whatever its case and the marks and blanks in it, so that
+            the names of configurations work too: "smolvlm2_2_2b".
 
     Raises:
         ConfigError: nothing is published of that benchmark, or of a model of that name.
@@ -40,7 +41,7 @@ def read_scores(*, benchmark: str | None = None, model: str | None = None) -> Se
 
 
 def _plain(name: str) -> str:
-    return name.lower().replace("_", "-")
+    return re.sub(r"[\W_]+", " ", name.lower()).strip()
 
 
 def _kept(

@@ -29,7 +29,7 @@ from llava_eval.results.cost import Cost
 from llava_eval.results.drawing import ImageForm, to_image, to_svg
 from llava_eval.results.formatting import Table, markdown_text, safe_cell
 from llava_eval.results.run_names import letters, paper_names, settings_texts
-from llava_eval.results.runs import Run, with_types
+from llava_eval.results.runs import Run, with_types, writable
 from llava_eval.results.summary import flag_counts
 from llava_eval.types import MetricValue
 
@@ -293,7 +293,7 @@ def cost_data(runs: Sequence[Run]) -> DataFrame:
 def _frame(rows: Iterable[Mapping[str, Any]]) -> DataFrame:
     import pandas as pd
 
-    data = pd.json_normalize([dict(row) for row in rows])
+    data = pd.json_normalize([writable(row) for row in rows])
     return with_types(data, MetricValue, Cost, Flip)
 
 

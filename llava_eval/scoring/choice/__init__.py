@@ -5,7 +5,7 @@ How our own rule, ``strict_choice``, reads one:
 1. ``strict`` cuts reasoning away; a reply that is one option's text is that option's letter.
 2. ``plain_text`` takes off what is wrapped around words: boxes, tags, JSON, markup, quotes.
 3. ``tokens`` makes a row of the rest: letters, options' texts, marks, and words by what they do
-   ("answer", "is", "not"), of which ``words`` has lists in some thirty languages.
+   ("answer", "is", "not"), of which ``words`` has lists in some fifty languages.
 4. ``statements`` goes once over all letters. A letter counts only where its sentence has a form
    that gives it as the answer or rules it out (``mention`` has them all). Any other mention says
    nothing: remarks, copied lists, what is supposed, asked or granted, and choices of others.

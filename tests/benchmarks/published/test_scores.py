@@ -60,6 +60,8 @@ def test_a_protocol_and_a_configurations_name_do() -> None:
     assert read_scores(benchmark="videomme/official", model="llava_next_video_7b_dpo"[:19])
     models = {one["model"] for one in read_scores(model="llava_next_video_7b")}
     assert models == {"LLaVA-NeXT-Video-7B"}
+    for name in ("smolvlm2_2_2b", "SmolVLM2 2.2B", " SmolVLM2\u20112.2B "):
+        assert {one["model"] for one in read_scores(model=name)} == {"SmolVLM2-2.2B"}
 
 
 def test_every_score_is_shown_with_its_model() -> None:
