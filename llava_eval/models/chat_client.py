@@ -64,8 +64,8 @@ _FATAL = re.compile(
     r"|is not a valid model ID|Invalid model\b|Model Not Exist|No connected db"
     r"|image input is not supported"
 )
-#: What a page for people, of a proxy before the server, says in short.
-_TITLE = re.compile(r"<title[^>]*>([^<]+)</title>", re.IGNORECASE)
+#: What a page for people, of a proxy before the server, says in short; HAProxy's have no title.
+_TITLE = re.compile(r"<(?:title|h1)[^>]*>([^<]+)</", re.IGNORECASE)
 #: Where servers put reasoning beside the text.
 _REASONING = frozenset({"reasoning", "reasoning_content"})
 #: Reasons of a reply that ended as it should: OpenAI's, and those of text-generation-inference.
@@ -105,8 +105,9 @@ class MalformedError(RequestError):
 
     def __init__(self, cause: Exception | str, body: str) -> None:
         told = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
-        if isinstance(cause, JsonError) and body:  # a page for people, or a stream
-            told += f"; it begins {' '.join(body[:200].split())[:60]!r}"
+        if isinstance(cause, JsonError):  # a page for people, a stream, or nothing at all
+            shown = " ".join(body[:200].split())[:60]
+            told += f"; it begins {shown!r}" if shown else "; it is empty"
         super().__init__(f"malformed response ({told})"[:400])
         self.body = body[:_LONGEST_KEPT_BODY]
 
@@ -327,13 +328,14 @@ class ChatClient:
             RequestError: there is none, or there is no answer.
         """
         whole = f"{self._base_url}{address}" if address.startswith("/") else address
+        if content is None:
+            body = self._body("GET", whole, timeout_seconds)
+        else:
+            body = self._body("POST", whole, timeout_seconds, json.dumps(content).encode())
         try:
-            if content is None:
-                return parse_json(self._body("GET", whole, timeout_seconds))
-            sent = json.dumps(content).encode()
-            return parse_json(self._body("POST", whole, timeout_seconds, sent))
+            return parse_json(body)
         except JsonError as error:
-            raise MalformedError(error, "") from None
+            raise MalformedError(error, body) from None
 
     def close(self) -> None:
         """Close all connections."""

@@ -159,6 +159,11 @@ def test_a_reply() -> None:
             "HTTP 524: 524: A & B",
         ),
         (
+            Answer(503, b"<html><body><h1>503 Service Unavailable</h1>\nNo server.\n"),
+            BusyError,
+            "HTTP 503: 503 Service Unavailable",
+        ),
+        (
             Answer(200, b"<html>\n<title>Chat</title>"),
             MalformedError,
             "malformed response (JsonError: not JSON: Expecting value: line 1 column 1 (char 0)",
@@ -554,6 +559,8 @@ def test_a_filtered_reply_without_content() -> None:
 def test_a_page_is_told_with_its_beginning() -> None:
     with pytest.raises(MalformedError, match="it begins '<html> <title>Chat</title>'"):
         chat(Answer(200, b"<html>\n<title>Chat</title>"))
+    with pytest.raises(MalformedError, match="it is empty"):
+        chat(Answer(200))
 
 
 def test_a_reply_that_a_provider_broke_off() -> None:

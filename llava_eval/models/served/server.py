@@ -16,7 +16,7 @@ from llava_eval.borders.http_client import (
 )
 from llava_eval.config.schema import ModelConfig, RequestsConfig
 from llava_eval.errors import CheckpointError
-from llava_eval.models.chat_client import ChatClient, RefusedError
+from llava_eval.models.chat_client import ChatClient, MalformedError, RefusedError
 from llava_eval.models.request_pool import with_retries
 
 _log = logging.getLogger(__name__)
@@ -156,8 +156,10 @@ def _model_cards(client: ChatClient, config: ModelConfig) -> list[dict[str, Any]
                 f"model.base_url={config.base_url} refuses the key in the environment variable "
                 f"{config.api_key_env}: {error}{proxy}"
             ) from None
-        if is_auto and error.is_away and error.num_attempts:
-            # Not to be taken for another kind, which is shown videos in another way.
+        is_away = error.is_away and error.num_attempts
+        if is_auto and (is_away or isinstance(error, MalformedError)):
+            # Not to be taken for another kind, which is shown videos in another way. A web server
+            # that knows no such address may answer with a page, or with nothing (Caddy).
             raise CheckpointError(
                 f"model.base_url={config.base_url} lists no models now: {error}{proxy}; "
                 "model.server.kind names what it is where it never does"

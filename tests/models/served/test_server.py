@@ -12,6 +12,7 @@ from llava_eval.errors import CheckpointError
 from llava_eval.models.chat_client import ChatClient
 from llava_eval.models.served.messages import readable
 from llava_eval.models.served.server import Server, find_server
+from tests.borders.raw_server import raw_server, says
 from tests.models.chat_server import ChatServer
 from tests.models.served.fakes import PAGES, echo, served
 
@@ -74,6 +75,23 @@ def test_a_server_that_lists_nothing_now_is_of_no_other_kind() -> None:
         found(BusyPages(PAGES["vllm"], num_errors=3))
     assert found(BusyPages(PAGES["vllm"], num_errors=3, status=500)).kind == "openai"
     assert found(BusyPages(PAGES["vllm"], num_errors=3), kind="vllm").kind == "vllm"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("page", "told"), [(b"", "it is empty"), (b"<html>\nChat", "it begins '<html> Chat'")]
+)
+def test_a_web_server_that_knows_no_such_address(page: bytes, told: str) -> None:
+    """As Caddy, which has an empty answer with status 200 for what is not configured."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(page)
+    with raw_server(says(answer + page)) as address:
+        asked = served("m", f"{address}/v1")
+        client = ChatClient(f"{address}/v1", "no-key", 10.0)
+        with pytest.raises(CheckpointError, match=rf"lists no models now: .*; {told}\) \(3 att"):
+            find_server(client, asked)
+        asked.server.kind = "openai"
+        assert find_server(client, asked).kind == "openai"
+        client.close()
 
 
 @pytest.mark.slow
