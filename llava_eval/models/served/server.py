@@ -212,11 +212,16 @@ def _lacks_special_tokens(client: ChatClient, config: ModelConfig) -> bool:
     Processors add it where the template has not written it, as those of LLaVA (transformers,
     ProcessorMixin.apply_chat_template); vLLM leaves what the template wrote.
     """
-    chat = {"model": config.checkpoint, "messages": [{"role": "user", "content": "A"}]}
+    message = {"role": "user", "content": [{"type": "text", "text": "A"}]}
+    chat = {"model": config.checkpoint, "messages": [message]}
     starts = []
     for adds in (False, True):
         content = {**chat, "add_special_tokens": adds}
-        tokens = _page(client, str(config.base_url), "/tokenize", content).get("tokens")
+        page = _page(client, str(config.base_url), "/tokenize", content)
+        if not page:  # a gateway that passes nothing but what is below /v1
+            asked = {**content, "max_tokens": 1, "return_token_ids": True}
+            page = _object(client, "/chat/completions", asked)
+        tokens = page.get("tokens", page.get("prompt_token_ids"))
         starts.append(tokens[0] if isinstance(tokens, list) and tokens else None)
     return None not in starts and starts[0] != starts[1]
 
@@ -234,8 +239,15 @@ def _page(
     client: ChatClient, address: str, path: str, content: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Return the JSON object at a path of the server; empty where there is none."""
+    return _object(client, f"{address.rstrip('/').removesuffix('/v1')}{path}", content)
+
+
+def _object(
+    client: ChatClient, address: str, content: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the JSON object at an address of the server; empty where there is none."""
     try:
-        page = _read(client, f"{address.rstrip('/').removesuffix('/v1')}{path}", content)
+        page = _read(client, address, content)
     except RequestError:
         return {}
     return page if isinstance(page, dict) else {}

@@ -107,7 +107,7 @@ def test_vllm_is_asked_for_the_token_that_begins_a_prompt() -> None:
     def tokens(content: dict[str, object]) -> dict[str, object]:
         return {"tokens": [1, 381] if content["add_special_tokens"] else [381]}
 
-    for give, asked in ((tokens, True), (lambda content: {}, None)):
+    for give, asked in ((tokens, True), (lambda content: {"tokens": []}, None)):
         with serving(echo, {**PAGES["vllm"], "POST /tokenize": give}) as server:
             runner = make_runner(server)
             shown = runner.prepare("video", video_clip())
@@ -119,6 +119,19 @@ def test_vllm_is_asked_for_the_token_that_begins_a_prompt() -> None:
                 ],
             )
         assert [sent.get("add_special_tokens") for sent in server.requests] == [asked, asked]
+
+
+def test_vllm_behind_a_gateway_tells_the_tokens_in_its_replies() -> None:
+    def tokens(content: dict[str, Any], number: int) -> Answer:
+        assert content["return_token_ids"]
+        ids = [1, 381] if content["add_special_tokens"] else [381]
+        return reply("a", "m", prompt_token_ids=ids)
+
+    pages = {"/v1/models": PAGES["vllm"]["/v1/models"]}
+    with serving(tokens, pages) as server:
+        plan = find_served_model(served("m", server.base_url))
+    assert plan.server.describe()["special_tokens"] == "asked for"
+    assert [sent["max_tokens"] for sent in server.requests] == [1, 1]
 
 
 def test_vllm_takes_the_frames_as_one_video() -> None:
