@@ -37,6 +37,8 @@ class Dialect:
             ("frames"), as a file ("clip"), or not at all.
         files: how a file that it reads itself is named to it; None: it reads none.
         continues_turns: it goes on with a final message of the assistant's.
+        system_in_parts: it is told the system text as a part, as its templates see it; many show a
+            mere text as nothing (llava-hf's, SmolVLM's), and other servers make a part of it.
         prompt_logprobs: it returns the log-probabilities of a prompt's tokens.
         seeds_apart: requests under way together each draw from their own seed.
         stops: it ends at stop strings; otherwise texts are cut once they are there.
@@ -49,6 +51,7 @@ class Dialect:
     video: Literal["frames", "clip"] | None = None
     files: Literal["path", "uri"] | None = None
     continues_turns: bool = False
+    system_in_parts: bool = False
     prompt_logprobs: bool = False
     seeds_apart: bool = True
     stops: bool = True
@@ -58,7 +61,7 @@ class Dialect:
 
 
 #: By kind. Read in the servers' sources: transformers 5.23, cli/serving; vLLM, entrypoints/openai
-#: and multimodal/media; SGLang, srt/entrypoints/openai/protocol.py. The last was not run.
+#: and multimodal/media; SGLang, srt/entrypoints/openai/protocol.py.
 DIALECTS = {
     "openai": Dialect("an OpenAI-compatible server"),
     "transformers": Dialect(
@@ -83,6 +86,7 @@ DIALECTS = {
         "SGLang",
         files="uri",
         continues_turns=True,
+        system_in_parts=True,
         version=("/server_info", "/get_server_info"),
     ),
 }
@@ -134,7 +138,8 @@ def find_server(client: ChatClient, config: ModelConfig) -> Server:
     card = next((card for card in cards if card["id"] == config.checkpoint), {})
     asked = [card] if card else cards  # a gateway lists models of several servers
     kind = config.server.kind if config.server.kind != "auto" else _kind(client, address, asked)
-    if kind == "vllm" and cards and not card:
+    # SGLang answers by any name, with that name; after a colon it takes an adapter's.
+    if kind in ("vllm", "sglang") and cards and not card and ":" not in config.checkpoint:
         names = ", ".join(card["id"] for card in cards)
         raise CheckpointError(f"model.checkpoint={config.checkpoint}: {address} serves {names}")
     kept = {name: card[name] for name in ("root", "max_model_len") if card.get(name) is not None}

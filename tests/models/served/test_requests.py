@@ -256,6 +256,16 @@ def test_a_video_by_its_own_address(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_sglang_is_told_the_system_text_as_a_part() -> None:
+    """Its templates see a message's content as it was sent, and many show parts alone."""
+    with serving(echo, PAGES["sglang"]) as server:
+        request = Request("a", ("what?",), GenerationSettings(), system="be brief")
+        ask(make_runner(server), [request])
+    (sent,) = server.requests
+    parts = [{"type": "text", "text": "be brief"}]
+    assert sent["messages"][0] == {"role": "system", "content": parts}
+
+
 def test_settings_of_generation_and_the_beginning_of_a_turn() -> None:
     settings = GenerationSettings(
         max_new_tokens=5, temperature=0.5, top_p=0.9, stop_strings=("\n", "end"), seed=3

@@ -154,6 +154,8 @@ def test_a_kind_by_what_servers_say() -> None:
         "version": "0.6",
         "root": "org/m",
     }
+    with pytest.raises(CheckpointError, match=r"checkpoint=gpt-4o: http://\S+ serves m$"):
+        found(BusyPages(PAGES["sglang"]), checkpoint="gpt-4o")
     # A gateway lists the models of several servers.
     cards = [{"id": "other", "owned_by": "vllm"}, {"id": "m", "owned_by": "openai"}]
     assert found(BusyPages({"/v1/models": {"data": cards}})).kind == "openai"
@@ -189,7 +191,7 @@ def test_a_kind_that_is_configured_is_not_asked_for() -> None:
     assert server.asked == ["/v1/models"]
     with pytest.raises(CheckpointError, match=r"checkpoint=other: http://\S+ serves m$"):
         found(BusyPages(PAGES["vllm"]), checkpoint="other")
-    assert found(BusyPages(PAGES["sglang"]), checkpoint="other").card == {}
+    assert found(BusyPages(PAGES["sglang"]), checkpoint="m:other").card == {}
 
 
 def test_messages_for_people_hold_no_files() -> None:
