@@ -37,8 +37,8 @@ class Dialect:
             ("frames"), as a file ("clip"), or not at all.
         files: how a file that it reads itself is named to it; None: it reads none.
         continues_turns: it goes on with a final message of the assistant's.
-        system_in_parts: it is told the system text as a part, as its templates see it; many show a
-            mere text as nothing (llava-hf's, SmolVLM's), and other servers make a part of it.
+        system_in_parts: it is told the system text as a part, as its templates see it; some show a
+            mere text as nothing (Idefics's). vLLM and transformers make a part of it themselves.
         prompt_logprobs: it returns the log-probabilities of a prompt's tokens.
         seeds_apart: requests under way together each draw from their own seed.
         stops: it ends at stop strings; otherwise texts are cut once they are there.
