@@ -127,6 +127,11 @@ def test_a_reply() -> None:
             RefusedError,
             "HTTP 500: image input is not supported",
         ),
+        (
+            Answer(400, b'{"detail": "Failed to load model: no such folder"}'),
+            RefusedError,
+            "HTTP 400: Failed to load model: no such folder",
+        ),
         (failure(408), BusyError, "HTTP 408: no"),
         (failure(409), BusyError, "HTTP 409: no"),
         (failure(425), BusyError, "HTTP 425: no"),
