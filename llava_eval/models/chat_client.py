@@ -57,15 +57,15 @@ _RETRY_DELAY = re.compile(r'"retryDelay":\s*"([\d.]+)s"')
 _NO_TEMPERATURE = re.compile(r"\btemperature\b.*\bsupport|\bsupport.*\btemperature\b")
 #: Words of Gemini, xAI, Anthropic, Alibaba and Hugging Face, who say 400 of every request, of
 #: OpenRouter, LiteLLM, Mistral and DeepSeek for a model that they do not have, of LiteLLM without
-#: a database for a key that is not its own, and of llama.cpp, which says 500, for a model that was
-#: loaded without its projector.
+#: a database for a key that is not its own, of mlx-vlm for a model that it cannot load, and of
+#: llama.cpp, which says 500, for a model that was loaded without its projector.
 _FATAL = re.compile(
     r"API key not valid|Incorrect API key|credit balance is too low|Arrearage|model_not_supported"
     r"|is not a valid model ID|Invalid model\b|Model Not Exist|No connected db"
-    r"|image input is not supported"
+    r"|Failed to load model|image input is not supported"
 )
-#: What a page for people, of a proxy before the server, says in short.
-_TITLE = re.compile(r"<title[^>]*>([^<]+)</title>", re.IGNORECASE)
+#: What a page for people, of a proxy before the server, says in short; HAProxy's have no title.
+_TITLE = re.compile(r"<(?:title|h1)[^>]*>([^<]+)</", re.IGNORECASE)
 #: Where servers put reasoning beside the text.
 _REASONING = frozenset({"reasoning", "reasoning_content"})
 #: Reasons of a reply that ended as it should: OpenAI's, and those of text-generation-inference.
@@ -105,8 +105,9 @@ class MalformedError(RequestError):
 
     def __init__(self, cause: Exception | str, body: str) -> None:
         told = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
-        if isinstance(cause, JsonError) and body:  # a page for people, or a stream
-            told += f"; it begins {' '.join(body[:200].split())[:60]!r}"
+        if isinstance(cause, JsonError):  # a page for people, a stream, or nothing at all
+            shown = " ".join(body[:200].split())[:60]
+            told += f"; it begins {shown!r}" if shown else "; it is empty"
         super().__init__(f"malformed response ({told})"[:400])
         self.body = body[:_LONGEST_KEPT_BODY]
 
@@ -326,10 +327,11 @@ class ChatClient:
         """
         whole = f"{self._base_url}{address}" if address.startswith("/") else address
         sent = None if content is None else json.dumps(content).encode()
+        body = self._body(whole, timeout_seconds, sent)
         try:
-            return parse_json(self._body(whole, timeout_seconds, sent))
+            return parse_json(body)
         except JsonError as error:
-            raise MalformedError(error, "") from None
+            raise MalformedError(error, body) from None
 
     def close(self) -> None:
         """Close all connections."""
@@ -358,7 +360,8 @@ class ChatClient:
 def _status_error(response: Response, body: str, clean: Callable[[str], str]) -> RequestError:
     status = response.status
     error = _error_object(body)
-    told, message, title = body, error.get("message"), _TITLE.search(body)
+    # "detail" is FastAPI's own, as of mlx-vlm.
+    told, message, title = body, error.get("message", error.get("detail")), _TITLE.search(body)
     if isinstance(message, str):
         told = clean(message)
     elif title:

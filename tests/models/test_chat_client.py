@@ -127,6 +127,11 @@ def test_a_reply() -> None:
             RefusedError,
             "HTTP 500: image input is not supported",
         ),
+        (
+            Answer(400, b'{"detail": "Failed to load model: no such folder"}'),
+            RefusedError,
+            "HTTP 400: Failed to load model: no such folder",
+        ),
         (failure(408), BusyError, "HTTP 408: no"),
         (failure(409), BusyError, "HTTP 409: no"),
         (failure(425), BusyError, "HTTP 425: no"),
@@ -157,6 +162,11 @@ def test_a_reply() -> None:
             Answer(524, b"<!DOCTYPE html>\n" * 99 + b'<TITLE id="t">\n524: A &amp; B</TITLE>'),
             BusyError,
             "HTTP 524: 524: A & B",
+        ),
+        (
+            Answer(503, b"<html><body><h1>503 Service Unavailable</h1>\nNo server.\n"),
+            BusyError,
+            "HTTP 503: 503 Service Unavailable",
         ),
         (
             Answer(200, b"<html>\n<title>Chat</title>"),
@@ -554,6 +564,8 @@ def test_a_filtered_reply_without_content() -> None:
 def test_a_page_is_told_with_its_beginning() -> None:
     with pytest.raises(MalformedError, match="it begins '<html> <title>Chat</title>'"):
         chat(Answer(200, b"<html>\n<title>Chat</title>"))
+    with pytest.raises(MalformedError, match="it is empty"):
+        chat(Answer(200))
 
 
 def test_a_reply_that_a_provider_broke_off() -> None:

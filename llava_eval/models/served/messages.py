@@ -23,16 +23,19 @@ CONTINUED = {"add_generation_prompt": False, "continue_final_message": True}
 Messages = list[dict[str, Any]]
 
 
-def chat_messages(request: Request, assistant: str = "") -> Messages:
+def chat_messages(request: Request, dialect: Dialect, assistant: str = "") -> Messages:
     """Return the conversation: system text, the user's turn, and the assistant's beginning.
 
     Args:
         request: what is asked.
+        dialect: of the server.
         assistant: text that the assistant's turn begins with.
     """
     messages: Messages = []
     if request.system is not None:
-        messages.append({"role": "system", "content": request.system})
+        parts = [{"type": "text", "text": request.system}]
+        content_of_system = parts if dialect.system_in_parts else request.system
+        messages.append({"role": "system", "content": content_of_system})
     content: list[Mapping[str, Any]] = []
     for piece in request.content:
         if isinstance(piece, str):

@@ -46,13 +46,13 @@ def likeliest_option(
     fields = {"max_tokens": 1, "temperature": 0.0, **prompt_fields(request, dialect)}
     prefill = request.assistant_prefill
     opened = CONTINUED if prefill else {}
-    start = send(chat_messages(request, prefill), {**fields, **opened}).num_input_tokens
+    start = send(chat_messages(request, dialect, prefill), {**fields, **opened}).num_input_tokens
     if start is None:
         raise RejectedError("the server does not count the prompt's tokens")
     asked = {**fields, **CONTINUED, "prompt_logprobs": 1}
     losses, counts = [], []
     for number, option in enumerate(request.options):
-        completion = send(chat_messages(request, prefill + option + end_token), asked)
+        completion = send(chat_messages(request, dialect, prefill + option + end_token), asked)
         first, tokens = start, _own_tokens(completion.content, start)
         spelled = _spelled(tokens)
         if not _is_same(spelled, option + end_token) and start > 1:
@@ -64,7 +64,9 @@ def likeliest_option(
                 f"in {spelled[-40:]!r}"
             )
         if is_first and number == 0 and option != option.lstrip():
-            bare = send(chat_messages(request, prefill + option.lstrip() + end_token), asked)
+            bare = send(
+                chat_messages(request, dialect, prefill + option.lstrip() + end_token), asked
+            )
             if _own_tokens(bare.content, first) == tokens:
                 raise PromptError(
                     f"sample {request.id}: the server's chat template drops the space before "

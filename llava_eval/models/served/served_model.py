@@ -206,7 +206,7 @@ class FrameTrial:
         try:
             shown = [encoder.encode("video", numbered_clip(num_frames, size))] if num_frames else []
             request = Request("trial", (*shown, question), GenerationSettings())
-            messages = chat_messages(request)
+            messages = chat_messages(request, dialect)
             # No temperature: some models refuse most. No fewer tokens: OpenAI's take no less.
             limit = request.settings.max_new_tokens
             fields = {"max_tokens": limit, **prompt_fields(request, dialect)}

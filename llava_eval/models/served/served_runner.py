@@ -167,7 +167,7 @@ class ServedRunner(Runner):
             )
             self._keeps_spaces = True
             return found
-        messages = chat_messages(request, request.assistant_prefill)
+        messages = chat_messages(request, self._dialect, request.assistant_prefill)
         completion = self._send(messages, generation_fields(request, self._dialect))
         generation = to_generation(completion, request.settings)
         if not request.letters:

@@ -16,7 +16,7 @@ from llava_eval.borders.http_client import (
 )
 from llava_eval.config.schema import ModelConfig, RequestsConfig
 from llava_eval.errors import CheckpointError
-from llava_eval.models.chat_client import ChatClient, RefusedError
+from llava_eval.models.chat_client import ChatClient, MalformedError, RefusedError
 from llava_eval.models.request_pool import with_retries
 
 _log = logging.getLogger(__name__)
@@ -37,6 +37,8 @@ class Dialect:
             ("frames"), as a file ("clip"), or not at all.
         files: how a file that it reads itself is named to it; None: it reads none.
         continues_turns: it goes on with a final message of the assistant's.
+        system_in_parts: it is told the system text as a part, as its templates see it; some show a
+            mere text as nothing (Idefics's). vLLM and transformers make a part of it themselves.
         prompt_logprobs: it returns the log-probabilities of a prompt's tokens.
         seeds_apart: requests under way together each draw from their own seed.
         stops: it ends at stop strings; otherwise texts are cut once they are there.
@@ -49,6 +51,7 @@ class Dialect:
     video: Literal["frames", "clip"] | None = None
     files: Literal["path", "uri"] | None = None
     continues_turns: bool = False
+    system_in_parts: bool = False
     prompt_logprobs: bool = False
     seeds_apart: bool = True
     stops: bool = True
@@ -58,7 +61,7 @@ class Dialect:
 
 
 #: By kind. Read in the servers' sources: transformers 5.23, cli/serving; vLLM, entrypoints/openai
-#: and multimodal/media; SGLang, srt/entrypoints/openai/protocol.py. The last was not run.
+#: and multimodal/media; SGLang, srt/entrypoints/openai/protocol.py.
 DIALECTS = {
     "openai": Dialect("an OpenAI-compatible server"),
     "transformers": Dialect(
@@ -83,6 +86,7 @@ DIALECTS = {
         "SGLang",
         files="uri",
         continues_turns=True,
+        system_in_parts=True,
         version=("/server_info", "/get_server_info"),
     ),
 }
@@ -129,7 +133,8 @@ def find_server(client: ChatClient, config: ModelConfig) -> Server:
     card = next((card for card in cards if card["id"] == config.checkpoint), {})
     asked = [card] if card else cards  # a gateway lists models of several servers
     kind = config.server.kind if config.server.kind != "auto" else _kind(client, address, asked)
-    if kind == "vllm" and cards and not card:
+    # SGLang answers by any name, with that name; after a colon it takes an adapter's.
+    if kind in ("vllm", "sglang") and cards and not card and ":" not in config.checkpoint:
         names = ", ".join(card["id"] for card in cards)
         raise CheckpointError(f"model.checkpoint={config.checkpoint}: {address} serves {names}")
     kept = {name: card[name] for name in ("root", "max_model_len") if card.get(name) is not None}
@@ -153,8 +158,10 @@ def _model_cards(client: ChatClient, config: ModelConfig) -> list[dict[str, Any]
                 f"model.base_url={config.base_url} refuses the key in the environment variable "
                 f"{config.api_key_env}: {error}{proxy}"
             ) from None
-        if is_auto and error.is_away and error.num_attempts:
-            # Not to be taken for another kind, which is shown videos in another way.
+        is_away = error.is_away and error.num_attempts
+        if is_auto and (is_away or isinstance(error, MalformedError)):
+            # Not to be taken for another kind, which is shown videos in another way. A web server
+            # that knows no such address may answer with a page, or with nothing (Caddy).
             raise CheckpointError(
                 f"model.base_url={config.base_url} lists no models now: {error}{proxy}; "
                 "model.server.kind names what it is where it never does"
@@ -207,11 +214,16 @@ def _lacks_special_tokens(client: ChatClient, config: ModelConfig) -> bool:
     Processors add it where the template has not written it, as those of LLaVA (transformers,
     ProcessorMixin.apply_chat_template); vLLM leaves what the template wrote.
     """
-    chat = {"model": config.checkpoint, "messages": [{"role": "user", "content": "A"}]}
+    message = {"role": "user", "content": [{"type": "text", "text": "A"}]}
+    chat = {"model": config.checkpoint, "messages": [message]}
     starts = []
     for adds in (False, True):
         content = {**chat, "add_special_tokens": adds}
-        tokens = _page(client, str(config.base_url), "/tokenize", content).get("tokens")
+        page = _page(client, str(config.base_url), "/tokenize", content)
+        if not page:  # a gateway that passes nothing but what is below /v1
+            asked = {**content, "max_tokens": 1, "return_token_ids": True}
+            page = _object(client, "/chat/completions", asked)
+        tokens = page.get("tokens", page.get("prompt_token_ids"))
         starts.append(tokens[0] if isinstance(tokens, list) and tokens else None)
     return None not in starts and starts[0] != starts[1]
 
@@ -229,8 +241,15 @@ def _page(
     client: ChatClient, address: str, path: str, content: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Return the JSON object at a path of the server; empty where there is none."""
+    return _object(client, f"{address.rstrip('/').removesuffix('/v1')}{path}", content)
+
+
+def _object(
+    client: ChatClient, address: str, content: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the JSON object at an address of the server; empty where there is none."""
     try:
-        page = _read(client, f"{address.rstrip('/').removesuffix('/v1')}{path}", content)
+        page = _read(client, address, content)
     except RequestError:
         return {}
     return page if isinstance(page, dict) else {}

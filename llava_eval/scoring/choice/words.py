@@ -68,7 +68,9 @@ _WORDS: Final[dict[Kind, str]] = {
     antwoord, odpowiedź, odpověď, odpoveď, ответ, ответа, ответом, відповідь, cevap, cevabı, cevabım, yanıt, yanıtı, yanıtım, đáp án,
     câu trả lời, jawaban, jawabannya, svar, svaret, vastaus, răspuns, răspunsul, válasz, a válasz, απάντηση, 答案, 正解, 正答, 答え, 回答, 解答,
     正确选项, 正確選項, 答, 正しいの, 正しいもの, 정답, 답변, 답, คำตอบ, उत्तर, जवाब, উত্তর, الإجابة, الاجابة, إجابة, الجواب, جواب, پاسخ, התשובה, תשובה,
-    إجابتي, doğru cevap, doğru cevaptır, sagot, ang sagot, ang tamang sagot, vastus, odgovor, atsakymas, atbilde, պատասխան, ճիշտ պատասխանը, svarið, отговор, отговорът, одговор, одговорот, përgjigjja, jawapan, jawapannya, જવાબ, ਜਵਾਬ, जवाफ, பதில், விடை, సమాధానం, ഉത്തരം, ಉತ್ತರ, პასუხი, პასუხია, atbilde ir, resposta és, resposta correcta és, jibu, jibu ni, jibu sahihi ni""",
+    إجابتي, doğru cevap, doğru cevaptır, sagot, ang sagot, ang tamang sagot, vastus, odgovor, atsakymas, atbilde, պատասխան, ճիշտ պատասխանը, svarið,
+    отговор, отговорът, одговор, одговорот, përgjigjja, jawapan, jawapannya, જવાબ, ਜਵਾਬ, जवाफ, பதில், விடை, సమాధానం, ഉത്തരം, ಉತ್ತರ, პასუხი, პასუხია,
+    atbilde ir, resposta és, resposta correcta és, jibu, jibu ni, jibu sahihi ni""",
     Kind.OPTIONS: """options, choices, alternatives, statements, optionen, antworten, opciones, opções, alternativas""",
     Kind.OPTION: """description, option, opt, choice, alternative, statement, candidate, möglichkeit, auswahl, variante, choix, proposition, opción, opcion,
     inciso, opção, opcao, alternativa, opzione, scelta, optie, opcja, opcji, вариант, варианта, вариантом, варіант, seçenek, seçeneği,
@@ -86,7 +88,8 @@ _WORDS: Final[dict[Kind, str]] = {
     shown, seen, visible, happening, happened, happens, observed, left, stated, supported, confirmed, verified, consistent,
     consistent with, corresponds to, correspond to, corresponding to, aligns with, align with, applies, holds, wins, the case, 选中, 符合,
     匹配, 对应, 對應, 描述, 反映""",
-    Kind.SHOWN: """demonstrates, displays, portrays, illustrates, shows, thing, emotion, reason, cause, sequence, order, purpose, what, video, clip, footage, scene, frames, frame, action, actions, event,
+    Kind.SHOWN: """demonstrates, displays, portrays, illustrates, shows, thing, emotion, reason, cause, sequence, order, purpose, what, video, clip,
+    footage, scene, frames, frame, action, actions, event,
     events, image, picture, activity, what happens, what happened, what is happening, what's happening, what i see, what we see, what
     is shown, what the video shows, 视频, 内容, 视频内容, 画面""",
     Kind.PERSON: """user, users, model, man, woman, boy, girl, child, person, student, teacher, host, player, narrator, speaker, presenter, contestant""",
@@ -94,7 +97,8 @@ _WORDS: Final[dict[Kind, str]] = {
     Kind.SAYS: """says, said, claims, mentions, lists, asks, tells, writes, reads""",
     Kind.ORDINAL: """next, other, shortest, longest, shorter, longer, missing, first, second, third, fourth, fifth, last, 1st, 2nd, 3rd, 4th""",
     Kind.ARTICLE: """a, an""",
-    Kind.FILL: """meiner meinung nach, without a doubt, without doubt, beyond doubt, sin duda, secondo me, скорее всего, obviously, sagen, the, um, uh, hm, hmm, erm, oh, ah, prolly, nothing but, none but, nothing else than,
+    Kind.FILL: """meiner meinung nach, without a doubt, without doubt, beyond doubt, sin duda, secondo me, скорее всего, obviously, sagen, the, um,
+    uh, hm, hmm, erm, oh, ah, prolly, nothing but, none but, nothing else than,
     prob, probs, def, obv, please, clear, obvious, gonna, my, our, your, likely, most, very, probably, definitely, clearly, certainly,
     surely, simply, just, indeed, actually, only, really, almost, still, final, given by, represented by, as follows, here, with,
     under, following, not only, with high confidence, high confidence, confidently, maybe, perhaps, possibly, die, der, das, den,
@@ -108,7 +112,9 @@ _WORDS: Final[dict[Kind, str]] = {
     verdadera, adecuada, certo, certa, correto, correta, corretto, corretta, giusto, giusta, esatto, esatta, juist, goed, poprawna,
     správná, правильный, правильная, правильно, верный, верно, верен, верна, правильним, doğru, doğrudur, đúng, chính xác, benar,
     tepat, rätt, rätta, rigtig, rigtige, riktig, riktige, oikea, oikein, corect, corectă, helyes, σωστή, 正确, 正确的, 正確, 对, 对的, 對的, 最符合,
-    最合适, 最佳, 正しい, 正しく, 適切, 最も適切, 맞, 옳, ถูกต้อง, सही, صحيح, صحیح, صحيحة, الصحيح, الصحيحة, درست, נכונה, sense, tamang, tama, õige, točan, točna, tačan, tačna, ispravan, ispravna, pravilen, pravilna, teisingas, teisinga, rétt, правилният, правилен, точен, тачан, saktë, pareizā, योग्य, સાચો, ਸਹੀ, சரியான, సరైన, ശരിയായ, ಸರಿಯಾದ, სწორი""",
+    最合适, 最佳, 正しい, 正しく, 適切, 最も適切, 맞, 옳, ถูกต้อง, सही, صحيح, صحیح, صحيحة, الصحيح, الصحيحة, درست, נכונה, sense, tamang, tama, õige, točan, točna, tačan,
+    tačna, ispravan, ispravna, pravilen, pravilna, teisingas, teisinga, rétt, правилният, правилен, точен, тачан, saktë, pareizā, योग्य, સાચો, ਸਹੀ,
+    சரியான, సరైన, ശരിയായ, ಸರಿಯಾದ, სწორი""",
     Kind.WRONG: """wrong, 排除, incorrect, worse, worse than, false, inaccurate, untrue, invalid, implausible, impossible, unlikely, least likely,
     least, worst, opposite of, irrelevant, eliminated, excluded, ruled out, out, rejected, dismissed, mistaken, contradicted, refuted,
     disproved, absent, unsupported, inconsistent, less likely, less plausible, less accurate, less fitting, contradict,
@@ -122,14 +128,17 @@ _WORDS: Final[dict[Kind, str]] = {
     of, nicht, kein, keine, weder, noch, pas, n'est, ni, no, não, nem, non, né, nie, niet, geen, не, нет, değil, không, không phải,
     chẳng, bukan, tidak, inte, ikke, ej, ei, nu, δεν, όχι, 不, 没, 沒, 非, 未, ない, ません, ありません, 아니, 아닙, 않, ไม่, ไม่ใช่, नहीं, ليس, ليست, لا,
     نیست, לא, fails, fail, lacks, ekki, nuk, नाही, નથી, ਨਹੀਂ, அல்ல, కాదు, അല്ല, ಅಲ್ಲ, نہیں, होइन, არ, չէ, nav, sio, siyo""",
-    Kind.UNLIKE: """rather than, compared to, compared with, in contrast to, instead of, as opposed to, unlike, than, rule out, rules out, ruling out, eliminate, eliminates, eliminating,
+    Kind.UNLIKE: """rather than, compared to, compared with, in contrast to, instead of, as opposed to, unlike, than, rule out, rules out, ruling out,
+    eliminate, eliminates, eliminating,
     exclude, excludes, rejecting, reject, discard, contrary to, doubt, doubt that, statt, anstatt, anstelle von, plutôt que, au lieu
     de, en lugar de, en vez de, descarto, ao invés de, em vez de, invece di, piuttosto che, in plaats van, zamiast, вместо, исключаем,
     yerine, thay vì, loại, alih-alih, i stället för, 而不是, 而非, 并非, 不是, 不选, 不選""",
     Kind.EXCEPT: """anything but, all but, everything but, except, except for, excluding, other than, besides, aside from, apart from, außer, sauf,
     excepté, excepto, exceto, tranne, behalve, oprócz, кроме, dışında, ngoại trừ, kecuali, 除了, 除外, anything other than, everything
     except, all except""",
-    Kind.CHOOSE: """i'd go for, id go for, i'd go with, id go with, ill go for, feel like, feels like, voting for, sticking with, stick with, rolling with, roll with, settling on, landed on, land on, comes down to, boils down to, narrowed it down to, end up with, ended up with, arrive at, my vote goes to, vote goes to, i'll take, i take, ill go with, gonna go, confirms it is, backs up, speaks for,
+    Kind.CHOOSE: """i'd go for, id go for, i'd go with, id go with, ill go for, feel like, feels like, voting for, sticking with, stick with, rolling
+    with, roll with, settling on, landed on, land on, comes down to, boils down to, narrowed it down to, end up with, ended up with, arrive at, my
+    vote goes to, vote goes to, i'll take, i take, ill go with, gonna go, confirms it is, backs up, speaks for,
     choisirais, اختار, voting, id go, i'd go, i'm thinking, im thinking, points towards, point towards, dirais, my money is on, money
     on, my bet is on, bet on, betting on, lock in, locking in, confident in, leaning, choose, chose, chosen, choosing, picked,
     picking, select, selected, selecting, suggest, suggests, support, supports, indicate, indicates, confirm, confirms, implies,
@@ -141,7 +150,8 @@ _WORDS: Final[dict[Kind, str]] = {
     подходит, больше подходит, elijo, escojo, selecciono, würde, creo que, escolho, acho que, scelgo, direi, diría, diría que, diria,
     credo che, kies, wybieram, vyberu, volím, выбираю, думаю, обираю, seçiyorum, chọn, tôi chọn, memilih, pilih, saya memilih, väljer,
     vælger, velger, valitsen, aleg, 选择, 選擇, 选, 選, 认为, 觉得, 认为是, 觉得是, เลือก, ตอบ, أختار, اختر""",
-    Kind.THINK: """i would have to say, i'd have to say, i have to say, i bet, i'm pretty sure, im pretty sure, i'm sure, im sure, pretty sure, i reckon, i think, i guess, i believe, i suppose, i
+    Kind.THINK: """i would have to say, i'd have to say, i have to say, i bet, i'm pretty sure, im pretty sure, i'm sure, im sure, pretty sure, i
+    reckon, i think, i guess, i believe, i suppose, i
     assume, i'd say, i would say""",
     Kind.CHOSEN: """だ, だよ, 다, duh, obvs, easy peasy, i swear, for real, my friend, bruh, fs, ofc, no contest, lmao, haha, all good, 'em,
     라고 생각합니다, 라고 생각, lol, of course, all day, all the way, bro, ig, imo, imho, tbh, fr, dude, mate, no cap, hands down, no doubt, no question, を選, を選び,
@@ -154,7 +164,8 @@ _WORDS: Final[dict[Kind, str]] = {
     dunque, perciò, dus, więc, zatem, takže, tedy, поэтому, значит, следовательно, итак, итого, тож, yani, dolayısıyla, vậy, do đó, vì
     vậy, jadi, oleh karena itu, alltså, därför, derfor, 因此, 所以, 故, 综上, 综上所述, したがって, よって, つまり, そのため, 따라서, 그러므로, 그래서, ดังนั้น, इसलिए,
     لذلك, إذن, بنابراین""",
-    Kind.IT: """i mean, i meant, sorry, my mistake, my bad, on second thought, on second thoughts, no wait, the one, if i see it correctly, if i'm not mistaken, if i am not mistaken, unless i'm mistaken, unless i am mistaken, undoubtedly, too, as
+    Kind.IT: """i mean, i meant, sorry, my mistake, my bad, on second thought, on second thoughts, no wait, the one, if i see it correctly, if i'm not
+    mistaken, if i am not mistaken, unless i'm mistaken, unless i am mistaken, undoubtedly, too, as
     well, sure, ok, okay, it, it's, that's, that, this, that one, that one's, this one, this one's, its, that'd be, it'd be, all
     things considered, presumably, assistant, output, es, dies, que es, che sia, che è, что, что это, dass, dass es, esta es, also,
     wahrscheinlich, c'est, que c'est, probablement, if i had to, if i have to, if i must, if we had to, if forced, probablemente,
@@ -164,14 +175,17 @@ _WORDS: Final[dict[Kind, str]] = {
     Kind.AND: """but so is, but so are, but so does, so is, so are, so does, so do, so was, and, or, or else, vs, versus, then, 还是, 還是, and then, and finally, and lastly,
     followed by, before, after, and/or, as well as, plus, through, thru, und, oder, sowie, et, ou, y, e, u, ed, en, of, i, oraz, lub,
     albo, nebo, и, или, та, або, ve, veya, và, hoặc, dan, atau, och, eller, tai, și, sau, és, vagy, και, ή, 和, 或, 与, 與, 及, 以及, 或者, と,
-    か, または, や, 및, 또는, 와, 과, และ, หรือ, और, या, و, أو, یا, ਜਾਂ, ਅਤੇ, किंवा, आणि, वा, અથવા, અને, அல்லது, மற்றும், లేదా, మరియు, അല്ലെങ്കിൽ, ಅಥವಾ, ose, dhe, eða, ან, და, կամ""",
+    か, または, や, 및, 또는, 와, 과, และ, หรือ, और, या, و, أو, یا, ਜਾਂ, ਅਤੇ, किंवा, आणि, वा, અથવા, અને, அல்லது, மற்றும், లేదా, మరియు, അല്ലെങ്കിൽ, ಅಥವಾ, ose,
+    dhe, eða, ან, და, կամ""",
     Kind.BECAUSE: """cause of, cuz, coz, cos, bc, because, since, as, for, due, due to, given, based, based on, per, where, which, when, over, among, from, by,
     out of, again, according, weil, da, denn, parce que, parce qu', car il, car elle, car la, car le, car on, car l', car les, car un,
     car une, car dans, puisque, porque, ya que, pues, pois, já que, perché, poiché, omdat, want, ponieważ, bo, protože, потому, так
     как, поскольку, çünkü, vì, bởi vì, karena, sebab, eftersom, fordi, koska, لأن, لان, क्योंकि, 왜냐하면, 因为, 因為""",
     Kind.ALTHOUGH: """although, though, even though, while, whereas, despite, obwohl, zwar, bien que, aunque, embora, sebbene, хотя, 虽然, 雖然, 尽管""",
     Kind.IF: """most would, many would, some would, few would, others would, anyone could, anybody could, everyone says, my friend says, colleague says,
-    format should, format must, format is, the alternative is, example of, an example, previous question, last question, other question, last time, default answer, note, note that, for example, for instance, your answer should, your answer must, according to option, chosen by, selected by, picked by, you said, he said, she said, they said, somebody said, previous answer,
+    format should, format must, format is, the alternative is, example of, an example, previous question, last question, other question, last time,
+    default answer, note, note that, for example, for instance, your answer should, your answer must, according to option, chosen by, selected by,
+    picked by, you said, he said, she said, they said, somebody said, previous answer,
     earlier answer, second choice, 2nd choice, people often, many people, most people, others answered, others say, others said, others chose, if,
     whether, people would say, people say, people might, some would say, some might, may, might, was inclined to, was going to, was
     tempted to, had he, had she, had it, had they, had the, were it, would have, suppose, assume, assuming, supposing, unless, wenn,

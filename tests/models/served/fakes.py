@@ -29,6 +29,7 @@ PAGES: dict[str, dict[str, object]] = {
             ]
         },
         "/version": {"version": "0.12.0"},
+        "POST /tokenize": lambda content: {"tokens": []},
     },
     "sglang": {
         "/v1/models": {"data": [{"id": "m", "owned_by": "sglang", "root": "org/m"}]},

@@ -110,7 +110,7 @@ def test_vllm_is_asked_for_the_token_that_begins_a_prompt() -> None:
     def tokens(content: dict[str, object]) -> dict[str, object]:
         return {"tokens": [1, 381] if content["add_special_tokens"] else [381]}
 
-    for give, asked in ((tokens, True), (lambda content: {}, None)):
+    for give, asked in ((tokens, True), (lambda content: {"tokens": []}, None)):
         with serving(echo, {**PAGES["vllm"], "POST /tokenize": give}) as server:
             runner = make_runner(server)
             shown = runner.prepare("video", video_clip())
@@ -122,6 +122,19 @@ def test_vllm_is_asked_for_the_token_that_begins_a_prompt() -> None:
                 ],
             )
         assert [sent.get("add_special_tokens") for sent in server.requests] == [asked, asked]
+
+
+def test_vllm_behind_a_gateway_tells_the_tokens_in_its_replies() -> None:
+    def tokens(content: dict[str, Any], number: int) -> Answer:
+        assert content["return_token_ids"]
+        ids = [1, 381] if content["add_special_tokens"] else [381]
+        return reply("a", "m", prompt_token_ids=ids)
+
+    pages = {"/v1/models": PAGES["vllm"]["/v1/models"]}
+    with serving(tokens, pages) as server:
+        plan = find_served_model(served("m", server.base_url))
+    assert plan.server.describe()["special_tokens"] == "asked for"
+    assert [sent["max_tokens"] for sent in server.requests] == [1, 1]
 
 
 def test_vllm_takes_the_frames_as_one_video() -> None:
@@ -261,6 +274,16 @@ def test_a_video_by_its_own_address(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_sglang_is_told_the_system_text_as_a_part() -> None:
+    """Its templates see a message's content as it was sent, and many show parts alone."""
+    with serving(echo, PAGES["sglang"]) as server:
+        request = Request("a", ("what?",), GenerationSettings(), system="be brief")
+        ask(make_runner(server), [request])
+    (sent,) = server.requests
+    parts = [{"type": "text", "text": "be brief"}]
+    assert sent["messages"][0] == {"role": "system", "content": parts}
+
+
 def test_settings_of_generation_and_the_beginning_of_a_turn() -> None:
     settings = GenerationSettings(
         max_new_tokens=5, temperature=0.5, top_p=0.9, stop_strings=("\n", "end"), seed=3

@@ -12,6 +12,7 @@ from llava_eval.errors import CheckpointError
 from llava_eval.models.chat_client import ChatClient
 from llava_eval.models.served.messages import readable
 from llava_eval.models.served.server import Server, find_server
+from tests.borders.raw_server import raw_server, says
 from tests.models.chat_server import ChatServer
 from tests.models.served.fakes import PAGES, echo, served
 
@@ -77,6 +78,23 @@ def test_a_server_that_lists_nothing_now_is_of_no_other_kind() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("page", "told"), [(b"", "it is empty"), (b"<html>\nChat", "it begins '<html> Chat'")]
+)
+def test_a_web_server_that_knows_no_such_address(page: bytes, told: str) -> None:
+    """As Caddy, which has an empty answer with status 200 for what is not configured."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(page)
+    with raw_server(says(answer + page)) as address:
+        asked = served("m", f"{address}/v1")
+        client = ChatClient(f"{address}/v1", "no-key", 10.0)
+        with pytest.raises(CheckpointError, match=rf"lists no models now: .*; {told}\) \(3 att"):
+            find_server(client, asked)
+        asked.server.kind = "openai"
+        assert find_server(client, asked).kind == "openai"
+        client.close()
+
+
+@pytest.mark.slow
 def test_what_will_not_pass_is_asked_once() -> None:
     server = BusyPages(PAGES["vllm"], num_errors=1, status=400)
     assert found(server).kind == "openai"
@@ -136,6 +154,8 @@ def test_a_kind_by_what_servers_say() -> None:
         "version": "0.6",
         "root": "org/m",
     }
+    with pytest.raises(CheckpointError, match=r"checkpoint=gpt-4o: http://\S+ serves m$"):
+        found(BusyPages(PAGES["sglang"]), checkpoint="gpt-4o")
     # A gateway lists the models of several servers.
     cards = [{"id": "other", "owned_by": "vllm"}, {"id": "m", "owned_by": "openai"}]
     assert found(BusyPages({"/v1/models": {"data": cards}})).kind == "openai"
@@ -171,7 +191,7 @@ def test_a_kind_that_is_configured_is_not_asked_for() -> None:
     assert server.asked == ["/v1/models"]
     with pytest.raises(CheckpointError, match=r"checkpoint=other: http://\S+ serves m$"):
         found(BusyPages(PAGES["vllm"]), checkpoint="other")
-    assert found(BusyPages(PAGES["sglang"]), checkpoint="other").card == {}
+    assert found(BusyPages(PAGES["sglang"]), checkpoint="m:other").card == {}
 
 
 def test_messages_for_people_hold_no_files() -> None:
