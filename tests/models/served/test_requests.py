@@ -132,7 +132,7 @@ def test_vllm_behind_a_gateway_tells_the_tokens_in_its_replies() -> None:
 
     pages = {"/v1/models": PAGES["vllm"]["/v1/models"]}
     with serving(tokens, pages) as server:
-        plan = find_served_model(served("m", server.base_url))
+        plan = find_served_model(served("m", server.base_url), Needs())
     assert plan.server.describe()["special_tokens"] == "asked for"
     assert [sent["max_tokens"] for sent in server.requests] == [1, 1]
 
