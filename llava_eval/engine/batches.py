@@ -73,11 +73,22 @@ class PromptSettings:
         """
         sampler: Sampler = build_target(config.sampler, key="sampler")
         check_sampler(sampler, first_frame=0)
+        benchmark, asked = config.benchmark, config.benchmark.generation
+        try:
+            generation = GenerationSettings(
+                max_new_tokens=asked.max_new_tokens,
+                temperature=asked.temperature,
+                top_p=asked.top_p,
+                stop_strings=tuple(asked.stop_strings),
+                seed=config.seed,
+            )
+        except ValueError as error:
+            raise ConfigError(f"benchmark.generation: {error}") from error
         return cls(
-            probed_sampler(sampler, config.benchmark.probe),
-            _generation_settings(config),
-            config.benchmark.system,
-            config.benchmark.assistant_prefill,
+            probed_sampler(sampler, benchmark.probe),
+            generation,
+            benchmark.system,
+            benchmark.assistant_prefill,
             config.runner.keep_choice_logprobs,
         )
 
@@ -103,20 +114,6 @@ def check_sampler(sampler: Sampler, *, first_frame: int) -> None:
             f"sampler: of {tried} 100 frames it takes {str(indices)[:80]}; expected indices from "
             f"{known[0]} to {known[-1]}, as plain int"
         )
-
-
-def _generation_settings(config: RunConfig) -> GenerationSettings:
-    generation = config.benchmark.generation
-    try:
-        return GenerationSettings(
-            max_new_tokens=generation.max_new_tokens,
-            temperature=generation.temperature,
-            top_p=generation.top_p,
-            stop_strings=tuple(generation.stop_strings),
-            seed=config.seed,
-        )
-    except ValueError as error:
-        raise ConfigError(f"benchmark.generation: {error}") from error
 
 
 @dataclass(frozen=True)
