@@ -23,10 +23,6 @@ _log = logging.getLogger(__name__)
 
 ItemT = TypeVar("ItemT")
 
-#: Decimals of presentation times in a ledger.
-_TIME_DECIMALS = 6
-
-
 #: A medium with what a ledger says of it; None where it says nothing.
 _ReadMedium = tuple[Media, MediaInput | None]
 
@@ -152,4 +148,4 @@ def _shown(read: Clip | MediaInput | None) -> object:
     """Return which frames at which times were shown, as far as a ledger says so."""
     if read is None:
         return None
-    return read.proof, [round(time, _TIME_DECIMALS) for time in read.pts_seconds]
+    return read.proof, [round(time, 6) for time in read.pts_seconds]  # as a ledger rounds them
