@@ -301,11 +301,6 @@ class MediaInput:
     problems: tuple[MediaProblem, ...] = ()
     pixel_input_digest: str | None = None
 
-    @classmethod
-    def of(cls, clip: Clip) -> MediaInput:
-        """Return what a clip says of its medium."""
-        return cls(clip.pts_seconds, clip.proof, clip.problems)
-
 
 class FrameDependentPart(Protocol):
     """A piece of the user's turn that depends on which frames are shown.

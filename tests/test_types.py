@@ -228,8 +228,6 @@ def test_an_address_as_a_group_keeps_no_secret_and_stays_apart() -> None:
 
 
 def test_what_is_said_of_a_clip() -> None:
-    proof = PixelProof(2, 1, ("aa", "bb"))
-    assert MediaInput.of(clip(proof=proof)) == MediaInput((0.0, 1.0), proof, ())
     assert repr(clip()) == "Clip(frames=(2, 3, 4, 6), frame_indices=(0, 1))"
 
 

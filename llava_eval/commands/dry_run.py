@@ -15,10 +15,11 @@ from llava_eval.config.choices import listing
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.roles import differences, flat, short_keys
 from llava_eval.engine.batches import (
+    GroupContent,
     MediaGroup,
-    content_of_clips,
     decode_group,
     media_groups,
+    placeholder,
     plan_batches,
 )
 from llava_eval.engine.configured_benchmark import Benchmark
@@ -164,14 +165,12 @@ def asked_of(benchmark: Benchmark) -> Asked:
     Raises:
         LlavaEvalError: media or checkpoint cannot be read.
     """
-    from llava_eval.video import read_media
-
     config, settings, sample = benchmark.config, benchmark.parts.prompts, benchmark.samples[0]
     plan = plan_model(config, Needs.of([sample]))
     # also those whose frames stand in the prompt as images
-    clips = {medium: read_media(medium, settings.sampler) for medium in sample.media}
-    content = content_of_clips([sample], clips)
+    clips = decode_group(MediaGroup((sample,)), settings.sampler, None)
     if not config.model.is_loaded:
+        GroupContent.of([sample], clips, placeholder)  # reads the subtitles, which may be damaged
         return Asked(clips, sample.prompt, None)
     from llava_eval.models.local.plan import ModelPlan
     from llava_eval.models.local.prepared_media import shown_medium
@@ -180,8 +179,8 @@ def asked_of(benchmark: Benchmark) -> Asked:
     assert isinstance(plan, ModelPlan)
     if plan.memory_warning is not None:
         log.warning(plan.memory_warning)
-    shown = content.prepared(partial(shown_medium, as_images=plan.shows_images))
-    request = shown.request(sample, settings)
+    prepare = partial(shown_medium, as_images=plan.shows_images)
+    request = GroupContent.of([sample], clips, prepare).request(sample, settings)
     return Asked(clips, *preview_prompt(plan, config.conversation, request))
 
 

@@ -141,7 +141,7 @@ def check_constraints(config: RunConfig) -> None:
 
 
 def meaningless_settings(config: RunConfig) -> Iterator[tuple[str, object, Setting]]:
-    """Yield what was set and changes nothing for the chosen model, conversation or quantization.
+    """Yield what was set and changes nothing for what was chosen: the model, the engine, ...
 
     Args:
         config: of the run.
@@ -156,6 +156,7 @@ def meaningless_settings(config: RunConfig) -> Iterator[tuple[str, object, Setti
         "served": not model.is_loaded and not model.is_own,
         "quantized": method is not None,
         "literal": config.conversation.template is not None,
+        "ray": config.engine.name == "ray",
     }
     for key, setting in declared_settings().items():
         value = functools.reduce(getattr, key.split("."), config)

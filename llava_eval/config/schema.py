@@ -39,7 +39,7 @@ QUANTIZATIONS = ("bnb_nf4", "bnb_int8", "torchao_int8", "torchao_int4")
 
 Role = Literal["protocol", "model", "place", "speed", "label"]
 Step = Literal["rows", "generation", "scoring"]
-OnlyFor = Literal["loaded", "served", "literal", "quantized", "bnb_nf4", "torchao_int4"]
+OnlyFor = Literal["loaded", "served", "literal", "quantized", "bnb_nf4", "torchao_int4", "ray"]
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,8 @@ def setting(
         is_open: keys below it are the user's own and may be added on the command line.
         is_path: the value names a file or folder, so the command line takes it as it is written.
         only_for: the key means nothing to models that are served (or loaded) instead, without a
-            literal template of the conversation, or to weights that are quantized otherwise.
+            literal template of the conversation, to weights that are quantized otherwise, or to
+            another engine.
         parts: roles of single keys below a node whose other keys have ``role``.
     """
     stated = Setting(
@@ -489,13 +490,13 @@ class EngineConfig:
     """
 
     name: str = setting("place", "auto", choices=("auto", "local", "ray"))
-    address: str | None = setting("place", None, not_empty=True)
-    num_workers: int | None = setting("speed", None, minimum=1)
-    gpus_per_worker: float | None = setting("speed", None, minimum=0)
-    cpus_per_worker: int | None = setting("speed", None, minimum=1)
-    max_tries: int = setting("speed", 4, minimum=2)
-    start_timeout_seconds: float = setting("speed", 600.0, minimum=1)
-    allow_version_differences: bool = setting("speed", False)
+    address: str | None = setting("place", None, not_empty=True, only_for="ray")
+    num_workers: int | None = setting("speed", None, minimum=1, only_for="ray")
+    gpus_per_worker: float | None = setting("speed", None, minimum=0, only_for="ray")
+    cpus_per_worker: int | None = setting("speed", None, minimum=1, only_for="ray")
+    max_tries: int = setting("speed", 4, minimum=2, only_for="ray")
+    start_timeout_seconds: float = setting("speed", 600.0, minimum=1, only_for="ray")
+    allow_version_differences: bool = setting("speed", False, only_for="ray")
 
 
 @dataclass

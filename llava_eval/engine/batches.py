@@ -1,11 +1,11 @@
 """From samples to results that are not scored yet: the steps of every engine, in the plain order.
 
     samples -> groups with the same media -> batches of groups   (decided before anything runs)
-    group -> decoded content                                     (any process, ahead of the model)
-    batch of decoded groups -> requests -> results               (where the model is)
+    group -> decoded clips                                       (any process, ahead of the model)
+    batch of decoded groups -> content -> requests -> results    (where the model is)
 
-Samples, groups, decoded content and results can be pickled. Batches do not depend on who works on
-them or when, so every engine runs the same forward passes.
+Samples, groups, clips and results can be pickled. Batches do not depend on who works on them or
+when, so every engine runs the same forward passes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from llava_eval.benchmarks.probes import probed_sampler
 from llava_eval.borders.paths import reason
@@ -32,6 +32,7 @@ from llava_eval.types import (
     Request,
     Sample,
     SampleResult,
+    ServedMedia,
     ShownMedia,
     VideoInfo,
     distinct_problems,
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from llava_eval.models.local.pixels import FramePreprocessor
     from llava_eval.video.frame_cache import FrameCache
     from llava_eval.video.media import Sampler
-
-MediumT = TypeVar("MediumT", Clip, ShownMedia)
 
 
 @dataclass(frozen=True)
@@ -74,11 +73,22 @@ class PromptSettings:
         """
         sampler: Sampler = build_target(config.sampler, key="sampler")
         check_sampler(sampler, first_frame=0)
+        benchmark, asked = config.benchmark, config.benchmark.generation
+        try:
+            generation = GenerationSettings(
+                max_new_tokens=asked.max_new_tokens,
+                temperature=asked.temperature,
+                top_p=asked.top_p,
+                stop_strings=tuple(asked.stop_strings),
+                seed=config.seed,
+            )
+        except ValueError as error:
+            raise ConfigError(f"benchmark.generation: {error}") from error
         return cls(
-            probed_sampler(sampler, config.benchmark.probe),
-            _generation_settings(config),
-            config.benchmark.system,
-            config.benchmark.assistant_prefill,
+            probed_sampler(sampler, benchmark.probe),
+            generation,
+            benchmark.system,
+            benchmark.assistant_prefill,
             config.runner.keep_choice_logprobs,
         )
 
@@ -104,20 +114,6 @@ def check_sampler(sampler: Sampler, *, first_frame: int) -> None:
             f"sampler: of {tried} 100 frames it takes {str(indices)[:80]}; expected indices from "
             f"{known[0]} to {known[-1]}, as plain int"
         )
-
-
-def _generation_settings(config: RunConfig) -> GenerationSettings:
-    generation = config.benchmark.generation
-    try:
-        return GenerationSettings(
-            max_new_tokens=generation.max_new_tokens,
-            temperature=generation.temperature,
-            top_p=generation.top_p,
-            stop_strings=tuple(generation.stop_strings),
-            seed=config.seed,
-        )
-    except ValueError as error:
-        raise ConfigError(f"benchmark.generation: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -169,55 +165,73 @@ def plan_batches(groups: Iterable[MediaGroup], batch_size: int) -> list[Batch]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GroupContent(Generic[MediumT]):
-    """The media that the samples of a group share: decoded frames, or what a model takes of them.
+class GroupContent:
+    """The media that the samples of a group share, as a model takes them.
 
     Attributes:
         media: those that are shown as they are.
         frame_dependent: texts and images that the parts which depend on the shown frames expand
             to.
-        inputs: what was read of each medium that a sample needs.
+        inputs: what was read of each medium that a sample needs, and the input made of it.
         frame_indices: by medium the frames that are shown, whether as one medium or as images.
     """
 
-    media: Mapping[Media, MediumT]
-    frame_dependent: Mapping[FrameDependentPart, tuple[str | MediumT, ...]]
+    media: Mapping[Media, ShownMedia]
+    frame_dependent: Mapping[FrameDependentPart, tuple[str | ShownMedia, ...]]
     inputs: Mapping[Media, MediaInput]
     frame_indices: Mapping[Media, tuple[int, ...]]
 
-    def prepared(
-        self: GroupContent[Clip], prepare: Callable[[MediaKind, Clip], ShownMedia]
-    ) -> GroupContent[ShownMedia]:
-        """Return the content as a model takes it, each clip preprocessed once."""
-        media = {medium: prepare(medium.kind, clip) for medium, clip in self.media.items()}
-        shown = {medium: [item] for medium, item in media.items()}
+    @classmethod
+    def of(
+        cls,
+        samples: Sequence[Sample],
+        clips: Mapping[Media, Clip],
+        prepare: Callable[[MediaKind, Clip], ShownMedia],
+    ) -> GroupContent:
+        """Return the content of samples from the frames of each of their media.
+
+        Args:
+            samples: with the same media.
+            clips: decoded from these media.
+            prepare: preprocesses a clip; called once for each.
+
+        Raises:
+            MediaError: a file that a frame-dependent part needs cannot be read.
+        """
+        pieces = dict.fromkeys(part for sample in samples for part in sample.frame_dependent_parts)
+        try:
+            expanded = {piece: piece.expand(clips[piece.media]) for piece in pieces}
+        except OSError as error:  # a file of subtitles that may not even be looked for
+            raise MediaError(f"{error.filename}: {reason(error)}") from error
+        whole = {part for sample in samples for part in sample.content if isinstance(part, Media)}
+        media = {medium: prepare(medium.kind, clips[medium]) for medium in clips if medium in whole}
+        shown = {medium: [media[medium]] if medium in media else [] for medium in clips}
         frame_dependent: dict[FrameDependentPart, tuple[str | ShownMedia, ...]] = {}
-        for piece, parts in self.frame_dependent.items():
+        for piece, parts in expanded.items():
             prepared = [part if isinstance(part, str) else prepare("image", part) for part in parts]
-            images = [part for part in prepared if not isinstance(part, str)]
-            shown.setdefault(piece.media, []).extend(images)
+            shown[piece.media] += [part for part in prepared if not isinstance(part, str)]
             frame_dependent[piece] = tuple(prepared)
         inputs: dict[Media, MediaInput] = {}
         frame_indices: dict[Media, tuple[int, ...]] = {}
-        for medium, read in self.inputs.items():
-            items = shown.get(medium, [])
-            problems = chain(read.problems, *(item.problems for item in items))
-            inputs[medium] = replace(
-                read,
-                pixel_input_digest=_joint_digest([item.pixel_input_digest for item in items]),
-                problems=distinct_problems(problems),
+        for medium, clip in clips.items():
+            items = shown[medium]
+            inputs[medium] = MediaInput(
+                clip.pts_seconds,
+                clip.proof,
+                distinct_problems(chain(clip.problems, *(item.problems for item in items))),
+                _joint_digest([item.pixel_input_digest for item in items]),
             )
             # None where no frame is shown, or a server chooses them.
             are_known = any(item.frame_indices for item in items)
-            frame_indices[medium] = self.frame_indices[medium] if are_known else ()
-        return GroupContent(media, frame_dependent, inputs, frame_indices)
+            frame_indices[medium] = clip.frame_indices if are_known else ()
+        return cls(media, frame_dependent, inputs, frame_indices)
 
-    def turn(self, sample: Sample) -> tuple[str | MediumT, ...]:
+    def turn(self, sample: Sample) -> tuple[str | ShownMedia, ...]:
         """Return the user's turn of a sample, neighbouring texts joined."""
-        turn: list[str | MediumT] = []
+        turn: list[str | ShownMedia] = []
         for piece in sample.content:
             if isinstance(piece, str):
-                parts: tuple[str | MediumT, ...] = (piece,)
+                parts: tuple[str | ShownMedia, ...] = (piece,)
             elif isinstance(piece, Media):
                 parts = (self.media[piece],)
             else:
@@ -230,9 +244,7 @@ class GroupContent(Generic[MediumT]):
                     turn.append(part)
         return tuple(turn)
 
-    def request(
-        self: GroupContent[ShownMedia], sample: Sample, settings: PromptSettings
-    ) -> Request:
+    def request(self, sample: Sample, settings: PromptSettings) -> Request:
         """Return the question of a sample with the media that it shows."""
         return Request(
             id=sample.id,
@@ -268,8 +280,8 @@ def _joint_digest(digests: Sequence[str | None]) -> str | None:
 
 def decode_group(
     group: MediaGroup, sampler: Sampler, cache: FrameCache | None
-) -> GroupContent[Clip]:
-    """Decode what a group shows, each medium once.
+) -> dict[Media, Clip]:
+    """Return the frames of what a group shows, each medium decoded once.
 
     Args:
         group: samples with the same media.
@@ -277,36 +289,22 @@ def decode_group(
         cache: resizes and keeps the frames of videos, unless some stand in a prompt as images.
 
     Raises:
-        MediaError: a medium, or a file that a frame-dependent part needs, cannot be read.
+        MediaError: a medium cannot be read.
     """
     from llava_eval.video import read_media
 
     if any(sample.frame_dependent_parts for sample in group.samples):
         cache = None  # frames stand there as images, which a processor resizes by another rule
-    clips = {medium: read_media(medium, sampler, cache=cache) for medium in group.media}
-    return content_of_clips(group.samples, clips)
+    return {medium: read_media(medium, sampler, cache=cache) for medium in group.media}
 
 
-def content_of_clips(samples: Sequence[Sample], clips: Mapping[Media, Clip]) -> GroupContent[Clip]:
-    """Return the content of samples from the decoded frames of each of their media."""
-    shown = {piece for sample in samples for piece in sample.content if isinstance(piece, Media)}
-    frame_dependent = dict.fromkeys(
-        piece for sample in samples for piece in sample.frame_dependent_parts
-    )
-    try:
-        parts = {piece: tuple(piece.expand(clips[piece.media])) for piece in frame_dependent}
-    except OSError as error:  # a file of subtitles that may not even be looked for
-        raise MediaError(f"{error.filename}: {reason(error)}") from error
-    return GroupContent(
-        {medium: clip for medium, clip in clips.items() if medium in shown},
-        parts,
-        {medium: MediaInput.of(clip) for medium, clip in clips.items()},
-        {medium: clip.frame_indices for medium, clip in clips.items()},
-    )
+def placeholder(kind: MediaKind, clip: Clip) -> ServedMedia:
+    """Return what stands for a medium where of a prompt its text alone is asked for."""
+    return ServedMedia(kind, ({},), clip.frame_indices)
 
 
 def ask_batch(
-    groups: Sequence[tuple[MediaGroup, GroupContent[ShownMedia]]],
+    groups: Sequence[tuple[MediaGroup, GroupContent]],
     settings: PromptSettings,
     runner: Runner,
 ) -> Iterator[SampleResult]:

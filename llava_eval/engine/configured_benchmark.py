@@ -16,7 +16,6 @@ from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.experiments import benchmark_of
 from llava_eval.config.schema import JudgeConfig, RunConfig
 from llava_eval.engine.batches import PromptSettings, check_sampler
-from llava_eval.engine.configured_engine import check_engine
 from llava_eval.errors import ConfigError, RowsError, first_line
 from llava_eval.models.clock import StageClock
 from llava_eval.models.configured_model import check_model
@@ -83,7 +82,6 @@ class Parts:
             )
         _check_names(config, metrics)
         check_model(config)
-        check_engine(config)
         return cls(
             adapter=build_target(benchmark.adapter, key="benchmark.adapter"),
             scorer=scorer,

@@ -1,13 +1,12 @@
-"""The engine that a configuration names: checked and opened."""
+"""The engine that a configuration names, opened."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
 
-from llava_eval.config.schema import EngineConfig, RunConfig
+from llava_eval.config.schema import RunConfig
 from llava_eval.engine.base import Engine
-from llava_eval.errors import ConfigError
 from llava_eval.models.backend import Needs
 from llava_eval.models.clock import StageClock
 from llava_eval.models.configured_model import plan_model
@@ -60,21 +59,3 @@ def _works_on_ray(config: RunConfig) -> bool:
     )
     log.info("this machine has %d GPUs: %s", num_gpus, use)
     return has_ray
-
-
-def check_engine(config: RunConfig) -> None:
-    """Raise ConfigError for settings that mean nothing to the chosen engine."""
-    name = config.engine.name
-    if name != "ray":
-        default = EngineConfig(name=name)
-        for key, value in vars(config.engine).items():
-            if value != getattr(default, key):
-                raise ConfigError(
-                    f"engine.{key}={value} is for engine=ray; engine={name} works in this process"
-                    + (" unless this machine has several GPUs" if name == "auto" else "")
-                )
-    elif config.model.device not in ("auto", "cpu", "cuda"):
-        raise ConfigError(
-            f"model.device={config.model.device}: with engine=ray every worker is given its own "
-            "device; expected auto, cpu or cuda"
-        )

@@ -21,7 +21,7 @@ from llava_eval.models.backend import Plan
 from llava_eval.models.clock import PREPARE_STAGE, StageClock
 from llava_eval.models.configured_model import make_runner
 from llava_eval.results import environment
-from llava_eval.types import Sample, SampleResult, ShownMedia
+from llava_eval.types import Sample, SampleResult
 
 if TYPE_CHECKING:
     from llava_eval.models.backend import Runner
@@ -62,8 +62,9 @@ class LocalEngine(Engine):
         assert runner is not None
         cache = self._cache = frame_cache(runner.frame_preprocessor)
 
-        def prepare(group: MediaGroup) -> GroupContent[ShownMedia]:
-            return decode_group(group, settings.sampler, cache).prepared(runner.prepare)
+        def prepare(group: MediaGroup) -> GroupContent:
+            clips = decode_group(group, settings.sampler, cache)
+            return GroupContent.of(group.samples, clips, runner.prepare)
 
         groups = media_groups(samples)
         outcomes = decode_ahead(
@@ -74,7 +75,7 @@ class LocalEngine(Engine):
             timeout_seconds=config.decode_timeout_seconds,
         )
         for batch in plan_batches(groups, runner.batch_size):
-            ready: list[tuple[MediaGroup, GroupContent[ShownMedia]]] = []
+            ready: list[tuple[MediaGroup, GroupContent]] = []
             for group in batch:
                 with self._clock.stage("decode_wait"):
                     outcome = next(outcomes)

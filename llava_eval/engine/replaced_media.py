@@ -11,10 +11,10 @@ from typing import TypeVar
 
 from llava_eval.borders.paths import is_surely_folder
 from llava_eval.config.schema import RunnerConfig
-from llava_eval.engine.batches import decode_group, media_groups
+from llava_eval.engine.batches import GroupContent, MediaGroup, decode_group, placeholder
 from llava_eval.results.formatting import listed
 from llava_eval.results.manifest import Manifest
-from llava_eval.types import Media, MediaInput, Sample, SampleResult, ServedMedia, prompt_text
+from llava_eval.types import Clip, Media, MediaInput, Sample, SampleResult, prompt_text
 from llava_eval.video import decode_ahead, read_media
 from llava_eval.video.media import Sampler
 from llava_eval.video.remote import is_address
@@ -22,10 +22,6 @@ from llava_eval.video.remote import is_address
 _log = logging.getLogger(__name__)
 
 ItemT = TypeVar("ItemT")
-
-#: Decimals of presentation times in a ledger.
-_TIME_DECIMALS = 6
-
 
 #: A medium with what a ledger says of it; None where it says nothing.
 _ReadMedium = tuple[Media, MediaInput | None]
@@ -62,7 +58,7 @@ def replaced_samples(
     users = _users_of_files(samples, results)
     replaced = _differing(
         [read for read in users if changed(read[0].path) > since],
-        lambda read: _shown(MediaInput.of(read_media(read[0], sampler))),
+        lambda read: _shown(read_media(read[0], sampler)),
         lambda read: _shown(read[1]),
         runner,
     )
@@ -144,15 +140,12 @@ def _differing(
 
 def _prompt(sample: Sample, sampler: Sampler) -> str:
     """Return how the frames that a sample shows now let it be asked."""
-    (group,) = media_groups([sample])
-    shown = decode_group(group, sampler, None).prepared(
-        lambda kind, clip: ServedMedia(kind, ({},), clip.frame_indices)
-    )
-    return prompt_text(shown.turn(sample))
+    clips = decode_group(MediaGroup((sample,)), sampler, None)
+    return prompt_text(GroupContent.of([sample], clips, placeholder).turn(sample))
 
 
-def _shown(read: MediaInput | None) -> object:
+def _shown(read: Clip | MediaInput | None) -> object:
     """Return which frames at which times were shown, as far as a ledger says so."""
     if read is None:
         return None
-    return read.proof, [round(time, _TIME_DECIMALS) for time in read.pts_seconds]
+    return read.proof, [round(time, 6) for time in read.pts_seconds]  # as a ledger rounds them

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def check_model(config: RunConfig) -> None:
-    """Raise ConfigError for settings that mean nothing to the chosen model.
+    """Raise ConfigError for settings that mean nothing to the chosen model and engine.
 
     Args:
         config: of the run; nothing is loaded or asked.
@@ -27,11 +27,16 @@ def check_model(config: RunConfig) -> None:
     model = config.model
     if model.arguments and not model.is_own:
         raise ConfigError("model.arguments are those of a class of your own: model=own")
-    kind, method = _kind(config), config.quantization.method
-    if not model.is_loaded and config.engine.name == "ray":
+    kind, method, engine = _kind(config), config.quantization.method, config.engine.name
+    if not model.is_loaded and engine == "ray":
         raise ConfigError(
             f"engine=ray with {kind}: {'it' if model.is_own else 'a server'} is asked from one "
             "process (engine=local); it has machines of its own"
+        )
+    if engine == "ray" and model.device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(
+            f"model.device={model.device}: with engine=ray every worker is given its own device; "
+            "expected auto, cpu or cuda"
         )
     decides = model._target_ or model.base_url
     for key, value, setting in meaningless_settings(config):
@@ -45,6 +50,11 @@ def check_model(config: RunConfig) -> None:
         if setting.only_for == "literal":
             raise ConfigError(
                 f"{key}={value} means nothing to conversation={config.conversation.name}"
+            )
+        if setting.only_for == "ray":
+            unless = " unless this machine has several GPUs" if engine == "auto" else ""
+            raise ConfigError(
+                f"{key}={value} is for engine=ray; engine={engine} works in this process{unless}"
             )
         # A sweep over ways to quantize has them for some of its runs.
         log.warning("%s=%s means nothing to quantization=%s", key, value, config.quantization.name)

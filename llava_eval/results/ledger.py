@@ -20,7 +20,7 @@ from llava_eval.borders.json_text import JsonError, parse_json
 from llava_eval.borders.paths import append_line, open_file
 from llava_eval.borders.typed_json import as_type
 from llava_eval.errors import RunDirectoryError, StorageError
-from llava_eval.results.files import reading_errors, storage_errors, write_bytes
+from llava_eval.results.files import reading_errors, storage_errors, write_text
 from llava_eval.types import MediaInput, SampleResult
 
 _OTHER_LINE_BREAKS = ("\x85", "\u2028", "\u2029")
@@ -143,12 +143,7 @@ def rewrite_ledger(path: Path, results: Iterable[SampleResult]) -> None:
         StorageError: it cannot be written; the old ledger is untouched.
     """
     ordered = sorted(results, key=lambda result: result.row)
-    write_bytes(path, b"".join(_encoded(result) for result in ordered))
-
-
-def _encoded(result: SampleResult) -> bytes:
-    # Half a surrogate pair, which UTF-8 cannot hold, becomes its JSON escape.
-    return f"{to_line(result)}\n".encode(errors="backslashreplace")
+    write_text(path, "".join(f"{to_line(result)}\n" for result in ordered))
 
 
 class LedgerWriter:
@@ -172,7 +167,9 @@ class LedgerWriter:
                     f"{self._path} was removed or replaced while the run was writing to it; the "
                     "run stops here"
                 )
-            append_line(self._stream, _encoded(result))
+            # Half a surrogate pair, which UTF-8 cannot hold, becomes its JSON escape.
+            line = f"{to_line(result)}\n".encode(errors="backslashreplace")
+            append_line(self._stream, line)
 
     def _is_in_place(self) -> bool:
         try:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from llava_eval.benchmarks.subtitles import Subtitles
-from llava_eval.engine.batches import content_of_clips
+from llava_eval.engine.batches import GroupContent
 from llava_eval.errors import MediaError
 from llava_eval.types import (
     Clip,
@@ -65,14 +65,14 @@ def test_subtitles_that_may_not_be_looked_for_fail_their_sample_alone() -> None:
     piece = Subtitles(VIDEO, f"{'s' * 300}.srt", "first_cue")
     group = [Sample(id="1", row=0, group="v", content=(VIDEO, piece), targets=("A",))]
     with pytest.raises(MediaError, match=r"ss\.srt: the name is too long"):
-        content_of_clips(group, {VIDEO: read(VIDEO)})
+        GroupContent.of(group, {VIDEO: read(VIDEO)}, counting()[1])
 
 
 def test_texts_are_expanded_and_joined() -> None:
     asked = sample(VIDEO, Framewise(VIDEO), "Why?")
     prepared, prepare = counting()
     members = [asked, sample(VIDEO, Framewise(VIDEO), "How?", name="2")]
-    content = content_of_clips(members, {VIDEO: read(VIDEO)}).prepared(prepare)
+    content = GroupContent.of(members, {VIDEO: read(VIDEO)}, prepare)
     video, text = content.turn(asked)
     assert isinstance(video, PreparedMedia)
     assert text == "3 frames\nWhy?"
@@ -85,7 +85,7 @@ def test_texts_are_expanded_and_joined() -> None:
 def test_frames_can_become_images() -> None:
     asked = sample(Framewise(VIDEO, images=True), "Why?")
     prepared, prepare = counting()
-    content = content_of_clips([asked], {VIDEO: read(VIDEO)}).prepared(prepare)
+    content = GroupContent.of([asked], {VIDEO: read(VIDEO)}, prepare)
     turn = content.turn(asked)
     assert prepared == ["image"] * 3
     assert [one if isinstance(one, str) else one.kind for one in turn] == ["image"] * 3 + ["Why?"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -11,7 +12,6 @@ import torch
 from llava_eval.engine.batches import (
     GroupContent,
     MediaGroup,
-    content_of_clips,
     frame_cache,
     media_groups,
     plan_batches,
@@ -22,6 +22,7 @@ from llava_eval.types import (
     Media,
     MediaKind,
     MediaProblem,
+    PixelProof,
     PreparedMedia,
     Sample,
     ServedMedia,
@@ -117,17 +118,17 @@ def served(kind: MediaKind, clip: Clip) -> ShownMedia:
     return ServedMedia(kind, ({},), indices, problems=problems)
 
 
-def content_of(*samples: Sample) -> GroupContent[Clip]:
+def content_of(prepare: Callable[[MediaKind, Clip], ShownMedia], *samples: Sample) -> GroupContent:
     damaged = (MediaProblem("damaged", "half of it"),)
-    return content_of_clips(samples, {VIDEO: clip(0, 9, 7, problems=damaged), IMAGE: clip(0)})
+    clips = {VIDEO: clip(0, 9, 7, problems=damaged).proven(), IMAGE: clip(0)}
+    return GroupContent.of(samples, clips, prepare)
 
 
 def test_media_are_shown_as_they_are_or_in_parts() -> None:
     part = Subtitles(VIDEO, "said")
-    whole = content_of(sample("0", "Look: ", VIDEO), sample("1", part))
-    assert list(whole.media) == [VIDEO]
-    assert list(whole.frame_dependent) == [part]
-    shown = whole.prepared(prepared)
+    shown = content_of(prepared, sample("0", "Look: ", VIDEO), sample("1", part))
+    assert list(shown.media) == [VIDEO]
+    assert list(shown.frame_dependent) == [part]
     first, second = (shown.turn(item) for item in (sample("0", "Look: ", VIDEO), sample("1", part)))
     assert first == ("Look: ", shown.media[VIDEO], "Why?")
     assert second[0] == "said "
@@ -138,7 +139,7 @@ def test_media_are_shown_as_they_are_or_in_parts() -> None:
 
 
 def test_neighbouring_texts_are_one() -> None:
-    shown = content_of(sample("0", VIDEO)).prepared(prepared)
+    shown = content_of(prepared, sample("0", VIDEO))
     assert shown.turn(sample("0", "a ", "b ")) == ("a b Why?",)
     turn = shown.turn(sample("0", "a ", VIDEO, "b "))
     assert turn == ("a ", shown.media[VIDEO], "b Why?")
@@ -146,23 +147,27 @@ def test_neighbouring_texts_are_one() -> None:
 
 def test_what_is_said_of_media_that_are_shown() -> None:
     part = Subtitles(VIDEO, "said")
-    alone = content_of(sample("0", VIDEO)).prepared(prepared)
+    alone = content_of(prepared, sample("0", VIDEO))
     assert alone.inputs[VIDEO].pixel_input_digest == "video(0, 9, 7)"
     assert [problem.kind for problem in alone.inputs[VIDEO].problems] == ["damaged"]
     assert alone.inputs[IMAGE].pixel_input_digest is None
     assert alone.inputs[VIDEO].pts_seconds == (0.0, 9.0, 7.0)
-    both = content_of(sample("0", VIDEO), sample("1", part)).prepared(prepared)
+    black = hashlib.blake2b(bytes(2 * 2 * 3), digest_size=8).hexdigest()
+    assert alone.inputs[VIDEO].proof == PixelProof(2, 2, (black,) * 3)
+    both = content_of(prepared, sample("0", VIDEO), sample("1", part))
     joined = hashlib.blake2b(b"video(0, 9, 7)image(7,)", digest_size=8).hexdigest()
     assert both.inputs[VIDEO].pixel_input_digest == joined
-    half = content_of(sample("0", VIDEO), sample("1", part)).prepared(
-        lambda kind, clip: (prepared if kind == "video" else served)(kind, clip)
+    half = content_of(
+        lambda kind, clip: (prepared if kind == "video" else served)(kind, clip),
+        sample("0", VIDEO),
+        sample("1", part),
     )
     assert half.inputs[VIDEO].pixel_input_digest is None, "a part of it is not known"
     kinds = [problem.kind for problem in half.inputs[VIDEO].problems]
     assert kinds == ["damaged", "unconfirmed_frames"]
-    chosen = content_of(sample("0", VIDEO)).prepared(served)
+    chosen = content_of(served, sample("0", VIDEO))
     assert chosen.frame_indices[VIDEO] == (), "the server chooses them"
-    images = content_of(sample("1", part)).prepared(served)
+    images = content_of(served, sample("1", part))
     assert images.frame_indices[VIDEO] == (0, 9, 7)
 
 

@@ -52,8 +52,9 @@ class Case:
             sample = Sample(str(number), number, medium.path, (medium, "Why?"), ("A",))
             clip = read_media(medium, first_and_last)
             self.samples[sample.id] = sample
+            read = MediaInput(clip.pts_seconds, clip.proof)
             self.results[sample.id] = SampleResult.of(
-                sample, Generation("A"), (clip.frame_indices,), "Why?", (MediaInput.of(clip),)
+                sample, Generation("A"), (clip.frame_indices,), "Why?", (read,)
             )
 
     def replaced(self, started: str | None = "", *, moved: bool = False) -> set[str]:

@@ -23,10 +23,10 @@ from llava_eval.config.schema import EngineConfig, ModelConfig, PublishedConfig,
 from llava_eval.engine.base import Watch
 from llava_eval.engine.batches import PromptSettings, check_sampler
 from llava_eval.engine.configured_benchmark import Benchmark, Parts
-from llava_eval.engine.configured_engine import check_engine
 from llava_eval.engine.work import GivenTexts, _own_code, _own_scoring, open_work
 from llava_eval.errors import ConfigError, RowsError, RunDirectoryError
 from llava_eval.models.clock import StageClock
+from llava_eval.models.configured_model import check_model
 from llava_eval.results.manifest import Manifest
 from llava_eval.run import run, score
 from llava_eval.scoring.scorer import JudgedScorer, JudgeReply
@@ -199,10 +199,10 @@ def test_settings_that_mean_nothing_to_an_engine(
 ) -> None:
     config = changed(composed, engine=EngineConfig(**engine), model={"device": device}).config
     if message is None:
-        check_engine(config)
+        check_model(config)
     else:
         with pytest.raises(ConfigError, match=message):
-            check_engine(config)
+            check_model(config)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def subtitle_files(samples: Iterable[Sample]) -> list[str]:
     return list(dict.fromkeys(path for sample in samples for path in sample.files))
 
 
-def check_media_files(samples: Iterable[Sample], benchmark: BenchmarkConfig) -> None:
+def check_media_files(samples: Sequence[Sample], benchmark: BenchmarkConfig) -> None:
     """Look for the media of samples, evenly spread, and warn of those that are missing.
 
     Subtitles, which not every video has, are warned of where there are none at all.
@@ -56,7 +56,6 @@ def check_media_files(samples: Iterable[Sample], benchmark: BenchmarkConfig) -> 
     Raises:
         ConfigError: there is not one of them, so that every sample would fail.
     """
-    samples = list(samples)
     subtitles = _evenly(subtitle_files(samples))
     if subtitles and not any(is_there(path) for path in subtitles):
         log.warning(

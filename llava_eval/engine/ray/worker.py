@@ -8,6 +8,7 @@ import os
 import pickle
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from logging.handlers import BufferingHandler
 from pathlib import Path
@@ -36,7 +37,7 @@ from llava_eval.models.backend import Needs
 from llava_eval.models.clock import StageClock
 from llava_eval.models.configured_model import make_runner, plan_model
 from llava_eval.results import environment
-from llava_eval.types import Clip, SampleResult, ShownMedia
+from llava_eval.types import Clip, Media, SampleResult
 
 if TYPE_CHECKING:
     from llava_eval.models.backend import Plan, Runner
@@ -94,7 +95,7 @@ class ModelWorker:
                 None if resize is None else pickle.dumps(resize),
             )
 
-    def answer(self, batch: Batch, *decoded: GroupContent[Clip]) -> BatchReply:
+    def answer(self, batch: Batch, *decoded: Mapping[Media, Clip]) -> BatchReply:
         """Ask the questions of a batch.
 
         Args:
@@ -107,11 +108,11 @@ class ModelWorker:
         runner, prompts = self._runner, self._prompts
         assert runner is not None
         assert prompts is not None
-        ready: list[tuple[MediaGroup, GroupContent[ShownMedia]]] = []
+        ready: list[tuple[MediaGroup, GroupContent]] = []
         failed: list[SampleResult] = []
-        for group, pieces in zip(batch, decoded, strict=True):
+        for group, clips in zip(batch, decoded, strict=True):
             try:
-                ready.append((group, pieces.prepared(runner.prepare)))
+                ready.append((group, GroupContent.of(group.samples, clips, runner.prepare)))
             except MediaError as error:  # of these samples alone
                 failed += group.failed(error)
         with self._lock:
@@ -187,7 +188,7 @@ def _decoder(settings: bytes) -> tuple[Sampler, FrameCache | None, float]:
     return sampler, cache, worker.config.runner.decode_timeout_seconds
 
 
-def decode(settings: bytes, group: MediaGroup) -> tuple[DecodeStatus, GroupContent[Clip] | None]:
+def decode(settings: bytes, group: MediaGroup) -> tuple[DecodeStatus, dict[Media, Clip] | None]:
     """Decode what a group shows.
 
     Args:

@@ -90,17 +90,14 @@ def _explorer(parts: Sequence[Part]) -> str:
         f'<option value="{index}">{html_text(part.title)}</option>'
         for index, part in enumerate(parts)
     )
-    pictures = " ".join(_pictures_text(part) for part in parts if part.thumbnails.stopped)
+    limited = ((part.title, part.thumbnails) for part in parts if part.thumbnails.stopped)
+    pictures = " ".join(
+        f"{title}: pictures of {len(thumbnails.strips)} of {thumbnails.num_wanted} sets of "
+        f"frames, what went wrong first; {_LIMITS[thumbnails.stopped]} allows more."
+        for title, thumbnails in limited
+    )
     return Template(_asset("explorer.html")).substitute(
         options=options, one_set=" hidden" if len(parts) == 1 else "", pictures=html_text(pictures)
-    )
-
-
-def _pictures_text(part: Part) -> str:
-    thumbnails = part.thumbnails
-    return (
-        f"{part.title}: pictures of {len(thumbnails.strips)} of {thumbnails.num_wanted} sets of "
-        f"frames, what went wrong first; {_LIMITS[thumbnails.stopped]} allows more."
     )
 
 
