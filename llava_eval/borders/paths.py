@@ -163,9 +163,6 @@ def why_no_file(path: str | os.PathLike[str], expected: str) -> str | None:
 #: Where a shell's ``<(command)`` lies: a pipe that somebody writes to.
 _DESCRIPTORS = re.compile(r"/dev/(fd/\d+|stdin)|/proc/(self|\d+)/fd/\d+")
 
-#: Flags are those of the system: Windows has no such pipes, and changes line feeds unless told.
-_READING = os.O_RDONLY | sum(getattr(os, f, 0) for f in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
-
 
 def open_file(path: str | os.PathLike[str], expected: str = "a file") -> BufferedReader:
     """Open a file whose reading ends; the one way to open what a person names.
@@ -183,7 +180,7 @@ def open_file(path: str | os.PathLike[str], expected: str = "a file") -> Buffere
     name = os.fspath(path)
     refused = f"is a pipe, socket or device, expected {expected}"
     try:
-        descriptor = os.open(name, _READING)
+        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
         if error.errno == errno.ENXIO:  # what the system says of a socket
             raise OSError(errno.EINVAL, refused, name) from None
