@@ -314,7 +314,7 @@ class RunRecord:
             StorageError: it cannot be written.
         """
         # workers on other machines may have held more than this process
-        of_workers = self._session.get("peak_host_memory_bytes") or 0
+        of_workers = self._session.get("peak_host_memory_bytes", 0)
         self._session.update(
             ended=_now(),
             wall_seconds=round(time.perf_counter() - self._start, 3),
