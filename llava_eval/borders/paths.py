@@ -20,7 +20,7 @@ from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from llava_eval.errors import ConfigError
+from llava_eval.errors import ConfigError, StorageError
 
 PACKAGE_SCHEME: Final = "package://"
 
@@ -219,6 +219,24 @@ def file_identity(path: str | os.PathLike[str]) -> str:
     status = Path(path).stat()
     facts = (os.path.realpath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:40]
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn a failing write into one line that says which file, and that nothing was lost.
+
+    Raises:
+        StorageError: for any OSError inside the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        advice = (
+            "; free some space and run the same command again: finished samples are kept"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            else ""
+        )
+        raise StorageError(f"cannot write {path}: {error.strerror or error}{advice}") from error
 
 
 @contextmanager
