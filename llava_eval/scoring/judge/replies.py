@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +10,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, Self
 
-from llava_eval.borders.json_text import JsonError, parse_json
+from llava_eval.borders.json_text import JsonError, digest, parse_json
 from llava_eval.borders.paths import append_line, read_file, storage_errors
 from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.config.schema import JudgeConfig
@@ -54,8 +53,7 @@ def key_of(config: JudgeConfig, messages: Messages) -> str:
     }
     if config.response_format:
         content["response_format"] = config.response_format
-    canonical = json.dumps(content, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return digest(content)
 
 
 class ReplyStore:
