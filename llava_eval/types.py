@@ -32,7 +32,7 @@ StopReason = Literal["eos", "stop_string", "length"]
 MediaProblemKind = Literal["damaged", "truncated", "replayed", "fewer_frames", "unconfirmed_frames"]
 
 #: No context is as long; a larger count of tokens is a mistake.
-_MAX_TOKENS = 1 << 40
+MAX_TOKENS = 1 << 40
 
 
 def _require(condition: bool, message: str) -> None:
@@ -642,7 +642,7 @@ class Generation:
         )
         for name in ("num_input_tokens", "num_output_tokens"):
             number = getattr(self, name)
-            _require(number is None or 0 <= number <= _MAX_TOKENS, f"Generation.{name} is {number}")
+            _require(number is None or 0 <= number <= MAX_TOKENS, f"Generation.{name} is {number}")
 
     @classmethod
     def failed(cls, error: Exception) -> Generation:

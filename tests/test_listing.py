@@ -159,6 +159,14 @@ def test_experiments_of_ones_own_may_stand_in_folders(tmp_path: Path) -> None:
     assert found == "Ours benchmark: demo/open_ended"
 
 
+def test_a_number_that_is_not_rounded_is_listed_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    number = "{metric: accuracy, value: 57.04, source: a blog, half_step: 0}"
+    (tmp_path / "experiment" / "exact.yaml").write_text(f"# Ours.\npublished: [{number}]\n")
+    found = entry(listing_text("experiments", tmp_path, pattern="exact"), "exact")
+    assert found == "Ours published: accuracy 57.04 source: a blog"
+
+
 @pytest.mark.slow
 def test_json_holds_what_the_text_says() -> None:
     content = listed_json()

@@ -6,6 +6,7 @@ standard library alone gives a RecursionError for 100,000 brackets, and accepts 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -88,6 +89,12 @@ def load_json(path: Path, expected: type[Any] = object) -> Any:
     with open_file(path) as stream:
         content = stream.read(MAX_FILE_BYTES + 1)
     return parse_json(content, expected)
+
+
+def digest(content: Any) -> str:
+    """Return the SHA-256 of a JSON value in canonical form."""
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def describe(kind: type[Any]) -> str:

@@ -20,7 +20,7 @@ from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from llava_eval.errors import ConfigError
+from llava_eval.errors import ConfigError, StorageError
 
 PACKAGE_SCHEME: Final = "package://"
 
@@ -163,9 +163,6 @@ def why_no_file(path: str | os.PathLike[str], expected: str) -> str | None:
 #: Where a shell's ``<(command)`` lies: a pipe that somebody writes to.
 _DESCRIPTORS = re.compile(r"/dev/(fd/\d+|stdin)|/proc/(self|\d+)/fd/\d+")
 
-#: Flags are those of the system: Windows has no such pipes, and changes line feeds unless told.
-_READING = os.O_RDONLY | sum(getattr(os, f, 0) for f in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
-
 
 def open_file(path: str | os.PathLike[str], expected: str = "a file") -> BufferedReader:
     """Open a file whose reading ends; the one way to open what a person names.
@@ -183,7 +180,7 @@ def open_file(path: str | os.PathLike[str], expected: str = "a file") -> Buffere
     name = os.fspath(path)
     refused = f"is a pipe, socket or device, expected {expected}"
     try:
-        descriptor = os.open(name, _READING)
+        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
         if error.errno == errno.ENXIO:  # what the system says of a socket
             raise OSError(errno.EINVAL, refused, name) from None
@@ -222,6 +219,24 @@ def file_identity(path: str | os.PathLike[str]) -> str:
     status = Path(path).stat()
     facts = (os.path.realpath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:40]
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn a failing write into one line that says which file, and that nothing was lost.
+
+    Raises:
+        StorageError: for any OSError inside the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        advice = (
+            "; free some space and run the same command again: finished samples are kept"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            else ""
+        )
+        raise StorageError(f"cannot write {path}: {error.strerror or error}{advice}") from error
 
 
 @contextmanager

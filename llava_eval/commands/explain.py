@@ -56,11 +56,11 @@ def _explain(arguments: argparse.Namespace) -> int:
       llava-eval explain runs/mine
       llava-eval explain runs/mine --against runs/theirs --run 50
     """
+    from llava_eval.borders.json_text import digest
     from llava_eval.results.explain.explanation import explain, side_of
     from llava_eval.results.explain.screen import EXPLANATION, as_content, to_markdown, to_terminal
     from llava_eval.results.explain.switched_runs import attributed
     from llava_eval.results.formatting import print_json, printable, terminal_width, write_out
-    from llava_eval.results.identity import digest
     from llava_eval.results.runs import RunReader
 
     path, against, num_groups = arguments.run, arguments.against, arguments.num_groups

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ import yaml
 from llava_eval.borders.paths import read_file
 from llava_eval.config.build import build_target, import_target
 from llava_eval.config.choices import config_folder, list_choices, search_path_override, suggest
-from llava_eval.config.experiments import published_experiments
+from llava_eval.config.experiments import as_printed, published_experiments
 from llava_eval.config.schema import GenerationConfig, ReplyConfig
 from llava_eval.errors import ConfigError, first_line
 from llava_eval.types import VideoInfo
@@ -213,7 +212,7 @@ def _printed(number: Mapping[str, Any]) -> str:
     """Return a published number with as many digits as its source printed."""
     value, level = number["value"], number.get("level")
     if "half_step" in number:
-        value = f"{value:.{max(0, round(-math.log10(2 * number['half_step'])))}f}"
+        value = as_printed(value, number["half_step"])
     return f"{number['metric']}{f' ({level})' if level is not None else ''} {value}"
 
 

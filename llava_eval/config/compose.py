@@ -170,13 +170,10 @@ def _named(
     )
 
 
-def option_nodes(
-    group: str, names: Sequence[str], config_dir: Path | None = None
-) -> list[dict[str, Any]]:
-    """Return what options of a group give by themselves.
+def scorer_nodes(names: Sequence[str], config_dir: Path | None = None) -> list[dict[str, Any]]:
+    """Return what options of the group ``scorer`` give by themselves.
 
     Args:
-        group: for instance "scorer".
         names: of the options.
         config_dir: a user's folder with the same groups as the packaged one.
 
@@ -185,12 +182,12 @@ def option_nodes(
     """
     search = search_path_override(config_dir)
     with hydra_session():
-        return [plain_values(_option(group, name, search)) for name in names]
+        return [plain_values(_scorer(name, search)) for name in names]
 
 
-def _option(group: str, name: str, search: Sequence[str]) -> DictConfig:
-    """Compose one option of a group alone; a user's own files are found where it is an override."""
-    option = compose_root([*search, f"+{group}={name}"], None)[group]
+def _scorer(name: str, search: Sequence[str]) -> DictConfig:
+    """Compose a scorer alone; a user's own files are found where it is an override."""
+    option = compose_root([*search, f"+{_SCORER}={name}"], None)[_SCORER]
     assert isinstance(option, DictConfig)
     return option
 
@@ -287,7 +284,7 @@ def _replace_scorer(
         search: tells Hydra where a user's own files are.
         given: overrides of the command line; those of the scorer's keys stay.
     """
-    option = _option(_SCORER, choices[_SCORER], search)
+    option = _scorer(choices[_SCORER], search)
     chosen = OmegaConf.create(OmegaConf.to_container(option))
     for override in given:
         key = str(override.key_or_group)

@@ -11,6 +11,7 @@ import csv
 import functools
 import importlib.resources
 import io
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -57,6 +58,13 @@ def half_step(printed: str) -> float:
     """Return half of the last printed digit's unit: 0.005 for "26.90", 0.5 for "54"."""
     _, _, decimals = printed.partition(".")
     return float(f"5e-{len(decimals) + 1}")
+
+
+def as_printed(value: float, half_step: float) -> str:
+    """Return a published value with the digits that its half step tells of: 26.90 for 0.005."""
+    decimals = round(-math.log10(2 * half_step)) if half_step > 0 else 0
+    text = f"{value:.{max(decimals, 0)}f}"
+    return text if float(text) == value else f"{value:g}"
 
 
 def _published(score: Mapping[str, str], note: str) -> dict[str, Any]:

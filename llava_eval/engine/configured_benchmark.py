@@ -17,11 +17,11 @@ from llava_eval.config.experiments import benchmark_of
 from llava_eval.config.schema import JudgeConfig, RunConfig
 from llava_eval.engine.batches import PromptSettings, check_sampler
 from llava_eval.errors import ConfigError, RowsError, first_line
+from llava_eval.metrics.differences import Metric
 from llava_eval.models.clock import StageClock
 from llava_eval.models.configured_model import check_model
 from llava_eval.results.exchange.submission import SubmissionMaker
 from llava_eval.results.summary import (
-    Metric,
     Summary,
     compare_to_published,
     named_with_overrides,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llava_eval.borders.json_text import digest
 from llava_eval.config.build import TARGET_KEY, import_target
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.roles import identity_of, short_keys
@@ -26,7 +27,7 @@ from llava_eval.results import files
 from llava_eval.results.directory import check_same_run, finished_results
 from llava_eval.results.exchange.generations import read_generations
 from llava_eval.results.formatting import setting_text
-from llava_eval.results.identity import Identity, digest, media_places, samples_digest
+from llava_eval.results.identity import Identity, media_places, samples_digest
 from llava_eval.results.ledger import rewrite_ledger
 from llava_eval.results.manifest import Manifest, RunRecord, provenance, read_manifest
 from llava_eval.results.summary import named_with_overrides

@@ -29,6 +29,7 @@ from typing import Any
 from llava_eval.borders.address import NO_KEY, by_proxy
 from llava_eval.borders.http_client import AddressError, HttpClient, RequestError, Response
 from llava_eval.borders.json_text import JsonError, parse_json
+from llava_eval.types import MAX_TOKENS
 
 #: Largest answer that is read. Log-probabilities of a long prompt are some tens of megabytes.
 MAX_BODY_BYTES = 64 << 20
@@ -43,8 +44,6 @@ _LONGEST_KEPT_BODY = 4000
 _LONGEST_NAME = 200
 #: A shorter key is no secret but a word such as "EMPTY", which a model may write too.
 _SHORTEST_SECRET = 8
-#: No real count of tokens is larger, and floating point still holds it exactly.
-_MAX_TOKENS = 10**12
 #: Words of OpenAI's, of Anthropic's, which gateways repeat without their code, of LiteLLM's own,
 #: and of text-generation-inference's of a top_p of 1.
 _UNSUPPORTED = re.compile(
@@ -521,6 +520,6 @@ def _count_or_none(usage: Mapping[str, Any], name: str, other: str = "") -> int 
     value = usage.get(name, usage.get(other))
     if not isinstance(value, int) or isinstance(value, bool):
         return None
-    if not 0 <= value <= _MAX_TOKENS:
+    if not 0 <= value <= MAX_TOKENS:
         raise ValueError(f"{name} is {value}" if abs(value) < 1e30 else f"{name} is not a count")
     return value

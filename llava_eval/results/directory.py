@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from llava_eval.borders.paths import status_of
+from llava_eval.borders.json_text import digest
+from llava_eval.borders.paths import status_of, storage_errors
 from llava_eval.errors import RunDirectoryError
 from llava_eval.results import files
-from llava_eval.results.files import storage_errors
-from llava_eval.results.identity import Identity, digest, first_difference
+from llava_eval.results.identity import Identity, first_difference
 from llava_eval.results.ledger import read_ledger, rewrite_ledger
 from llava_eval.results.manifest import Manifest, read_manifest
 from llava_eval.types import Sample, SampleResult

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import itertools
 import json
 import os
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.borders.json_text import JsonError
-from llava_eval.borders.paths import is_file, status_of, whole_file
-from llava_eval.errors import ComparisonError, ConfigError, LlavaEvalError, StorageError
+from llava_eval.borders.paths import is_file, status_of, storage_errors, whole_file
+from llava_eval.errors import ComparisonError, ConfigError, LlavaEvalError
 
 CONFIG = "config.yaml"
 MANIFEST = "manifest.json"
@@ -44,25 +43,6 @@ def file_names(names: Iterable[str]) -> dict[str, str]:
         texts = (file_name(name) + (f"_{n}" if n > 1 else "") for n in itertools.count(1))
         result[name] = next(text for text in texts if text.casefold() not in taken)
     return result
-
-
-@contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn a failing write into one line that says which file, and that nothing was lost.
-
-    Raises:
-        StorageError: for any OSError inside the block.
-    """
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        advice = (
-            "; free some space and run the same command again: finished samples are kept"
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            else ""
-        )
-        raise StorageError(f"cannot write {path}: {reason}{advice}") from error
 
 
 @contextmanager

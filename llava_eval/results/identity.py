@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path, PurePath
 from typing import Any
 
+from llava_eval.borders.json_text import digest
 from llava_eval.borders.paths import is_surely_folder
 from llava_eval.config.roles import flat
 from llava_eval.types import FrameDependentPart, Media, Sample
@@ -23,12 +23,6 @@ Identity = Mapping[str, Any]
 
 #: What of a medium has a place of its own in the digest.
 _NAMED_APART = {"kind", "path", "start_seconds", "end_seconds", "upright", "data"}
-
-
-def digest(content: Any) -> str:
-    """Return the SHA-256 of a JSON value in canonical form."""
-    canonical = json.dumps(content, sort_keys=True, ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def samples_digest(samples: Iterable[Sample]) -> str:

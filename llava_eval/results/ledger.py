@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from llava_eval.borders.json_text import JsonError, parse_json
-from llava_eval.borders.paths import append_line, open_file
+from llava_eval.borders.paths import append_line, open_file, storage_errors
 from llava_eval.borders.typed_json import as_type
 from llava_eval.errors import RunDirectoryError, StorageError
-from llava_eval.results.files import reading_errors, storage_errors, write_text
+from llava_eval.results.files import reading_errors, write_text
 from llava_eval.types import MediaInput, SampleResult
 
 _OTHER_LINE_BREAKS = ("\x85", "\u2028", "\u2029")

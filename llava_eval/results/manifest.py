@@ -16,13 +16,12 @@ from typing import Any, Self
 
 import yaml
 
-from llava_eval.borders.json_text import load_json
+from llava_eval.borders.json_text import digest, load_json
 from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.errors import LlavaEvalError, RunDirectoryError, without_secrets
 from llava_eval.models.clock import StageClock
 from llava_eval.results import files
 from llava_eval.results.environment import git_commit, machine, peak_host_memory_bytes, versions
-from llava_eval.results.identity import digest
 from llava_eval.types import SampleResult
 
 log = logging.getLogger(__name__)
@@ -314,7 +313,7 @@ class RunRecord:
             StorageError: it cannot be written.
         """
         # workers on other machines may have held more than this process
-        of_workers = self._session.get("peak_host_memory_bytes") or 0
+        of_workers = self._session.get("peak_host_memory_bytes", 0)
         self._session.update(
             ended=_now(),
             wall_seconds=round(time.perf_counter() - self._start, 3),

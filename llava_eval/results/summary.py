@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from llava_eval.config.schema import PublishedConfig
+from llava_eval.metrics.differences import Metric
 from llava_eval.metrics.groups import rows_by_level
 from llava_eval.metrics.question_groups import is_of_whole_groups
 from llava_eval.results.formatting import setting_text
 from llava_eval.types import MetricValue, SampleResult
 
-Metric = Callable[[Sequence[SampleResult]], MetricValue]
 MetricsByLevel = Mapping[str, Mapping[str, MetricValue]]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from llava_eval.borders.json_text import load_json
 from llava_eval.borders.typed_json import Count, as_type
+from llava_eval.config.experiments import as_printed
 from llava_eval.results import files
 from llava_eval.results.columns import (
     FLAG_WORDS,
@@ -229,18 +230,11 @@ def _published_table(summary: Summary) -> Table:
     return Table(header, [_published_cells(item) for item in summary.published])
 
 
-def _printed(value: float, half_step: float) -> str:
-    """Return a published value with the digits that its half step tells of: 26.90 for 0.005."""
-    decimals = round(-math.log10(2 * half_step)) if half_step > 0 else 0
-    text = f"{value:.{max(decimals, 0)}f}"
-    return text if float(text) == value else f"{value:g}"
-
-
 def _published_cells(comparison: PublishedComparison) -> list[str]:
     unit, is_within = comparison.value.unit, comparison.is_within_interval
     return [
         comparison.name,
-        _printed(comparison.published.value, comparison.published.half_step),
+        as_printed(comparison.published.value, comparison.published.half_step),
         number(comparison.ours, unit),
         "-" if comparison.difference is None else f"{comparison.difference:+.2f}",
         interval(comparison.value.ci_low, comparison.value.ci_high, unit),

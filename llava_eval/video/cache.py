@@ -47,9 +47,7 @@ def cache_folder() -> Path | None:
     """Return the folder for caches; None if caching is switched off, or there is no home for it."""
     folder = os.environ.get(CACHE_VARIABLE)
     if not folder:
-        if sys.platform == "win32":
-            base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-        elif sys.platform == "darwin":
+        if sys.platform == "darwin":
             base = "~/Library/Caches"
         else:
             base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"

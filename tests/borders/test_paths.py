@@ -29,10 +29,11 @@ from llava_eval.borders.paths import (
     reason,
     resolve_package_path,
     status_of,
+    storage_errors,
     whole_file,
     why_no_file,
 )
-from llava_eval.errors import ConfigError
+from llava_eval.errors import ConfigError, StorageError
 
 
 def test_files_and_folders(tmp_path: Path) -> None:
@@ -258,3 +259,22 @@ def test_what_a_write_left_over_follows(tmp_path: Path) -> None:
 )
 def test_a_reason_is_a_few_words(error: OSError, said: str) -> None:
     assert reason(error) == said
+
+
+@pytest.mark.parametrize(
+    ("number", "has_advice"),
+    [
+        (errno.ENOSPC, True),
+        (errno.EDQUOT, True),
+        (errno.EFBIG, True),
+        (errno.EACCES, False),
+        (errno.EROFS, False),
+    ],
+)
+def test_a_failing_write_says_what_helps(number: int, has_advice: bool) -> None:
+    with pytest.raises(StorageError) as caught, storage_errors(Path("here")):
+        raise OSError(number, os.strerror(number))
+    advice = "; free some space and run the same command again: finished samples are kept"
+    assert str(caught.value) == f"cannot write here: {os.strerror(number)}" + advice * has_advice
+    with pytest.raises(StorageError, match=r"here: odd$"), storage_errors(Path("here")):
+        raise OSError("odd")

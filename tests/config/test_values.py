@@ -13,7 +13,7 @@ from llava_eval.config.compose import (
     compose_config,
     composed_of,
     expand_sweep,
-    option_nodes,
+    scorer_nodes,
     sweep_options,
     take_path,
 )
@@ -182,11 +182,11 @@ def test_a_runs_own_configuration_is_checked_anew() -> None:
 
 
 def test_options_by_themselves() -> None:
-    strict, caption = option_nodes("scorer", ["strict_choice", "caption"])
+    strict, caption = scorer_nodes(["strict_choice", "caption"])
     assert strict["_target_"] == "llava_eval.scoring.choice.StrictChoice"
     assert caption["_target_"].startswith("llava_eval.scoring.captions.")
     with pytest.raises(ConfigError, match="no_such"):
-        option_nodes("scorer", ["no_such"])
+        scorer_nodes(["no_such"])
 
 
 @pytest.mark.parametrize(

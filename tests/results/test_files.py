@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 
@@ -36,25 +35,6 @@ def test_names_that_share_a_files_name_are_numbered() -> None:
         "A b": "A_b_3",
         "c": "c",
     }
-
-
-@pytest.mark.parametrize(
-    ("number", "has_advice"),
-    [
-        (errno.ENOSPC, True),
-        (errno.EDQUOT, True),
-        (errno.EFBIG, True),
-        (errno.EACCES, False),
-        (errno.EROFS, False),
-    ],
-)
-def test_a_failing_write_says_what_helps(number: int, has_advice: bool) -> None:
-    with pytest.raises(StorageError) as caught, files.storage_errors(Path("here")):
-        raise OSError(number, os.strerror(number))
-    advice = "; free some space and run the same command again: finished samples are kept"
-    assert str(caught.value) == f"cannot write here: {os.strerror(number)}" + advice * has_advice
-    with pytest.raises(StorageError, match=r"here: odd$"), files.storage_errors(Path("here")):
-        raise OSError("odd")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from llava_eval.benchmarks.frame_images import FrameImages
+from llava_eval.borders.json_text import digest
 from llava_eval.results.identity import (
-    digest,
     first_difference,
     media_places,
     samples_digest,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from llava_eval.borders.json_text import digest
 from llava_eval.errors import RunDirectoryError
 from llava_eval.results import files
 from llava_eval.results.directory import (
@@ -19,7 +20,6 @@ from llava_eval.results.directory import (
     new_run_directory,
     runs_of,
 )
-from llava_eval.results.identity import digest
 from llava_eval.results.ledger import read_ledger, rewrite_ledger
 from llava_eval.types import NOT_SCORED, Generation, Sample
 from tests.results.helpers import make_result

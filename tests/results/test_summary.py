@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import pytest
 
 from llava_eval.config.schema import PublishedConfig
+from llava_eval.metrics.differences import Metric
 from llava_eval.metrics.question_groups import of_whole_groups
 from llava_eval.results.summary import (
-    Metric,
     Summary,
     compare_to_published,
     failures_by_cause,

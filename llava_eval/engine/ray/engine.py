@@ -86,13 +86,13 @@ class RayEngine(Engine):
     def work(self) -> dict[str, Any]:
         reports = self._reports()
         on_device = [report.peak_device_memory_bytes or 0 for report in reports]
-        on_host = [report.peak_host_memory_bytes or 0 for report in reports]
+        on_host = [report.peak_host_memory_bytes for report in reports]
         return {
             "engine": "ray",
             "nodes": node_facts(),
             "workers": [_describe(worker) for worker in self._pool.all],
             "peak_device_memory_bytes": max(on_device, default=0) or None,
-            "peak_host_memory_bytes": max(on_host, default=0) or None,
+            "peak_host_memory_bytes": max(on_host, default=0),
         }
 
     def close(self) -> None:

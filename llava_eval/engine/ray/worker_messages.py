@@ -119,7 +119,7 @@ class Report:
     stage_seconds: Mapping[str, float]
     warm_up: Mapping[str, Any]
     peak_device_memory_bytes: int | None
-    peak_host_memory_bytes: int | None
+    peak_host_memory_bytes: int
     record: Mapping[str, Any]
 
 

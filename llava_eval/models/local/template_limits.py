@@ -71,13 +71,11 @@ def why_harmful(render: Callable[[], object]) -> str | None:
 
     Only there can memory, and time within one operation (``9 ** 9 ** 9``), be limited without a
     limit to the threads that decode and to the device. A child that does not come back for another
-    reason, or a system without fork or such limits, says nothing.
+    reason, or a system without such limits, says nothing.
 
     Args:
         render: runs it; what it raises otherwise it will raise here again.
     """
-    if not hasattr(os, "fork"):
-        return None
     try:
         with warnings.catch_warnings():  # of fork among threads: the child uses none of their locks
             warnings.simplefilter("ignore", DeprecationWarning)

@@ -129,15 +129,12 @@ def choice_sheet(results: Sequence[SampleResult], *, letters: str) -> bytes:
     return sheet([header, *rows])
 
 
-#: Most characters that a cell takes.
-_MAX_CHARACTERS = 32_767
-
-
 def sheet(rows: Sequence[Sequence[str | int]]) -> bytes:
     """Return an .xlsx file with one sheet; the same rows are the same bytes.
 
     Args:
-        rows: cells; texts that are too long for a cell are cut, and none is taken for a formula.
+        rows: cells; texts that are too long for a cell are cut (by the library), and none is taken
+            for a formula.
     """
     from xlsxwriter import Workbook
 
@@ -152,6 +149,6 @@ def sheet(rows: Sequence[Sequence[str | int]]) -> bytes:
                 worksheet.write_number(row, column, value)
             elif value:
                 text = value.encode(errors="backslashreplace").decode()
-                worksheet.write_string(row, column, text[:_MAX_CHARACTERS])
+                worksheet.write_string(row, column, text)
     workbook.close()
     return stream.getvalue()

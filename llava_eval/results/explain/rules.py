@@ -11,7 +11,7 @@ import numpy as np
 
 from llava_eval.config.build import TARGET_KEY, build_target
 from llava_eval.config.choices import list_choices
-from llava_eval.config.compose import compose_config, option_nodes
+from llava_eval.config.compose import compose_config, scorer_nodes
 from llava_eval.config.former_names import current_node
 from llava_eval.config.schema import ReplyConfig
 from llava_eval.errors import ConfigError
@@ -162,7 +162,7 @@ def _rules(
         seen.append(node)
         yield name, node, composed.config.benchmark.reply, _denominator(next(iter(nodes.values())))
     shared = list_choices("scorer", config_dir)
-    for name, node in zip(shared, option_nodes("scorer", shared, config_dir), strict=True):
+    for name, node in zip(shared, scorer_nodes(shared, config_dir), strict=True):
         if name != "protocol" and node not in seen and _module(node) in modules:
             yield f"scorer={name}", node, ReplyConfig(), "scored"
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, get_args
 
-from llava_eval.borders.json_text import load_json
+from llava_eval.borders.json_text import digest, load_json
 from llava_eval.borders.paths import is_folder
 from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.config.roles import put, with_role
@@ -27,7 +27,6 @@ from llava_eval.metrics.differences import DECIMALS
 from llava_eval.results import files
 from llava_eval.results.cost import Cost
 from llava_eval.results.formatting import printable, shortened
-from llava_eval.results.identity import digest
 from llava_eval.results.runs import (
     OWN_CODE,
     ComparableRun,

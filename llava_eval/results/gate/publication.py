@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from llava_eval.borders.paths import storage_errors
 from llava_eval.errors import ComparisonError, ConfigError, LlavaEvalError, StorageError
 from llava_eval.results import files
 from llava_eval.results.formatting import print_json, printable, terminal_width, write_out
@@ -105,7 +106,7 @@ class Publication:
             if path is None:
                 continue
             if str(path) == os.environ.get("GITHUB_STEP_SUMMARY"):  # others of the step stay
-                with files.storage_errors(path), path.open("a", encoding="utf-8") as stream:
+                with storage_errors(path), path.open("a", encoding="utf-8") as stream:
                     stream.write(f"{text}\n")
             else:
                 files.write_output(path, text)
@@ -115,5 +116,5 @@ def _give_to_later_steps(**outputs: str) -> None:
     """Write outputs of a step of a GitHub workflow, as steps.ID.outputs.NAME gives them."""
     path = os.environ.get("GITHUB_OUTPUT")
     if path:
-        with files.storage_errors(Path(path)), Path(path).open("a", encoding="utf-8") as stream:
+        with storage_errors(Path(path)), Path(path).open("a", encoding="utf-8") as stream:
             stream.writelines(f"{name}={printable(text)}\n" for name, text in outputs.items())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,8 +10,8 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, Self
 
-from llava_eval.borders.json_text import JsonError, parse_json
-from llava_eval.borders.paths import append_line, read_file
+from llava_eval.borders.json_text import JsonError, digest, parse_json
+from llava_eval.borders.paths import append_line, read_file, storage_errors
 from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.config.schema import JudgeConfig
 from llava_eval.errors import RunDirectoryError, StorageError
@@ -54,8 +53,7 @@ def key_of(config: JudgeConfig, messages: Messages) -> str:
     }
     if config.response_format:
         content["response_format"] = config.response_format
-    canonical = json.dumps(content, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return digest(content)
 
 
 class ReplyStore:
@@ -148,17 +146,11 @@ class ReplyStore:
     def _append(self, content: Mapping[str, Any]) -> None:
         # ASCII only: no line can be broken by a character that some reader takes for a line break.
         line = json.dumps(content, ensure_ascii=True).encode() + b"\n"
-        try:
-            with self._lock:
-                if self._stream is None:
-                    _drop_torn_line(self._path)
-                    self._stream = self._path.open("ab", buffering=0)
-                append_line(self._stream, line)
-        except OSError as error:
-            raise StorageError(
-                f"cannot write {self._path}: {error.strerror or error}; replies before this one "
-                "are kept"
-            ) from error
+        with storage_errors(self._path), self._lock:
+            if self._stream is None:
+                _drop_torn_line(self._path)
+                self._stream = self._path.open("ab", buffering=0)
+            append_line(self._stream, line)
 
     def __enter__(self) -> Self:
         return self
