@@ -60,8 +60,7 @@ def yes_no(
 def _ratio(results: Sequence[SampleResult], measure: Measure) -> tuple[float | None, FloatArray]:
     """Return a ratio of sums over samples, and what each sample adds to its error."""
     scores = [result.score for result in results]
-    given = [str(score.details.get(COUNTED_AS, score.answer)).lower() for score in scores]
-    answers = np.array(given)
+    answers = np.array([str(item.details.get(COUNTED_AS, item.answer)).lower() for item in scores])
     targets = np.array([result.target[0].strip().lower() for result in results])
     true_positive = (answers == "yes") & (targets == "yes")
     false_positive = (answers == "yes") & (targets == "no")
