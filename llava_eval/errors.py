@@ -57,12 +57,12 @@ def without_secrets(text: str) -> str:
     Args:
         text: any text; "https://name:word@host/path?token=1" in it becomes "https://host/path?...".
     """
-    text = _ADDRESS.sub(_told, _WITHOUT_SLASHES.sub(r"\1...", text))
+    text = _ADDRESS.sub(_shown_match, _WITHOUT_SLASHES.sub(r"\1...", text))
     return _NAMED_SECRET.sub(r"\1...", _USER_INFO.sub(r"\1", text))
 
 
 def shown_address(path: str) -> str:
-    """Return what may be told of a path that may be an address, spaces and quotes in it or not.
+    """Return what may be shown of a path, or of an address with or without spaces and quotes in it.
 
     Args:
         path: signed links carry their key in the query, which is left out; any path that is no
@@ -76,7 +76,8 @@ def shown_address(path: str) -> str:
     return f"{wrong[0]}..." if wrong else path
 
 
-def _told(address: re.Match[str]) -> str:
+def _shown_match(address: re.Match[str]) -> str:
+    """Return an address that a text holds as it may be shown."""
     rest = address["rest"].rstrip(".,:)")
     shown, mark = _without_secrets(rest)
     # What follows a query may belong to it.
@@ -84,7 +85,7 @@ def _told(address: re.Match[str]) -> str:
 
 
 def _without_secrets(rest: str) -> tuple[str, str]:
-    """Return what may be told of an address after its scheme, and what begins its query."""
+    """Return what may be shown of an address after its scheme, and what begins its query."""
     authority = re.split(r"[/\\]", rest, maxsplit=1)[0]
     if "@" in authority:  # an "@" in the path is a part of the name
         rest = authority.rpartition("@")[2] + rest[len(authority) :]

@@ -59,7 +59,6 @@ def run(
         KeyboardInterrupt: passed on once the manifest says so; the run can be continued.
     """
     watch, tracker = watch or AnswerAll(), build_tracker(composed.config.tracker)
-    # Rows, scorer, metrics, engine: built once, and checked.
     with open_work(composed, only, model) as work:
         samples, parts = work.benchmark.samples, work.benchmark.parts
         watch.begin(samples, composed.resolved, parts.scorer, work.benchmark.label)

@@ -362,7 +362,7 @@ def levels_of(level: str) -> list[str]:
 
     "action+object" is two; "18+" and "10+ min" are one.
     """
-    if "+" not in level:  # told quickly: a bootstrap asks it of each sample thousands of times
+    if "+" not in level:  # a short cut: a bootstrap calls this for each sample thousands of times
         return [level]
     levels = list(dict.fromkeys(level.split("+")))
     return levels if all(part and part == part.strip() for part in levels) else [level]
@@ -622,7 +622,7 @@ class Generation:
         choice_logprobs: where they were asked for: for each option the log-probability, in nats,
             of its letter as the first new token (of that with or without a space before it, which
             is the likelier), among all tokens and before any temperature.
-        published_correct: what the judge of another tool said of the text, where its file tells.
+        published_correct: whether another tool counted the text as right, where its file says so.
     """
 
     text: str | None
@@ -721,8 +721,8 @@ class SampleResult:
         problems = [problem.kind for medium in self.inputs for problem in medium.problems]
         cut = ["cut_at_limit"] if self.generation.stop_reason == "length" else []
         details = ("has_reasoning", "chosen_at_random", "needs_frames")
-        said = [name for name in details if self.score.details.get(name)]
-        return tuple(dict.fromkeys([*problems, *cut, *said]))
+        of_rule = [name for name in details if self.score.details.get(name)]
+        return tuple(dict.fromkeys([*problems, *cut, *of_rule]))
 
     @classmethod
     def of(

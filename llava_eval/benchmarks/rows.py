@@ -74,17 +74,17 @@ class Row:
             raise self.error(
                 f"there is no column {name!r}; columns: {', '.join(map(str, self.columns))}"
             )
-        value = self._held(name)
+        value = self._value_of(name)
         if is_null(value):
             raise self.error(f"column {name!r} is empty")
         return value
 
     def optional(self, name: str) -> Any:
         """Return one value, or None where there is none or it is empty (null or "")."""
-        value = self._held(name)
+        value = self._value_of(name)
         return None if is_null(value) or (isinstance(value, str) and not value) else value
 
-    def _held(self, name: str) -> Any:
+    def _value_of(self, name: str) -> Any:
         if name in self.columns or "[" not in name:
             return self.columns.get(name)
         with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):

@@ -214,11 +214,11 @@ class HttpClient:
                 ) from None
             raise UnreachableError(f"no answer within {timeout_seconds:g} s") from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            raise _unconnected(_told(error)) from None
+            raise _unconnected(_cause_of(error)) from None
         except httpx2.InvalidURL:  # its message may repeat a part of the address that is a secret
             raise AddressError("not an address that can be requested") from None
         except (httpx2.UnsupportedProtocol, httpx2.TooManyRedirects) as error:
-            raise AddressError(_told(error)) from None
+            raise AddressError(_cause_of(error)) from None
         except RequestError:
             raise
         except httpx2.DecodingError as error:
@@ -228,13 +228,13 @@ class HttpClient:
                 # The server closed a connection that was kept open, before or while this came.
                 left = end - time.monotonic()
                 return await self._exchange(method, address, left, max_bytes, content, write)
-            raise BrokenError(_where_it_broke(begun) or _told(error)) from None
+            raise BrokenError(_where_it_broke(begun) or _cause_of(error)) from None
         except Exception as error:
             # For addresses and answers of strangers the libraries raise a good deal that is none
             # of their own errors: an ExceptionGroup for a port over 65535, for instance.
             if is_writing:
                 raise
-            raise BrokenError(_told(error)) from None
+            raise BrokenError(_cause_of(error)) from None
 
 
 def _check_method(response: httpx2.Response, method: str) -> None:
@@ -260,13 +260,13 @@ def _where_it_broke(begun: httpx2.Response | None) -> str | None:
     return f"the connection broke after {begun.num_bytes_downloaded} of {stated} bytes"
 
 
-def _unconnected(told: str) -> RequestError:
+def _unconnected(cause: str) -> RequestError:
     """Return the error of a connection that was not made."""
-    why = [why for words, why in _TLS_FAULTS.items() if words in told]
-    return AddressError(f"{why[0]}: {told}") if why else UnreachableError(told)
+    why = [why for words, why in _TLS_FAULTS.items() if words in cause]
+    return AddressError(f"{why[0]}: {cause}") if why else UnreachableError(cause)
 
 
-def _told(error: Exception) -> str:
+def _cause_of(error: Exception) -> str:
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     return f"connection failed: {str(error)[:300] or type(error).__name__}"

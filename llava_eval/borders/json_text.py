@@ -61,8 +61,8 @@ def parse_json(text: str | bytes, expected: type[Any] = object) -> Any:
         raise JsonError(_TOO_DEEP) from None
     except ValueError as error:  # also bytes that are no text, and numbers of too many digits
         is_pointer = isinstance(text, bytes) and text.startswith(LFS_POINTER)
-        told = "a pointer of git-lfs (`git lfs pull` fetches the file)" if is_pointer else error
-        raise JsonError(f"not JSON: {told}") from None
+        found = "a pointer of git-lfs (`git lfs pull` fetches the file)" if is_pointer else error
+        raise JsonError(f"not JSON: {found}") from None
     opening = ("[", "{") if isinstance(text, str) else (b"[", b"{")
     if sum(map(text.count, opening)) > MAX_DEPTH:  # type: ignore[arg-type]
         _check_depth(value)

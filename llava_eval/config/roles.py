@@ -188,26 +188,33 @@ def protocol_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> d
         theirs: the other one.
     """
     ours, theirs = with_role(ours, "protocol"), with_role(theirs, "protocol")
-    parts = {key.partition(".")[0] for key in ours} & {key.partition(".")[0] for key in theirs}
-    known = [{getattr(setting_of(key), "key", None) for key in side} for side in (ours, theirs)]
-    changed = {}
-    for key in {**theirs, **ours}:
-        setting = setting_of(key)
-        if key.partition(".")[0] not in parts:
-            continue
-        if setting is not None:
-            is_known = setting.may_be_missing or all(setting.key in side for side in known)
-            if setting.makes_samples or not is_known:
-                continue
-        left, right = ours.get(key), theirs.get(key)
-        if left != right:
-            changed[key] = (left, right)
+    changed = {
+        key: (ours.get(key), theirs.get(key))
+        for key in {**theirs, **ours}
+        if ours.get(key) != theirs.get(key) and _is_compared(key, ours, theirs)
+    }
     options = _media_options(theirs)
     for key, left in _media_options(ours).items():
         right = options.get(key, left)
         if left != right:
             changed[key] = (left, right)
     return changed
+
+
+def _is_compared(key: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """Return whether a key of two protocols is compared: both know it, and no sample shows it."""
+
+    def do_both_know(parent: str) -> bool:
+        return all(
+            any(f"{known}.".startswith(f"{parent}.") for known in side) for side in (ours, theirs)
+        )
+
+    if not do_both_know(key.partition(".")[0]):  # of scored texts, which have no sampler
+        return False
+    setting = setting_of(key)
+    if setting is None:  # of another version
+        return True
+    return not setting.makes_samples and (setting.may_be_missing or do_both_know(setting.key))
 
 
 def _media_options(leaves: Mapping[str, Any]) -> dict[str, Any]:
@@ -235,9 +242,9 @@ def _media_options(leaves: Mapping[str, Any]) -> dict[str, Any]:
 def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Return, by dotted key, the values of the settings in which runs differ, one per run.
 
-    Places and labels are no settings. A part whose name says what it is (quantization, for
-    instance) is told by its name, a sampler by its function's. What scored texts were asked with is
-    :data:`UNKNOWN`, which is no difference.
+    Places and labels are no settings. The name of a part such as quantization stands for all its
+    keys, and the name of its function for a sampler. How texts that were only scored had been
+    generated is :data:`UNKNOWN`, which is no difference.
     """
     trees = [_settings_by_name(config) for config in configs]
     changed = {}
@@ -253,7 +260,7 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _knows(config: Mapping[str, Any], key: str) -> bool:
-    """Return whether a run's configuration says what a key was; of scored texts not how asked."""
+    """Return whether a run's configuration holds a key; scored texts have none of generation."""
     if not is_of_scored_texts(config):
         return True
     setting = setting_of(key)

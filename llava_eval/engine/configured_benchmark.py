@@ -316,14 +316,8 @@ class Benchmark:
                 part = f" (of {facet} {level})" if facet else ""
                 _check_value(f"benchmark.metrics.{name}{part}", value, needs_finite=True)
         notes, published = list(notes), self.config.published
-        choices, of_other = self.composed.choices, None
-        own = benchmark_of(choices.get("experiment"))
-        if own is not None and own.partition("/")[0] != choices["benchmark"].partition("/")[0]:
-            of_other = own
-        elif published and self._is_of_another_split:
-            of_other = "the protocol's own split"
-        if of_other is not None:
-            notes.append(f"published numbers are of {of_other}, and are not shown beside these")
+        if (other := self._published_of) is not None:
+            notes.append(f"published numbers are of {other}, and are not shown beside these")
             published = []
         return dataclasses.replace(
             numbers,
@@ -331,6 +325,16 @@ class Benchmark:
             notes=(*numbers.notes, *notes),
             published=tuple(compare_to_published(numbers, number) for number in published),
         )
+
+    @property
+    def _published_of(self) -> str | None:
+        """What else the published numbers are of; None where they are of this benchmark."""
+        choices = self.composed.choices
+        own = benchmark_of(choices.get("experiment"))
+        if own is not None and own.partition("/")[0] != choices["benchmark"].partition("/")[0]:
+            return own
+        is_other_split = bool(self.config.published) and self._is_of_another_split
+        return "the protocol's own split" if is_other_split else None
 
     @property
     def _is_of_another_split(self) -> bool:

@@ -15,12 +15,12 @@ from llava_eval.results.tables import to_terminal
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run directory and its numbers, as a command leaves them; given texts were not asked for."""
+    """A run directory and its numbers, as a command leaves them."""
 
     directory: Path
     summary: Summary
-    max_errors: int
-    of_given_texts: bool = False
+    max_errors: int  # failed samples up to which the exit code is 0
+    of_given_texts: bool = False  # from a file: no failed sample can be asked again
 
     @property
     def exit_code(self) -> int:

@@ -254,22 +254,22 @@ class GivenTexts:
 
     @property
     def notes(self) -> list[str]:
-        """Notes beside every number: on how the texts were asked for, where not as is said here."""
+        """Notes beside every number: the texts' settings of generation that differ from ours."""
         ours = identity_of(self.benchmark.composed.resolved)
-        others = {key: value for key, value in self._asked.items() if ours.get(key) != value}
+        others = {key: value for key, value in self._settings.items() if ours.get(key) != value}
         named = short_keys({key.removesuffix(f".{TARGET_KEY}"): others[key] for key in others})
-        said = [f"{name}={setting_text(value)}" for name, value in named.items()]
-        return [f"the texts were generated with {', '.join(said)}"] if said else []
+        settings = [f"{name}={setting_text(value)}" for name, value in named.items()]
+        return [f"the texts were generated with {', '.join(settings)}"] if settings else []
 
     @property
     def _earlier(self) -> Mapping[str, Any]:
-        """What the source says of the texts that it scored itself; empty where it asked them."""
+        """What the source records of texts that it was given; empty where it asked a model."""
         earlier = self.source.content.get("generations")
         return earlier if isinstance(earlier, Mapping) else {}
 
     @property
-    def _asked(self) -> Mapping[str, Any]:
-        """How the texts were asked for, by dotted key; empty where that is not known."""
+    def _settings(self) -> Mapping[str, Any]:
+        """Settings with which the texts were generated, by dotted key; empty where not known."""
         asked = self._earlier.get("asked")
         return asked if isinstance(asked, Mapping) else identity_of(self.source.config)
 
@@ -289,7 +289,7 @@ class GivenTexts:
 
     def record(self, directory: Path, clock: StageClock, model_label: str | None) -> RunRecord:
         """Return what writes the manifest."""
-        texts = {"path": str(self.path), "model_label": model_label, "asked": dict(self._asked)}
+        texts = {"path": str(self.path), "model_label": model_label, "asked": dict(self._settings)}
         description = {
             **provenance(self.identity()),
             "code": _own_scoring(self.benchmark.config),

@@ -162,8 +162,8 @@ def _value(result: SampleResult, detail: str | None, denominator: Denominator) -
     if result.generation.error is not None:
         return math.nan
     score = result.score
-    is_said = not score.unreadable and not score.details.get(CHOSEN_AT_RANDOM)
-    if denominator == "strict" and result.target and not is_said:
+    was_read = not score.unreadable and not score.details.get(CHOSEN_AT_RANDOM)
+    if denominator == "strict" and result.target and not was_read:
         return 0.0
     value = score.value if detail is None else score.details.get(detail)
     if value is None:

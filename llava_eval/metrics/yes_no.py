@@ -60,20 +60,20 @@ def yes_no(
 def _ratio(results: Sequence[SampleResult], measure: Measure) -> tuple[float | None, FloatArray]:
     """Return a ratio of sums over samples, and what each sample adds to its error."""
     scores = [result.score for result in results]
-    said = np.array([str(score.details.get(COUNTED_AS, score.answer)).lower() for score in scores])
-    right = np.array([result.target[0].strip().lower() for result in results])
-    hits = (said == "yes") & (right == "yes")
-    said_yes = hits | ((said == "yes") & (right == "no"))
-    answered = hits | ((said == "no") & (right == "yes"))
+    answers = np.array([str(item.details.get(COUNTED_AS, item.answer)).lower() for item in scores])
+    targets = np.array([result.target[0].strip().lower() for result in results])
+    true_positive = (answers == "yes") & (targets == "yes")
+    false_positive = (answers == "yes") & (targets == "no")
+    false_negative = (answers == "no") & (targets == "yes")
     everything = np.ones(len(results))
     numerator, base = {
-        "accuracy": (1.0 * (said == right), everything),
-        "precision": (1.0 * hits, said_yes),
-        "recall": (1.0 * hits, answered),
-        # 2 TP / (2 TP + FP + FN), the harmonic mean of the two above.
-        "f1": (2.0 * hits, 1.0 * said_yes + answered),
-        "yes_ratio": (1.0 * (said == "yes"), everything),
-        "yes_ratio_of_answers": (1.0 * (right == "yes"), everything),
+        "accuracy": (1.0 * (answers == targets), everything),
+        "precision": (1.0 * true_positive, 1.0 * true_positive + false_positive),
+        "recall": (1.0 * true_positive, 1.0 * true_positive + false_negative),
+        # The harmonic mean of the two above.
+        "f1": (2.0 * true_positive, 2.0 * true_positive + false_positive + false_negative),
+        "yes_ratio": (1.0 * (answers == "yes"), everything),
+        "yes_ratio_of_answers": (1.0 * (targets == "yes"), everything),
     }[measure]
     total = int(base.sum())
     if not total:

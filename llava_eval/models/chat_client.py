@@ -103,11 +103,11 @@ class MalformedError(RequestError):
     may_pass = True
 
     def __init__(self, cause: Exception | str, body: str) -> None:
-        told = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
+        text = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
         if isinstance(cause, JsonError):  # a page for people, a stream, or nothing at all
             shown = " ".join(body[:200].split())[:60]
-            told += f"; it begins {shown!r}" if shown else "; it is empty"
-        super().__init__(f"malformed response ({told})"[:400])
+            text += f"; it begins {shown!r}" if shown else "; it is empty"
+        super().__init__(f"malformed response ({text})"[:400])
         self.body = body[:_LONGEST_KEPT_BODY]
 
 
@@ -166,8 +166,8 @@ def hints(error: RequestError, base_url: str) -> str:
     """
     is_missing = isinstance(error, RefusedError) and error.status == 404
     is_short = is_missing and not base_url.rstrip("/").endswith("/v1")
-    told = f"; {base_url} may lack its end, most addresses end in /v1" if is_short else ""
-    return f"{told}{by_proxy(base_url)}"
+    of_end = f"; {base_url} may lack its end, most addresses end in /v1" if is_short else ""
+    return f"{of_end}{by_proxy(base_url)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +206,8 @@ class Completion:
     def check_end(self) -> None:
         """Raise WithheldError where the reply was broken off or held back."""
         if is_withheld(self.finish_reason):
-            told = f": {self.refusal}" if self.refusal else ""
-            raise WithheldError(
-                f"the server ended the reply for {self.finish_reason!r}{told}"[:200]
-            )
+            why = f": {self.refusal}" if self.refusal else ""
+            raise WithheldError(f"the server ended the reply for {self.finish_reason!r}{why}"[:200])
         if self.refusal and not self.text:
             raise WithheldError(f"the server refused to reply: {self.refusal[:200]}")
 
@@ -263,7 +261,7 @@ class ChatClient:
             RequestError: there is no reply, or it says that there is an error.
             UnicodeEncodeError: a text holds half characters, which cannot be sent.
         """
-        # Some gateways stream unless they are told.
+        # Some gateways stream unless the request says that they must not.
         known: dict[str, Any] = {"model": model, "stream": False}
         known["messages"] = [dict(message) for message in messages]
         content = {**known, **self._supported(fields)}
@@ -304,11 +302,11 @@ class ChatClient:
         try:
             return read_completion(body)
         except MalformedError:
-            told = _error_object(body).get("message")
-            if not isinstance(told, str) or not told.strip():
+            message = _error_object(body).get("message")
+            if not isinstance(message, str) or not message.strip():
                 raise
             # Routers send a provider's error with status 200.
-            cause = f"an error in place of a reply: {' '.join(self._clean(told)[:2000].split())}"
+            cause = f"an error in place of a reply: {' '.join(self._clean(message)[:2000].split())}"
             raise MalformedError(cause, body) from None
 
     def get(
@@ -319,7 +317,7 @@ class ChatClient:
         Args:
             address: a path below the endpoint's, or a whole address.
             timeout_seconds: longest wait for all of it.
-            content: what it is told (POST); None for what it holds anyway (GET).
+            content: what is sent to it (POST); None sends nothing (GET).
 
         Raises:
             RequestError: there is none, or there is no answer.
@@ -360,16 +358,16 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
     status = response.status
     error = _error_object(body)
     # "detail" is FastAPI's own, as of mlx-vlm.
-    told, message, title = body, error.get("message", error.get("detail")), _TITLE.search(body)
+    cause, message, title = body, error.get("message", error.get("detail")), _TITLE.search(body)
     if isinstance(message, str):
-        told = clean(message)
+        cause = clean(message)
     elif title:
-        told = clean(html.unescape(title[1]))
-    told = " ".join(told[:2000].split()) or http.client.responses.get(status, "")
-    text = f"HTTP {status}: {told}"[:300].removesuffix(": ")
+        cause = clean(html.unescape(title[1]))
+    cause = " ".join(cause[:2000].split()) or http.client.responses.get(status, "")
+    text = f"HTTP {status}: {cause}"[:300].removesuffix(": ")
     if status == 413:
         text += " (model.server.image_format=jpeg sends less; nginx takes client_max_body_size)"
-    if "No connected db" in told:
+    if "No connected db" in cause:
         text += " (so LiteLLM refuses a key)"
     codes = [str(error.get(name)) for name in ("code", "type")]
     metadata = error.get("metadata")
@@ -378,7 +376,7 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
     if any(word in code for code in codes for word in ("content_", "moderation")):
         return RejectedError(text)  # a filter does not like this prompt; others may pass
     is_fatal = status in _FATAL_STATUSES or (
-        status in (400, 500) and _FATAL.search(f"{told} {codes}")
+        status in (400, 500) and _FATAL.search(f"{cause} {codes}")
     )
     if is_fatal or "insufficient_quota" in codes:
         return RefusedError(text, status)
@@ -387,8 +385,8 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
         asked = {"retry-after": delay[1]} if delay else {}
         pause = retry_after_seconds({**asked, **response.headers})
         return BusyError(text, pause, is_away=status in _AWAY_STATUSES)
-    unsupported = _UNSUPPORTED.search(told)
-    if _NO_TEMPERATURE.search(told):
+    unsupported = _UNSUPPORTED.search(cause)
+    if _NO_TEMPERATURE.search(cause):
         text += (
             " (judge.temperature=null, of a model under test benchmark.generation.temperature=1)"
         )

@@ -207,9 +207,9 @@ class OwnRunner(Runner):
                     f"{self._own.target}.generate gave a {type(answer).__name__} for sample "
                     f"{request.id}, expected a text or a Generation"
                 )
-            yield request, self._kept(request, answer)
+            yield request, self._as_ledger_holds(request, answer)
 
-    def _kept(self, request: Request, answer: str | Generation) -> Generation:
+    def _as_ledger_holds(self, request: Request, answer: str | Generation) -> Generation:
         """Return an answer as the ledger holds it."""
         generation = Generation(answer) if isinstance(answer, str) else answer
         fields = dataclasses.asdict(generation)

@@ -119,7 +119,7 @@ def setting_text(value: object) -> str:
 
 
 def shortened(digest: str | None) -> str:
-    """Return ten digits of a digest, with what is said behind it: that there are changes."""
+    """Return ten digits of a digest, and all that follows it, such as a mark of local changes."""
     return re.sub(r"(?<=^\w{10})\w+", "", digest or "")
 
 

@@ -57,7 +57,7 @@ class Evaluation:
         elif isinstance(self.scorer, SampleScorer):
             sample = self._sample_of[result.id]
             score = self.scorer.score_generation(self._cleaned(generation), sample)
-            score = _kept(score, self.scorer, sample, generation)
+            score = _checked(score, self.scorer, sample, generation)
         else:
             score = _AWAITS_SET
         return dataclasses.replace(result, score=score)
@@ -83,18 +83,18 @@ class Evaluation:
             RunDirectoryError, StorageError: the judge's replies cannot be read or kept.
         """
         by_id = {result.id: result for result in results}
-        kept = [(sample, by_id[sample.id]) for sample in self.samples if sample.id in by_id]
+        pairs = [(sample, by_id[sample.id]) for sample in self.samples if sample.id in by_id]
         fresh = [
             self.scored(
                 SampleResult.of(sample, old.generation, old.frame_indices, old.prompt, old.inputs)
             )
-            for sample, old in kept
+            for sample, old in pairs
         ]
         if isinstance(self.scorer, SampleScorer):
             return Scored(fresh, None)
         answered = [
             (result, sample)
-            for result, (sample, _) in zip(fresh, kept, strict=True)
+            for result, (sample, _) in zip(fresh, pairs, strict=True)
             if result.generation.text is not None
         ]
         scorer, judge = self.scorer, None
@@ -113,8 +113,8 @@ class Evaluation:
             )
         scored = {result.id: result for result in fresh}
         for (result, sample), score in zip(answered, scores, strict=True):
-            kept_score = _kept(score, scorer, sample, result.generation)
-            scored[result.id] = dataclasses.replace(result, score=kept_score)
+            checked = _checked(score, scorer, sample, result.generation)
+            scored[result.id] = dataclasses.replace(result, score=checked)
         return Scored([*scored.values()], None if judge is None else judge.report)
 
     def without_reasoning(self, results: Iterable[SampleResult]) -> list[SampleResult]:
@@ -131,7 +131,7 @@ class Evaluation:
         return dataclasses.replace(generation, text=cleaned(str(generation.text), self.reply))
 
 
-def _kept(score: object, scorer: Scorer, sample: Sample, generation: Generation) -> Score:
+def _checked(score: object, scorer: Scorer, sample: Sample, generation: Generation) -> Score:
     """Return a score that the ledger can hold and give back.
 
     It says where the text holds reasoning; the tables count these.

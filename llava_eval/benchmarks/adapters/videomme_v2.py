@@ -66,11 +66,11 @@ def videomme_v2(
     shown: Media | FrameDependentPart = (
         video if frames == "video" else FrameImages(video, num_jpeg=1)
     )
-    said: tuple[str | FrameDependentPart, ...] = (heading,) if heading else ()
+    words: tuple[str | FrameDependentPart, ...] = (heading,) if heading else ()
     if subtitles is not None and subtitle_order == "interleaved":
         shown = FramesAndSentences(video, path)
     elif subtitles is not None:
-        said = (ListedWords(video, path, heading, heading_needs_words),)
+        words = (ListedWords(video, path, heading, heading_needs_words),)
     level = row.optional("level")
     options = row.column("options")
     listed = options if isinstance(options, str) else "\n".join(row.options("options"))
@@ -78,7 +78,7 @@ def videomme_v2(
         id=row.text("{question_id}"),
         row=row.number,
         group=row.text("{video_id}"),
-        content=(shown, *said, row.text(prompt, options=listed)),
+        content=(shown, *words, row.text(prompt, options=listed)),
         targets=(answer,),
         choices=tuple(text for _, text in _OPTION.findall(listed)),
         question=row.text("{question}"),
@@ -205,7 +205,7 @@ class FramesAndSentences:
         """
         if not clip.fps or clip.num_source_frames is None:
             raise MediaError(f"{self.media.path}: placing sentences needs a frame rate")
-        said = list(sentences(read_words(self.path)))
+        spoken = list(sentences(read_words(self.path)))
         ends = [*clip.frame_indices[1:], clip.num_source_frames]
         images = FrameImages(self.media, num_jpeg=1).expand(clip)
         pieces: list[str | Clip] = []
@@ -213,7 +213,7 @@ class FramesAndSentences:
             pieces.append(image)
             pieces += [
                 f"[Subtitle {item.start:.2f}s - {item.end:.2f}s]: {item.text}"
-                for item in said
+                for item in spoken
                 if item.end >= start / clip.fps and item.start < end / clip.fps
             ]
         return tuple(pieces)

@@ -110,9 +110,9 @@ class Conversation:
             ) from error
         except (Exception, HarmError) as error:  # a border: anybody may have written a template
             is_known = isinstance(error, HarmError)
-            told = str(error) if is_known else f"fails: {type(error).__name__}: {first_line(error)}"
+            flaw = str(error) if is_known else f"fails: {type(error).__name__}: {first_line(error)}"
             raise CheckpointError(
-                f"the checkpoint's chat template {told}; choose a literal conversation such as "
+                f"the checkpoint's chat template {flaw}; choose a literal conversation such as "
                 "conversation=plain"
             ) from error
         self._check_texts(request, text)
@@ -232,7 +232,7 @@ def _as_string(turn: dict[str, Any], prompt: str) -> dict[str, Any]:
     """Return a turn with a string in place of its parts, if a template printed the list of them.
 
     Some write ``{{ message.content }}`` for a system text alone, as those of GLM-4.1V and Llama 3.2
-    Vision; which turns they want as a string nothing but the prompt tells.
+    Vision; only the prompt shows which turns they want as a string.
     """
     parts = turn["content"]
     is_printed = str(parts)[:-3] in prompt  # a prefill has no end

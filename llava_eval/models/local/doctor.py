@@ -78,8 +78,8 @@ def examine(loaded: LoadedModel, conversation: ConversationConfig) -> Iterator[F
         errors = [answer.error for answer in expected.values() if answer.error is not None]
         if errors:
             # Several media, or both kinds, are not every family's to take.
-            said = errors[0].removeprefix("ForwardError: ")
-            yield Finding(f"{name}: transformers itself fails: {said}", len(kinds) > 1)
+            cause = errors[0].removeprefix("ForwardError: ")
+            yield Finding(f"{name}: transformers itself fails: {cause}", len(kinds) > 1)
         else:
             yield _compared(name, fast, answers, expected)
 

@@ -192,7 +192,7 @@ def free_bytes(device: torch.device, root: Path = Path("/")) -> int:
             if limit.strip().isdecimal() and used:
                 stat = _text(folder / "memory.stat")
                 cached = re.findall(r"^(?:total_)?(?:in)?active_file (\d+)", stat, re.MULTILINE)
-                # The last two are with the groups below it, where both are told (version 1).
+                # Version 1 states both twice; the last two are with the groups below it.
                 free = min(free, int(limit) - int(used) + sum(map(int, cached[-2:])))
     return max(free, 0)
 

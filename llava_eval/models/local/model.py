@@ -374,7 +374,7 @@ def load_model(plan: ModelPlan) -> LoadedModel:
     for report in reports:
         _check_complete(plan, report)
     if quantization is not None:
-        _tell_of_experts(model, plan)
+        _warn_of_experts(model, plan)
     model.eval()
     # What else generation_config.json says is in force where the plan keeps it.
     tokens = {name: getattr(model.generation_config, name, None) for name in TOKEN_SETTINGS}
@@ -418,13 +418,13 @@ def _convert_stored_weights(model: Any, plan: ModelPlan) -> None:
                 )
 
 
-def _tell_of_experts(model: Any, plan: ModelPlan) -> None:
+def _warn_of_experts(model: Any, plan: ModelPlan) -> None:
     """Warn where experts keep their precision: no method takes those in one tensor a layer."""
     stacked = [weight for weight in model.parameters() if weight.ndim == 3]
     share = sum(weight.numel() * weight.element_size() for weight in stacked) / stored_bytes(model)
     if share > 0.1:
-        said = "%s: quantization=%s leaves its experts as they are: they take %.0f %% of its bytes"
-        log.warning(said, plan.checkpoint.name, plan.quantization.name, 100 * share)
+        text = "%s: quantization=%s leaves its experts as they are: they take %.0f %% of its bytes"
+        log.warning(text, plan.checkpoint.name, plan.quantization.name, 100 * share)
 
 
 @contextmanager
@@ -485,15 +485,15 @@ def load_model_once(plan: ModelPlan) -> LoadedModel:
 
 
 def _check_complete(plan: ModelPlan, report: Mapping[str, Any]) -> None:
-    """Raise where transformers would go on with weights that it made up; tell those left out."""
+    """Raise where transformers would go on with weights that it made up; warn of those left out."""
     checkpoint, hint = plan.checkpoint, ""
     if plan.stored_quantization is not None:  # AWQ's say "visual" of what is model.visual by now
         hint = "; if they are stored plain, its quantization_config has to except them by this name"
     for kind in ("missing_keys", "mismatched_keys", "unexpected_keys"):
         names = sorted(map(str, report.get(kind, ())))
         if names and kind == "unexpected_keys":  # an adapter's that were never merged, more layers
-            said = "%s: %d weights of its files are not used: the model has no %s"
-            log.warning(said, checkpoint.name, len(names), names[0])
+            text = "%s: %d weights of its files are not used: the model has no %s"
+            log.warning(text, checkpoint.name, len(names), names[0])
         elif names:
             raise CheckpointError(
                 f"{checkpoint.name}: {len(names)} weights do not fit ({kind.replace('_', ' ')}), "

@@ -297,10 +297,10 @@ def _generation_settings(
     own = {name: value for name, value in settings.items() if name not in TOKEN_SETTINGS}
     changing = dict(own)
     for name, value in settings.items():
-        said = f"{checkpoint.name}: {name}={value!r} of its generation_config.json"
+        problem = f"{checkpoint.name}: {name}={value!r} of its generation_config.json"
         is_in_force = keeps or name in TOKEN_SETTINGS
         # What cannot be used ends a run only where it would be used.
-        with foreign_code(said) if is_in_force else suppress(Exception):
+        with foreign_code(problem) if is_in_force else suppress(Exception):
             if not _changes_texts(name, getattr(stored, name), config):
                 changing.pop(name, None)
     return own, changing
@@ -348,9 +348,9 @@ def foreign_code(problem: str) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:  # a border: foreign code reads files of any content
-        said, kind = first_line(error), type(error).__name__
+        message, kind = first_line(error), type(error).__name__
         is_usual = isinstance(error, OSError | ValueError | RuntimeError | ImportError)
-        cause = said if is_usual or said == kind else f"{kind}: {said}"
-        if "contains custom code" in said:
+        cause = message if is_usual or message == kind else f"{kind}: {message}"
+        if "contains custom code" in message:
             cause += "; model.trust_remote_code=true runs it"
         raise CheckpointError(f"{problem}: {cause}") from error

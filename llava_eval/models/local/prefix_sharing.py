@@ -1,9 +1,9 @@
 """Whether prompts may share prefixes: tried on a run's first prompts; whole prompts otherwise.
 
-The reference is the model's pass over the processor's inputs for the whole prompt. Sharing is held
-to it once for each kind of prompt (videos, images, several media; texts or likelihoods), with the
-first groups of a run and all their frames. What does not agree, or raises anything, is asked as
-whole prompts (:mod:`llava_eval.models.local.whole_prompts`).
+The reference is the model's pass over the processor's inputs for the whole prompt. Sharing is
+compared with it once for each kind of prompt (videos, images, several media; texts or likelihoods),
+with the first groups of a run and all their frames. What does not agree, or raises anything, is
+asked as whole prompts (:mod:`llava_eval.models.local.whole_prompts`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class SharingTrial:
         problem: why prefixes are not shared, in words; None where they are.
         way: how they are shared, for the manifest.
         comparison: of logits; None where nothing could be compared.
-        paddings: where rows were padded in the trial, as :func:`_paddings` tells.
+        paddings: where rows were padded in the trial, see :func:`_paddings`.
     """
 
     problem: str | None
@@ -138,9 +138,8 @@ class PrefixSharing:
             trial = _refused(error)
             known.pop(key, None)
         if trial.problem is not None:
-            said = "%s: prompts with %s are asked as a whole: %s"
-            kind = alike[0].prompts[0].media_name
-            log.info(said, self.whole.loaded.name, kind, trial.problem)
+            name, kind = self.whole.loaded.name, alike[0].prompts[0].media_name
+            log.info("%s: prompts with %s are asked as a whole: %s", name, kind, trial.problem)
         return trial
 
     def _try_together(self, alike: Sequence[PromptGroup]) -> SharingTrial | None:

@@ -156,7 +156,7 @@ def _media_arguments(media: Iterable[PreparedMedia]) -> dict[str, Any]:
                 {
                     "total_num_frames": total,
                     "fps": clip.fps,
-                    # SmolVLM's prompt tells it.
+                    # SmolVLM writes it into the prompt.
                     "duration": round(total / clip.fps, 6) if clip.fps else None,
                     "frames_indices": list(clip.frame_indices),
                     "height": clip.frames.shape[-2],
@@ -169,7 +169,7 @@ def _media_arguments(media: Iterable[PreparedMedia]) -> dict[str, Any]:
     if images:
         arguments["images"] = images
     if videos:
-        # Frames are sampled already; the metadata tells processors that write timestamps.
+        # Frames are sampled already; processors that write timestamps read the metadata.
         arguments["videos"] = videos
         arguments["videos_kwargs"] = {
             "do_sample_frames": False,

@@ -90,8 +90,8 @@ def _adjust_processor(processor: Any, settings: Mapping[str, Any]) -> None:
             setattr(processor, name, type(part).from_dict({**part.to_dict(), **own}))
     for key in settings:
         if key in choosing:
-            said = "frames are chosen by the sampler, for instance sampler.num_frames=8"
-            raise CheckpointError(f"model.processor.{key}: {said}")
+            problem = "frames are chosen by the sampler, for instance sampler.num_frames=8"
+            raise CheckpointError(f"model.processor.{key}: {problem}")
         if key not in known:
-            said = f"{type(processor).__name__} has no such setting of images or videos"
-            raise CheckpointError(f"model.processor.{key}: {said}")
+            problem = f"{type(processor).__name__} has no such setting of images or videos"
+            raise CheckpointError(f"model.processor.{key}: {problem}")

@@ -92,7 +92,7 @@ def stored_bytes(model: torch.nn.Module) -> int:
 
     A quantized tensor of torchao poses as one of the dtype it computes in; counted are its parts.
     """
-    return sum(map(_tensor_bytes, [*model.parameters(), *model.buffers()]))  # each is told once
+    return sum(map(_tensor_bytes, [*model.parameters(), *model.buffers()]))  # shared ones come once
 
 
 def _tensor_bytes(tensor: torch.Tensor) -> int:

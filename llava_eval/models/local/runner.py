@@ -107,20 +107,11 @@ class ModelRunner(Runner):
         prompts: list[Prompt] = []
         for request in requests:
             try:
-                with self.clock.stage("preprocess"):
-                    made = self._writer.prompts(request)
-                for prompt in made:
-                    check_length(prompt, self.loaded)
+                prompts += self._prompts(request)
             except LlavaEvalError as error:
                 if isinstance(error, CheckpointError) and self.first_prompt is None:
                     raise  # model and processor do not fit
                 yield request, Generation.failed(error)
-                continue
-            if self.first_prompt is None:
-                self.first_prompt = made[0].text
-            for name, value in first_inputs(self.loaded, made[0]).items():
-                self.guards.setdefault(name, value)
-            prompts += made
         options: dict[str, list[tuple[Prompt, Generation]]] = {}
         for prompt, generation in self._answers(prompts):
             if prompt.option is None:
@@ -149,6 +140,22 @@ class ModelRunner(Runner):
     def close(self) -> None:
         torch.set_num_threads(self._threads_before)
 
+    def _prompts(self, request: Request) -> list[Prompt]:
+        """Write the prompts of a request, and note the first ones for the manifest.
+
+        Raises:
+            LlavaEvalError: there is none, or it is too long.
+        """
+        with self.clock.stage("preprocess"):
+            prompts = self._writer.prompts(request)
+        for prompt in prompts:
+            check_length(prompt, self.loaded)
+        if self.first_prompt is None:
+            self.first_prompt = prompts[0].text
+        for name, value in first_inputs(self.loaded, prompts[0]).items():
+            self.guards.setdefault(name, value)
+        return prompts
+
     def _answers(self, prompts: Sequence[Prompt]) -> Iterator[tuple[Prompt, Generation]]:
         """Yield an answer for every prompt, in any order."""
         assert self.max_batch_tokens is not None
@@ -173,9 +180,9 @@ class ModelRunner(Runner):
             for microbatch in plan_microbatches(
                 alike, max_questions=self.batch_size, max_tokens=self.max_batch_tokens
             ):
-                yield from self._try(microbatch)
+                yield from self._ask_or_split(microbatch)
 
-    def _try(self, microbatch: Sequence[PromptGroup]) -> list[tuple[Prompt, Generation]]:
+    def _ask_or_split(self, microbatch: Sequence[PromptGroup]) -> list[tuple[Prompt, Generation]]:
         """Ask a microbatch; where that fails, its parts, so that only what is at fault fails."""
         try:
             with torch.inference_mode():
@@ -193,7 +200,7 @@ class ModelRunner(Runner):
                 log.warning("out of memory: at most %d questions at a time now", self.batch_size)
         parts = microbatch if len(microbatch) > 1 else microbatch[0].halves()
         if len(parts) > 1:
-            return [answered for part in parts for answered in self._try([part])]
+            return [answered for part in parts for answered in self._ask_or_split([part])]
         (prompt,) = parts[0].prompts
         if is_forward_error:  # a whole prompt may still be answered
             return [(prompt, self._ask_alone(prompt))]

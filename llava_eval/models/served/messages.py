@@ -99,7 +99,7 @@ def prompt_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
         # Without num_frames: the server would take 32.
         kept = {"num_frames": None, "do_sample_frames": False}
         return {**fields, "chat_template_kwargs": kept}
-    # -1: all of them. What is known of the video can only be told of one.
+    # -1: all of them. A request has room for what is known of one video alone.
     known = videos[0].metadata if len(videos) == 1 else {}
     return {**fields, "media_io_kwargs": {"video": {"num_frames": -1, **known}}}
 

@@ -57,7 +57,7 @@ class ServedModel(Plan):
         needs: of the samples; of what they show it is checked whether the model sees all.
         frame_cost: in tokens; None where that was not measured, or cannot be.
         image_tokens: that a small image costs; 0 where that was not measured, or cannot be.
-        unconfirmed: why nobody can tell whether the model sees all frames; None where one can.
+        unconfirmed: why it is not known whether the model sees all frames; None where it is.
         unconfirmed_images: the same of images.
         answers_as: what it calls itself in its answers; None where it was asked nothing.
     """
@@ -294,15 +294,15 @@ def _with_checked_image(model: ServedModel, client: ChatClient) -> ServedModel:
     trial = FrameTrial(replace(model, video_as="images"), client)
     try:
         tokens = trial.count_tokens(1) - trial.count_tokens(0)
-        told = "its counts are the same with an image and without"
+        reason = "its counts are the same with an image and without"
     except (RefusedError, AddressError, UnreachableError):
         raise
     except RequestError as error:
-        tokens, told = 0, str(error)
+        tokens, reason = 0, str(error)
     if tokens > 0:
         return replace(model, image_tokens=tokens)
-    _log.warning("could not check whether %s sees images: %s", model.config.base_url, told)
-    return replace(model, unconfirmed_images=told)
+    _log.warning("could not check whether %s sees images: %s", model.config.base_url, reason)
+    return replace(model, unconfirmed_images=reason)
 
 
 def _with_checked_videos(
@@ -323,15 +323,15 @@ def _with_checked_videos(
                     f"{address} does not show the model every frame that it is sent: {error} "
                     '(start vLLM with --media-io-kwargs \'{"video":{"num_frames":-1}}\')'
                 ) from None
-            told = "its counts are the same with any number of images: it does not count images"
+            reason = "its counts are the same with any number of images: it does not count images"
     except (RefusedError, AddressError, UnreachableError):
         raise
     except RequestError as error:
-        told = str(error)
+        reason = str(error)
         if model.video_as == "video":
-            raise CheckpointError(f"{address} does not answer a probe: {told}") from None
-    _log.warning("could not check whether %s sees every frame: %s", address, told)
-    return replace(model, unconfirmed=told)
+            raise CheckpointError(f"{address} does not answer a probe: {reason}") from None
+    _log.warning("could not check whether %s sees every frame: %s", address, reason)
+    return replace(model, unconfirmed=reason)
 
 
 def open_client(config: ModelConfig) -> ChatClient:

@@ -58,14 +58,14 @@ class ServedRunner(Runner):
         self, model: ServedModel, *, batch_size: int | None = None, clock: StageClock | None = None
     ) -> None:
         self.model = model
-        self._asked = model.config.server
+        self._config = model.config.server
         self._dialect = model.server.dialect
-        self.batch_size = batch_size or BATCHES_AHEAD * self._asked.concurrency
+        self.batch_size = batch_size or BATCHES_AHEAD * self._config.concurrency
         self.first_prompt: str | None = None
         self.guards: dict[str, Any] = {}
         self._clock = clock or StageClock()
         self._client = open_client(model.config)
-        self._encoder = MediaEncoder(self._asked, self._dialect, model.video_as)
+        self._encoder = MediaEncoder(self._config, self._dialect, model.video_as)
         self._streak = FailureStreak()
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -92,7 +92,7 @@ class ServedRunner(Runner):
         answers = ask_all(
             requests,
             self._answer,
-            concurrency=1 if one_at_a_time else self._asked.concurrency,
+            concurrency=1 if one_at_a_time else self._config.concurrency,
             stop=self._stop,
         )
         while True:
@@ -111,9 +111,9 @@ class ServedRunner(Runner):
     def settings(self) -> dict[str, Any]:
         return {
             "batch_size": self.batch_size,
-            "concurrency": self._asked.concurrency,
-            "retries": self._asked.retries,
-            "timeout_seconds": self._asked.timeout_seconds,
+            "concurrency": self._config.concurrency,
+            "retries": self._config.retries,
+            "timeout_seconds": self._config.timeout_seconds,
         }
 
     def describe(self) -> dict[str, Any]:
@@ -145,7 +145,7 @@ class ServedRunner(Runner):
         if num_failed < MAX_FAILURES_IN_A_ROW:
             return False
         try:
-            self._client.get("/models", min(60.0, self._asked.timeout_seconds))
+            self._client.get("/models", min(60.0, self._config.timeout_seconds))
         except RequestError as error:
             return error.may_pass
         return False
@@ -160,7 +160,7 @@ class ServedRunner(Runner):
     def _generate(self, request: Request) -> Generation:
         """Return the model's text or the likeliest option."""
         if request.options:
-            end_token = self._asked.end_token or ""
+            end_token = self._config.end_token or ""
             is_first = not self._keeps_spaces
             found = likeliest_option(
                 request, self._dialect, end_token, self._send, is_first=is_first
@@ -189,7 +189,7 @@ class ServedRunner(Runner):
         try:
             completion = with_retries(
                 lambda: self._send_once(messages, fields),
-                self._asked,
+                self._config,
                 stop=self._stop,
                 streak=self._streak,
             )
@@ -218,13 +218,13 @@ class ServedRunner(Runner):
     def _send_once(self, messages: Messages, fields: Mapping[str, Any]) -> Completion:
         with self._lock:
             self._num_requests += 1
-        start, limit = time.monotonic(), self._asked.timeout_seconds
+        start, limit = time.monotonic(), self._config.timeout_seconds
         try:
             completion = self._client.chat(self.model.config.checkpoint, messages, fields)
         except RequestError as error:
             if time.monotonic() - start >= limit:  # further attempts would take as long
                 self._num_late += 1
-                if self._num_late == 1 and self._asked.retries:
+                if self._num_late == 1 and self._config.retries:
                     _log.warning("%s: %s; it is asked again", self.model.config.base_url, error)
                 if self._is_lost(self._num_late):
                     raise self._given_up(f"{self._num_late} requests", error) from None

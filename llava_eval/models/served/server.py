@@ -37,14 +37,14 @@ class Dialect:
             ("frames"), as a file ("clip"), or not at all.
         files: how a file that it reads itself is named to it; None: it reads none.
         continues_turns: it goes on with a final message of the assistant's.
-        system_in_parts: it is told the system text as a part, as its templates see it; some show a
+        system_in_parts: it is sent the system text as a part, as its templates see it; some show a
             mere text as nothing (Idefics's). vLLM and transformers make a part of it themselves.
         prompt_logprobs: it returns the log-probabilities of a prompt's tokens.
         seeds_apart: requests under way together each draw from their own seed.
         stops: it ends at stop strings; otherwise texts are cut once they are there.
         sampling: fields that make it sample at all.
         asks_special_tokens: it is asked to begin prompts as the model's tokenizer does.
-        version: where it tells its version.
+        version: paths of pages that state its version; the first that does counts.
     """
 
     label: str
@@ -150,8 +150,8 @@ def _model_cards(client: ChatClient, config: ModelConfig) -> list[dict[str, Any]
     try:
         listed = _read(client, "/models")
     except (UnreachableError, BrokenError, AddressError) as error:
-        told = f"no server answers there as it should: {error}{proxy}"
-        raise CheckpointError(f"model.base_url={config.base_url}: {told}") from None
+        reason = f"no server answers there as it should: {error}{proxy}"
+        raise CheckpointError(f"model.base_url={config.base_url}: {reason}") from None
     except RequestError as error:
         if isinstance(error, RefusedError) and error.status in (401, 403):
             raise CheckpointError(

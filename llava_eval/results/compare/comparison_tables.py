@@ -112,7 +112,7 @@ def values_of_first(
 ) -> dict[str, str]:
     """Return A's value by "A", or by "A, as B" for each run where it has several.
 
-    Each run is held to A on the samples that both answered: these may be other ones.
+    Each run is compared with A on the samples that both answered, which differ between runs.
     """
     values = [number(item.first if item else None, unit) for item in estimates]
     known = {value for value, item in zip(values, estimates, strict=True) if item is not None}

@@ -138,8 +138,8 @@ def _parts_table(parts: _StoredParts) -> Table:
 def _blocks(explanation: Explanation) -> Iterator[tuple[str, list[_Block]]]:
     """Yield the parts of an explanation: a title, and texts and tables below it."""
     run, readings = explanation.run, explanation.readings
-    told: list[_Block] = [] if run.incomplete is None else [f"It {run.incomplete}."]
-    yield f"{run.name}: {run.label}, {run.model}", told
+    about_run: list[_Block] = [] if run.incomplete is None else [f"It {run.incomplete}."]
+    yield f"{run.name}: {run.label}, {run.model}", about_run
     unlike = explanation.disagreements
     names = letters(len(readings))
     under: list[_Block] = [

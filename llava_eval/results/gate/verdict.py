@@ -23,7 +23,7 @@ from llava_eval.results.summary import failures_by_cause
 if TYPE_CHECKING:
     from llava_eval.results.gate.sequential_gate import SequentialGate
 
-#: Changed samples that are listed each way, and columns of what is told of each.
+#: Most changed samples that are listed each way, and most characters of a cell.
 SHOWN_FLIPS, _MOST_CELL = 10, 300
 #: What XML 1.0 cannot hold, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

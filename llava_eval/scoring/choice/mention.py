@@ -123,7 +123,7 @@ class Mention:
 
     @property
     def begins_sentence(self) -> bool:
-        """Whether nothing that tells stands before it in its sentence."""
+        """Whether only marks, filling words or its noun stand before it in its sentence."""
         return _begins(self.before)
 
     @property

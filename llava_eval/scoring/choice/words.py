@@ -29,7 +29,7 @@ class Kind(StrEnum):
     SHOWN = "W"  # names what was shown, which is no option
     PERSON = "3"  # somebody in the video, whose choices are not the model's
     PRONOUN = "4"  # the same, and begins the reason after a letter: "C he polishes it"
-    SAYS = "Z"  # tells what an option or a person says
+    SAYS = "Z"  # introduces what an option or a person says
     ORDINAL = "1"  # counts the options
     ARTICLE = "t"  # fills, but a letter after it alone is a name: "a D"
     FILL = "f"  # may stand between any of these and the letter

@@ -134,8 +134,8 @@ def _pairs(samples: Sequence[Sample]) -> Iterator[tuple[int, int]]:
     """Yield the indices of the two questions of each pair.
 
     Both come from one row, or from two rows about the same video, paired in their order. Where a
-    video lacks the text to one of its questions, none of its pairs is judged: it could not be told
-    which belong together.
+    video lacks the text to one of its questions, none of its pairs is judged: which belong
+    together would not be known.
     """
     indices: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for index, sample in enumerate(samples):

@@ -233,18 +233,18 @@ class RecordedJudge:
             completion = client.chat(str(config.model), prompt, _fields(config))
             counted = counted_tokens(estimate, completion)  # what is withheld costs as much
             completion.check_end()
-            said = without_reasoning(completion.text)
-            if said is None or (completion.finish_reason == "length" and not said.strip()):
+            text = without_reasoning(completion.text)
+            if text is None or (completion.finish_reason == "length" and not text.strip()):
                 raise RejectedError(
                     "the judge's tokens ran out before it replied, as where it reasons first: "
                     f"judge.max_tokens={config.max_tokens} takes more, or null"
                 )
-            if completion.has_reasoning and not said.strip():
+            if completion.has_reasoning and not text.strip():
                 raise RejectedError(
                     "the judge's endpoint returned reasoning and no reply, as vLLM does where its "
                     "--reasoning-parser is of another model or the model was told not to reason"
                 )
-            return store.add(key, config, prompt, completion, said)
+            return store.add(key, config, prompt, completion, text)
         except MalformedError as error:
             self._malformed.append(error)
             store.add_malformed(key, config, error)

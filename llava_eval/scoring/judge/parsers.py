@@ -77,7 +77,7 @@ PARSERS: dict[ParserName, Parser] = {}
 
 
 def _parser(otherwise: ParsedReply = UNREADABLE) -> Callable[[Parser], Parser]:
-    """Name a parser after its function; what that cannot read is read as said here."""
+    """Name a parser after its function; a reply that raises in it is read as ``otherwise``."""
 
     def named(read: Parser) -> Parser:
         @wraps(read)

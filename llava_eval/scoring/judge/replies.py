@@ -92,7 +92,7 @@ class ReplyStore:
         return self._replies.get(key)
 
     def add(
-        self, key: str, config: JudgeConfig, messages: Messages, completion: Completion, said: str
+        self, key: str, config: JudgeConfig, messages: Messages, completion: Completion, text: str
     ) -> KeptReply:
         """Keep a reply, on disk before anything is made of it.
 
@@ -101,7 +101,7 @@ class ReplyStore:
             config: of the judge.
             messages: the prompt.
             completion: what the endpoint sent.
-            said: its text after the reasoning.
+            text: of it, after the reasoning.
 
         Raises:
             StorageError: it cannot be written.
@@ -125,7 +125,7 @@ class ReplyStore:
                 **asdict(line),
             }
         )
-        self._replies[key] = reply = line.kept(said)
+        self._replies[key] = reply = line.kept(text)
         return reply
 
     def add_malformed(self, key: str, config: JudgeConfig, error: MalformedError) -> None:
@@ -183,9 +183,9 @@ class _Line:
     num_input_tokens: Count | None = None
     num_output_tokens: Count | None = None
 
-    def kept(self, said: str) -> KeptReply:
+    def kept(self, text: str) -> KeptReply:
         return KeptReply(
-            said,
+            text,
             snapshot=self.snapshot or "unnamed",
             num_input_tokens=self.num_input_tokens,
             num_output_tokens=self.num_output_tokens,
@@ -198,9 +198,9 @@ def _lines(path: Path) -> Iterator[tuple[str, KeptReply, Mapping[str, Any]]]:
         content = read_file(path) if path.exists() else b""
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
-    for number, text in enumerate(content.split(b"\n")[:-1], start=1):
+    for number, written in enumerate(content.split(b"\n")[:-1], start=1):
         try:
-            whole = parse_json(text, dict)
+            whole = parse_json(written, dict)
             if "malformed" in whole:
                 continue
             line = as_type(whole, _Line)
@@ -210,6 +210,6 @@ def _lines(path: Path) -> Iterator[tuple[str, KeptReply, Mapping[str, Any]]]:
                 "again"
             ) from error
         # What a filter left is asked again, and what ends within its reasoning.
-        said = without_reasoning(line.reply)
-        if said is not None and not is_withheld(line.finish_reason):
-            yield line.key, line.kept(said), whole
+        text = without_reasoning(line.reply)
+        if text is not None and not is_withheld(line.finish_reason):
+            yield line.key, line.kept(text), whole

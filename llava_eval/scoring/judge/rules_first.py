@@ -1,4 +1,4 @@
-"""Rules first, and a judge for what they cannot tell: MathVista, MMVU, TOMATO and CG-Bench.
+"""Rules first, and a judge for what they leave open: MathVista, MMVU, TOMATO and CG-Bench.
 
 Each is one reference's way from a reply to a score.
 """
@@ -30,7 +30,7 @@ _FORM = re.compile(r"Answer is:?[\(]?([A-Fa-f])[\)]?$")
 
 
 class RulesFirst(JudgedScorer):
-    """Scores what its rules can tell, and puts one prompt to a judge for every other text."""
+    """Scores what its rules decide, and puts one prompt to a judge for every other text."""
 
     @abstractmethod
     def by_rules(self, text: str, sample: Sample) -> Score | None:
@@ -303,7 +303,7 @@ def _plain_letter(reply: str, sample: Sample) -> str | None:
 
 @dataclass(frozen=True)
 class CgBenchOpen(RulesFirst):
-    """CG-Bench's first step for free answers: right, wrong, or not to be told from texts.
+    """CG-Bench's first step for free answers: right, wrong, or not to be decided from texts.
 
     The answer is the result in the reply's block of JSON, or else the reply; an empty one is left
     out. So is an answer that the judge wants the frames for: the authors show it those of the clue
