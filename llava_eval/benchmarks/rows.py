@@ -150,7 +150,8 @@ class Row:
             RowsError: a field is neither given nor a column, or its value cannot be written so.
             ConfigError: the template's braces do not pair up.
         """
-        fields_of(template)
+        for name in set(fields_of(template)) - fields.keys():
+            self.check_written(name, self._held(name))
         try:
             return template.format_map(_Fields(self, fields))
         except (ValueError, TypeError, LookupError, AttributeError) as error:
@@ -172,7 +173,8 @@ class Row:
 
     def _texts(self, name: str, value: Any) -> tuple[str | None, ...] | None:
         for item in as_list(value) or ():
-            is_nested = isinstance(item, Mapping | list | tuple | bytes)
+            self.check_written(name, item)
+            is_nested = isinstance(item, Mapping | list | tuple)
             if is_nested and set(_TEXT_KEYS).isdisjoint(item):
                 raise self.error(
                     f"column {name!r} should hold a list of texts, not of {item!r:.80}"
@@ -444,9 +446,7 @@ class _Fields(dict[str, Any]):
     def __missing__(self, name: str) -> Any:
         if name == "row_number" and name not in self._row.columns:
             return self._row.number
-        value = self._row.column(name)
-        self._row.check_written(name, value)
-        return value
+        return self._row.column(name)
 
 
 def _levels_above(name: str) -> int:

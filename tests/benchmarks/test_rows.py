@@ -468,3 +468,10 @@ def test_bytes_are_no_text(value: object) -> None:
         row.text("{question}")
     with pytest.raises(RowsError, match=message):
         row.level("question")
+    assert row.text("{question}", question="Why?") == "Why?"
+    deep = Row(3, {"question": [value], "of": {"a": value}}, "rows.parquet")
+    for read in (deep.items, deep.answers):
+        with pytest.raises(RowsError, match=message):
+            read("question")
+    with pytest.raises(RowsError, match=r"column 'of\[a\]' should hold a text, got bytes"):
+        deep.text("{of[a]}")

@@ -134,7 +134,8 @@ def find_server(client: ChatClient, config: ModelConfig) -> Server:
     asked = [card] if card else cards  # a gateway lists models of several servers
     kind = config.server.kind if config.server.kind != "auto" else _kind(client, address, asked)
     # SGLang answers by any name, with that name; after a colon it takes an adapter's.
-    if kind in ("vllm", "sglang") and cards and not card and ":" not in config.checkpoint:
+    is_adapter = kind == "sglang" and ":" in config.checkpoint
+    if kind in ("vllm", "sglang") and cards and not card and not is_adapter:
         names = ", ".join(card["id"] for card in cards)
         raise CheckpointError(f"model.checkpoint={config.checkpoint}: {address} serves {names}")
     kept = {name: card[name] for name in ("root", "max_model_len") if card.get(name) is not None}

@@ -189,8 +189,9 @@ def test_a_kind_that_is_configured_is_not_asked_for() -> None:
     server = BusyPages(PAGES["transformers"])
     assert found(server, kind="openai").kind == "openai"
     assert server.asked == ["/v1/models"]
-    with pytest.raises(CheckpointError, match=r"checkpoint=other: http://\S+ serves m$"):
-        found(BusyPages(PAGES["vllm"]), checkpoint="other")
+    for name in ("other", "m:other"):
+        with pytest.raises(CheckpointError, match=rf"checkpoint={name}: http://\S+ serves m$"):
+            found(BusyPages(PAGES["vllm"]), checkpoint=name)
     assert found(BusyPages(PAGES["sglang"]), checkpoint="m:other").card == {}
 
 
