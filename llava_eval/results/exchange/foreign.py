@@ -184,7 +184,7 @@ def _of_every_eval_ever(line: Mapping[str, Any]) -> Iterator[Record]:
     """Yield the replies of a line; conversations of several turns have none."""
     name, raw = str(line["sample_id"]), (line["output"] or {}).get("raw")
     fields = {"id": name, "input": line["input"]["raw"]}
-    replies = [raw] if isinstance(raw, str) else raw  # a text until version 0.2
+    replies = [raw] if isinstance(raw, str) else raw
     if not replies:
         error = line.get("error") or "the file holds no text for it"
         yield Record(name, Generation(None, error=str(error)), fields)
