@@ -43,6 +43,7 @@ def run(
     only: Collection[str] | None = None,
     watch: Watch | None = None,
     model: Model | None = None,
+    replies_of: Sequence[Path] = (),
 ) -> Outcome:
     """Generate, score and tabulate one benchmark with one model.
 
@@ -53,6 +54,7 @@ def run(
         only: ids of the samples to answer; None answers all.
         watch: may end the run early; the same command without it answers the others.
         model: an object of the user's own, instead of what the configuration names.
+        replies_of: other run directories whose judge's replies may be used as well.
 
     Raises:
         LlavaEvalError: a mistake in the configuration or its files, or a full disk.
@@ -77,7 +79,13 @@ def run(
                 log.info("results go to %s", directory, extra={"run_directory": directory})
                 results += _generate(work, pending, results, record, watch)
                 summary = _score_and_write(
-                    work.benchmark, directory, results, work.model_label, record, notes=work.notes
+                    work.benchmark,
+                    directory,
+                    results,
+                    work.model_label,
+                    record,
+                    replies_of=replies_of,
+                    notes=work.notes,
                 )
                 if len(results) < len(samples):
                     record.end = "stopped"

@@ -189,7 +189,7 @@ def test_a_finished_run_is_not_generated_again(run: Run, one: Path) -> None:
         ("conversation=vicuna_v1", r"conversation\.name was chat_template"),
         ("quantization=bnb_int8", r"model\.quantization"),
         ("benchmark.generation.max_new_tokens=3", r"generation\.max_new_tokens was 16"),
-        ("benchmark.limit=10", "samples was"),
+        ("benchmark.limit=10", "num_samples was"),
         ("benchmark.system=Look", "system was unset there and is Look here"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from llava_eval.commands.command import (
@@ -82,7 +83,8 @@ def _explain(arguments: argparse.Namespace) -> int:
         out = out or Path("results") / "explain" / name
         runs = out / f"{num_groups}_groups_seed_{arguments.seed}"
         with messages_shown(-1):
-            explanation = attributed(explanation, num_groups, arguments.seed, runs, answered_again)
+            rerun = partial(answered_again, path)
+            explanation = attributed(explanation, num_groups, arguments.seed, runs, rerun)
     content = as_content(explanation)
     if out is not None:
         files.write_files(out, {EXPLANATION: content, "explain.md": to_markdown(explanation)})

@@ -39,7 +39,7 @@ def rerun(arguments: argparse.Namespace) -> int:
     directory = None if arguments.out is None else str(arguments.out)
     resolved = {**run.config, "output_dir": directory, "tracker": None}
     composed = composed_of(resolved, run.choices, arguments.config_dir)
-    outcome = program.run(composed, only=arguments.ids)
+    outcome = program.run(composed, only=arguments.ids, replies_of=[run.path])
     after = reader.read(outcome.directory).results
     pairs = [(before[result.id], result) for result in after if result.id in before]
     if arguments.json:
@@ -56,11 +56,14 @@ def rerun(arguments: argparse.Namespace) -> int:
 
 
 def answered_again(
-    config: Mapping[str, Any], ids: Collection[str], directory: Path
+    run: Path, config: Mapping[str, Any], ids: Collection[str], directory: Path
 ) -> Sequence[SampleResult]:
-    """Return results of some samples under a configuration; a run directory keeps them."""
+    """Return results of some samples of a run under a configuration; a run directory keeps them.
+
+    What the run's judge has said of the same texts is not asked again.
+    """
     changes = {"output_dir": str(directory), "resume": None, "tracker": None}
-    program.run(composed_of({**config, **changes}), only=ids)
+    program.run(composed_of({**config, **changes}), only=ids, replies_of=[run])
     return RunReader().read(directory).results
 
 
@@ -158,7 +161,7 @@ def _switched(run: Run, name: str, before: Mapping[str, SampleResult], folder: P
         put(config, key, value)
     try:
         with _cold_cache(folder / "cache") if name == "cold cache" else nullcontext():
-            results = answered_again(config, before, folder / name.replace(" ", "_"))
+            results = answered_again(run.path, config, before, folder / name.replace(" ", "_"))
         after = {result.id: result for result in results}
     except LlavaEvalError as error:
         return Switched(name, reason=str(error))

@@ -92,8 +92,8 @@ class Work:
         versions = self.engine.versions()
         return {
             "benchmark": composed.config.benchmark.name,
+            "num_samples": len(samples),  # before their digest: what differs first is told
             "samples": samples_digest(samples),
-            "num_samples": len(samples),
             "protocol": identity_of(composed.resolved),
             "conversation": composed.resolved["conversation"],
             **self.engine.identity(),

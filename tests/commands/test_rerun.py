@@ -17,6 +17,7 @@ from llava_eval.config.roles import setting_of
 from llava_eval.results.runs import Run
 from llava_eval.types import Generation
 from tests.conftest import read_lines
+from tests.models.chat_server import reply, serving
 from tests.results.runs_on_disk import answered, failed, write_run
 
 
@@ -119,3 +120,27 @@ def test_an_audit_tells_what_fails_now_and_gives_no_tracker_its_runs(
     assert run_command(["audit", *mine, str(run)]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert "run cannot be answered again: 6 of 6 samples failed, the first of Media" in last
+
+
+@pytest.mark.slow
+def test_a_judge_is_not_asked_again_of_the_same_texts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    source = resolve_package_path("package://llava_eval/demo/videos/demo_001.mp4")
+    shutil.copy(source, tmp_path / "v_a.mp4")
+    row = {"question_id": "q", "video_name": "a", "question": "color?", "answer": "x", "type": "1"}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row))
+    run = tmp_path / "run"
+    with serving(lambda content, number: reply("{'pred': 'yes', 'score': 5}")) as server:
+        words = [
+            *("benchmark=activitynet_qa/llava_next", f"benchmark.source={tmp_path}/rows.jsonl"),
+            *(f"benchmark.media_root={tmp_path}", "benchmark.generation.temperature=0"),
+            *("benchmark.generation.max_new_tokens=4", "sampler.num_frames=1"),
+            *(f"judge.base_url={server.base_url}", f"output_dir={run}"),
+        ]
+        assert run_command(["-q", *words]) == 0
+        num_asked = len(server.requests)
+        assert run_command(["audit", str(run), "--json"]) == 0
+        assert run_command(["rerun", str(run), "q", "--out", str(tmp_path / "again")]) == 0
+        assert num_asked == len(server.requests) == 1

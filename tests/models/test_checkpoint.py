@@ -433,6 +433,13 @@ def test_replies_end_where_the_tokenizer_alone_names_the_token(copied: Path) -> 
     assert model.tokenizer.convert_ids_to_tokens(end) == model.tokenizer.eos_token
 
 
+@pytest.mark.parametrize("content", ["", '{"eos_token_id": [2,'])
+def test_damaged_generation_settings_are_not_read_as_none(content: str, copied: Path) -> None:
+    (copied / "generation_config.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"generation_config\.json cannot be used: .*JSON"):
+        plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
+
+
 @pytest.mark.parametrize("value", ["2", ["2"], {"a": 1}, True])
 def test_an_end_token_that_is_no_number(value: object, copied: Path) -> None:
     (copied / "generation_config.json").write_text(json.dumps({"eos_token_id": value}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,9 @@ import pytest
 import torch
 from transformers import AutoProcessor
 
-from llava_eval.models.local.prepared_media import WholePrompts, shown_medium
+from llava_eval.errors import MediaError
+from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.prepared_media import MediaPreparer, WholePrompts, shown_medium
 from llava_eval.types import PreparedMedia
 from tests.models.families import FAMILIES
 from tests.models.helpers import make_clip
@@ -100,6 +103,15 @@ def test_the_first_failure_is_told() -> None:
     recorder = Recorder(is_nested=True)
     with pytest.raises(KeyError, match="images"):
         WholePrompts(recorder, {}).inputs(("a", []))
+
+
+def test_a_processor_that_fails_on_a_medium_is_that_mediums_error(loaded: LoadedModel) -> None:
+    processor = copy.deepcopy(loaded.processor)
+    processor.patch_size = 0
+    broken = dataclasses.replace(loaded, processor=processor)
+    preparer = MediaPreparer(broken, WholePrompts(processor, {}), takes_apart=True)
+    with pytest.raises(MediaError, match=r"^LlavaNextVideoProcessor: ZeroDivisionError: "):
+        preparer.prepare("video", make_clip(2))
 
 
 def test_a_medium_is_preprocessed_once_while_it_is_there() -> None:

@@ -16,6 +16,7 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS, RopeParameters
 from transformers.modeling_utils import get_state_dict_dtype, load_state_dict
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.quantizers.auto import AutoQuantizationConfig
+from transformers.utils import GENERATION_CONFIG_NAME
 
 from llava_eval.config.schema import ModelConfig, QuantizationConfig
 from llava_eval.errors import CheckpointError, first_line
@@ -286,7 +287,10 @@ def _generation_settings(
     with foreign_code(f"{checkpoint.name}: generation_config.json cannot be used"):
         try:
             stored = GenerationConfig.from_pretrained(checkpoint.path)
-        except OSError:  # there is none: transformers looks into config.json
+        except OSError:
+            if (checkpoint.path / GENERATION_CONFIG_NAME).exists():
+                raise  # not read as none: replies would not end at its end tokens
+            # transformers looks into config.json then
             stored = GenerationConfig.from_model_config(config)
         settings: dict[str, Any] = json.loads(stored.to_json_string(ignore_metadata=True))
         for name, value in settings.items():

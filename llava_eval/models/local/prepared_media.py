@@ -18,6 +18,7 @@ from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.pixels import TEXT_INPUTS, pixel_input_digest
 from llava_eval.models.local.placeholders import takes_none
 from llava_eval.types import Clip, MediaKind, PreparedMedia
+from llava_eval.video.container import media_errors
 
 #: What a processor returns that no model takes.
 _NO_INPUTS = ("labels", "video_metadata")
@@ -246,17 +247,17 @@ class MediaPreparer:
         self, medium: PreparedMedia
     ) -> tuple[dict[str, torch.Tensor], tuple[int, ...]]:
         """Return what the processor makes of a medium alone: pixel values, and its tokens."""
-        token = self._loaded.placeholder(medium.kind)
-        made = self._whole.inputs((str(token), [medium]))
+        token, name = self._loaded.placeholder(medium.kind), type(self._loaded.processor).__name__
+        with media_errors(name):
+            made = self._whole.inputs((str(token), [medium]))
+            token_id = self._loaded.placeholder_id(medium.kind)
         inputs = {
             name: value
             for name, value in made.items()
             if name not in TEXT_INPUTS and isinstance(value, torch.Tensor)
         }
-        token_id = self._loaded.placeholder_id(medium.kind)
         ids = made["input_ids"][0].tolist()
         if token_id not in ids:
-            name = type(self._loaded.processor).__name__
             raise CheckpointError(f"{name} makes no {token} tokens of a {medium.kind}")
         first, last = ids.index(token_id), len(ids) - ids[::-1].index(token_id)
         return inputs, tuple(ids[first:last])

@@ -5,6 +5,7 @@
   ``logs`` of such;
 * VLMEvalKit: a sheet (.xlsx, .tsv, .csv) with a column ``prediction``, or a JSON array of its rows;
 * inspect: a log, JSON or the .eval archive of such, with ``samples`` that have an ``output``;
+* Every Eval Ever: ``*_samples.jsonl``, one object a line with ``sample_id`` and ``output``;
 * MMVU's authors (yale-nlp/MMVU, main.py): a JSON array of questions that have a ``response``, and
   where acc_evaluation.py wrote it their judge's verdict, ``correct`` (false too where it failed).
 
@@ -69,7 +70,7 @@ class Record:
 
 
 _DAMAGED = (
-    *(JsonError, UnicodeDecodeError, csv.Error, KeyError, IndexError, AttributeError),
+    *(JsonError, UnicodeDecodeError, csv.Error, KeyError, IndexError, AttributeError, TypeError),
     *(zipfile.BadZipFile, NotImplementedError, zlib.error, ZstdError, EOFError, RuntimeError),
 )
 
@@ -104,16 +105,17 @@ def foreign_records(content: bytes, path: Path) -> list[Record] | None:
 
 
 def _of_json(content: bytes) -> list[Record] | None:
-    """Read lines of lm-eval, or a file that is one value: of any of the tools."""
+    """Read lines of one of the tools, or a file that is one value."""
     first, _, rest = content.partition(b"\n")
     try:
         line = parse_json(first)
     except JsonError:
         line = None
-    if isinstance(line, dict) and line.keys() & {"resps", "filtered_resps"}:
+    if isinstance(line, dict) and line.keys() & {"resps", "filtered_resps", "evaluation_id"}:
+        read = _of_every_eval_ever if "evaluation_id" in line else _of_lm_eval
         texts = [first, *rest.split(b"\n")]
         lines = (parse_json(text, dict) for text in texts if text.strip())
-        return [record for line in lines for record in _of_lm_eval(line)]
+        return [record for line in lines for record in read(line)]
     if isinstance(line, dict) and rest.strip():
         return None  # lines of another kind
     try:
@@ -176,6 +178,19 @@ def _is_likelihood(reply: Sequence[Any]) -> bool:
     except (TypeError, ValueError):
         return False  # two texts, of which one says so
     return True
+
+
+def _of_every_eval_ever(line: Mapping[str, Any]) -> Iterator[Record]:
+    """Yield the replies of a line; conversations of several turns have none."""
+    name, raw = str(line["sample_id"]), (line["output"] or {}).get("raw")
+    fields = {"id": name, "input": line["input"]["raw"]}
+    replies = [raw] if isinstance(raw, str) else raw
+    if not replies:
+        error = line.get("error") or "the file holds no text for it"
+        yield Record(name, Generation(None, error=str(error)), fields)
+        return
+    for number, text in enumerate(replies):
+        yield Record(name, Generation(str(text)), fields, is_repeat=number > 0)
 
 
 def _of_inspect(sample: Any) -> Record:
@@ -317,7 +332,7 @@ def _rule(records: Sequence[Record], samples: Sequence[Sample], path: Path) -> _
     because the tool words questions otherwise, the ids of most records count alone. Rows that are
     1 to their number may be counted from 1 or lack the first, which only questions tell.
     """
-    by_id = {sample.id: sample for sample in samples}
+    by_id = {_as_id(sample.id): sample for sample in samples}
     by_row = samples_by_row(samples)
 
     def by_field(name: str) -> _Rule:
@@ -359,7 +374,9 @@ def _agreed(record: Record, rule: _Rule) -> Sample | None:
 
 
 def _as_id(value: object) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    """Return an id as the files have it: inspect's with "?" for half a surrogate pair."""
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    return str(whole).encode(errors="replace").decode()
 
 
 def _asks(record: Record, sample: Sample) -> bool:

@@ -81,7 +81,7 @@ _BEGINS_ANSWER = re.compile(r"^(?:[-.:,;(guy4>]|j?f?n|f+[,.N](?!.*L))")
 _LINE_ENDS = re.compile(r"^\.*(?:$|N)")
 _SENTENCE_ENDS = re.compile("^(?:$|[.)N])")
 _CLAUSE_ENDS = re.compile("^(?:$|[-.,;:)N(Lz4])")
-_GOES_ON = re.compile("^(?:$|[-.,;:)N(LzgnbjsSfiuocFmy4])")
+_GOES_ON = re.compile("^(?:$|[-.,;:)N(LzgnbjsSfiuocFmy4]|[xa]:)")
 #: What may end the clause of a text of several words, and of one word.
 _TEXT_ENDS = (re.compile("$|[-.;:)(NgV]|,g"), re.compile("$|[-.,;:)(NgV]"))
 #: The rest of a sentence that says one text: "she is" reading a book, "the chef" stirs the soup.

@@ -170,7 +170,9 @@ class Lexer:
             kind = Kind.CHOSEN if ends_clause else kind  # "A obviously"
         # "A and B", "A ist", but not the Portuguese "A opção B".
         is_joined = kind is not Kind.OPTION and re.match(r"\s+(?:\w{1,5}\s+)?\(?[A-Z](?!\w)", after)
-        return Kind.LABEL if kind in _AFTER_THE_LETTER_A or is_joined else None
+        # "A Explanation: ...", "A Answer: B", "A The answer is B", where no article stands.
+        goes_on = re.match(r"\s+(?:[A-Z]\w+(?: \w+)?:|[Aa]nswer\b|The\b)", after)
+        return Kind.LABEL if kind in _AFTER_THE_LETTER_A or is_joined or goes_on else None
 
     def _own_text_follows(self, letter: str, index: int) -> bool:
         """Return whether a letter's own option text, and nothing longer, follows at once."""

@@ -338,14 +338,59 @@ def test_what_holds_no_texts_says_where_they_are(
         read_generations(tmp_path / name, SAMPLES)
 
 
-@pytest.mark.parametrize("to", ["inspect", "lm-eval"])
+@pytest.mark.parametrize("to", ["inspect", "lm-eval", "eee"])
 def test_our_own_exports_are_read_back(tmp_path: Path, to: str) -> None:
     run = write_run(tmp_path / "run", [answered(n, n % 2 > 0) for n in range(6)])
     assert run_command(["export", str(run), "--to", to, "--out", str(tmp_path / "out")]) == 0
-    (path,) = [one for one in (tmp_path / "out").rglob("*.json*") if "results" not in one.name]
+    paths = [one for one in (tmp_path / "out").rglob("*.json*") if "results" not in one.name]
+    path = next((one for one in paths if one.name.endswith("_samples.jsonl")), paths[0])
     samples = [Sample(f"q{n}", n, "g", ("Which?",), ("A",)) for n in range(6)]
     found = read_generations(path, samples)
     assert [found[f"q{n}"].text for n in range(6)] == ["B", "A"] * 3
+
+
+def test_half_a_surrogate_pair_in_an_id_is_what_inspects_log_has_for_it(tmp_path: Path) -> None:
+    results = [answered(n, True, id=f"q{n}\ud800") for n in range(2)]
+    run = write_run(tmp_path / "run", results)
+    assert run_command(["export", str(run), "--to", "inspect", "--out", str(tmp_path)]) == 0
+    (path,) = tmp_path.glob("*.json")
+    samples = [Sample(f"q{n}\ud800", n, "g", ("Which?",), ("A",)) for n in range(2)]
+    found = read_generations(path, samples)
+    assert [found[sample.id].text for sample in samples] == ["A", "A"]
+
+
+def eee_line(number: int, **changes: Any) -> dict[str, Any]:
+    """A line with what the schema of 0.2.1 requires (evaleval/every_eval_ever)."""
+    line = {
+        "schema_version": "0.2.1",
+        "evaluation_id": "set/model/1",
+        "model_id": "org/model",
+        "evaluation_name": "set",
+        "sample_id": f"q{number}",
+        "interaction_type": "single_turn",
+        "input": {"raw": f"Which of {number}?", "reference": ["A"]},
+        "output": {"raw": ["B"]},
+        "answer_attribution": [],
+        "evaluation": {"score": 1.0, "is_correct": True},
+    }
+    return {**line, **changes}
+
+
+def test_every_eval_ever_with_repeats_and_what_failed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = [
+        eee_line(0, output={"raw": ["A", "B"]}),
+        eee_line(1, output=None, messages=[], interaction_type="multi_turn"),
+        eee_line(2, output={"raw": []}, error="timeout"),
+    ]
+    found = read_generations(written(tmp_path / "x_samples.jsonl", lines), SAMPLES)
+    assert [found[f"q{n}"].text for n in range(3)] == ["A", None, None]
+    assert found["q2"].error == "timeout"
+    assert "1 text of further epochs left out" in caplog.text
+    damaged = [eee_line(0, input="Which?")]
+    with pytest.raises(RowsError, match="cannot be read"):
+        read_generations(written(tmp_path / "y_samples.jsonl", damaged), SAMPLES)
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(
