@@ -129,6 +129,7 @@ def test_an_answer_beyond_h_is_refused() -> None:
 
 def test_pieces_of_the_authors_protocols() -> None:
     row: dict[str, Any] = json.loads(gzip.decompress(GOLDEN.read_bytes()))["row"]
+    facets = ("group_type", "group_structure", "second_head", "third_head", "level")
     pieces: dict[str, tuple[type, ...]] = {
         "official": (FrameImages, str, str),
         "official_subtitles": (FrameImages, ListedWords, str),
@@ -139,8 +140,7 @@ def test_pieces_of_the_authors_protocols() -> None:
         assert tuple(map(type, sample.content)) == kinds
         if isinstance(images := sample.content[0], FrameImages):
             assert images.num_jpeg == 1
-    facets = ("group_type", "group_structure", "second_head", "third_head", "level")
-    assert sample.facets == {name: str(row[name]) for name in facets}
+        assert sample.facets == {name: str(row[name]) for name in facets}
 
 
 def test_options_may_be_a_list() -> None:

@@ -53,7 +53,7 @@ def vsibench(row: Row, *, media: list[str], choice_prompt: str, number_prompt: s
         raise row.error("the right number is 0, of which there is no relative accuracy")
     options = () if is_number else row.options("options")
     choices = tuple(option.partition(". ")[2] or option for option in options)
-    targets = (row.text("{ground_truth}"),)
+    targets: tuple[str, ...] = (row.text("{ground_truth}"),)
     if not is_number:
         check_letters(row, options)
         targets = right_letters(row, choices, "{ground_truth}")
