@@ -78,12 +78,9 @@ def motionbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...
     for number, question in enumerate(_questions(row)):
         answer = str(question.columns.get("answer") or "").strip().upper()
         text = str(question.columns.get("question") or "").strip()
-        marks = list(_MARKED.finditer(text))
         options = _listed_options(question)
-        if options:
-            marks = []
-        else:
-            options = [(mark[1], _flat(mark[2])) for mark in marks if _flat(mark[2])]
+        marks = [] if options else list(_MARKED.finditer(text))
+        options += [(mark[1], _flat(mark[2])) for mark in marks if _flat(mark[2])]
         if answer not in {letter for letter, _ in options}:
             continue
         before_options = _flat(text[: marks[0].start()]) if marks else ""

@@ -40,8 +40,7 @@ def vsibench(row: Row, *, media: list[str], choice_prompt: str, number_prompt: s
         number_prompt: the same for numbers.
 
     Raises:
-        RowsError: a missing column, another question_type, or an answer that is no number or
-            none of the options.
+        RowsError: a missing column, another question_type, or an answer that is none.
     """
     kind = row.text("{question_type}")
     if kind not in (*_NUMBERS, *_CHOICES):
@@ -52,11 +51,10 @@ def vsibench(row: Row, *, media: list[str], choice_prompt: str, number_prompt: s
     if is_number and row.number_of("ground_truth") == 0:
         raise row.error("the right number is 0, of which there is no relative accuracy")
     options = () if is_number else row.options("options")
-    choices = tuple(option.partition(". ")[2] or option for option in options)
     targets: tuple[str, ...] = (row.text("{ground_truth}"),)
-    if not is_number:
+    if options:
         check_letters(row, options)
-        targets = right_letters(row, choices, "{ground_truth}")
+        targets = right_letters(row, options, "{ground_truth}")
     return Sample(
         id=row.text("{id}") if row.optional("id") is not None else str(row.number),
         row=row.number,
@@ -66,7 +64,7 @@ def vsibench(row: Row, *, media: list[str], choice_prompt: str, number_prompt: s
             row.text(number_prompt if is_number else choice_prompt, options="\n".join(options)),
         ),
         targets=targets,
-        choices=choices,
+        choices=tuple(option.partition(". ")[2] or option for option in options),
         question=row.text("{question}"),
         facets={"task": _DIFFICULTY.sub("", kind), "question_type": kind},
     )
