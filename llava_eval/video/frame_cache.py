@@ -79,6 +79,7 @@ class FrameCache:
             clip = replace(decoded, frames=self.prepare(decoded.frames))
             for row, index in enumerate(missing):
                 frame = frames[index] = clip.frame(row)
+                assert frame.proof is not None
                 if self.store is not None:
                     facts = _Facts(frame.pts_seconds, frame.notes, frame.problems, frame.proof)
                     self.store.put(keys[index], frame.frames[0].numpy(), asdict(facts))
@@ -106,7 +107,7 @@ class _Facts:
     pts_seconds: tuple[float, ...]
     notes: tuple[str, ...]
     problems: tuple[MediaProblem, ...]
-    proof: PixelProof | None
+    proof: PixelProof
 
 
 def _frame_of(index: int, entry: Entry) -> Clip:

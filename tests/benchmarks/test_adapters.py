@@ -312,6 +312,8 @@ def test_vsibench_has_options_or_a_number() -> None:
     assert counted.facets["task"] == "object_counting"
     with pytest.raises(RowsError, match="none of the options begins with its letter"):
         sampled("route_planning", options=["left", "right"], ground_truth="A")
+    with pytest.raises(RowsError, match="answer 'D' is not the letter of one of 3 options"):
+        sampled("route_planning", options=options, ground_truth="D")
     with pytest.raises(RowsError, match="the right number is 0"):
         sampled("object_counting", ground_truth="0")
     with pytest.raises(RowsError, match="question_type is 'tasting', expected one of "):

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 
+from llava_eval.benchmarks.adapters.cgbench import SubtitlesAndTimes
 from llava_eval.benchmarks.frame_images import FrameImages
 from llava_eval.benchmarks.prepare.prepare import prepare
 from llava_eval.benchmarks.rows import Row
@@ -89,6 +90,33 @@ def test_lmms_evals_prompts_with_subtitles(tmp_path: Path) -> None:
         (sample,) = samples_of("lmms_eval_subtitles", case["row"], with_subtitles(tmp_path, case))
         info = VideoInfo("v", case["num_frames"], case["fps"], 1, 8, 8, "h")
         assert text_of(sample, linspace_to_last_frame(info, 32), case) == case["prompt"]
+
+
+def test_what_each_task_shows() -> None:
+    row = {**PROMPTS["official"][0]["row"], "clue_intervals": [[3, 3], [5, 8]]}
+    samples = [*samples_of("official", row), *samples_of("official_open", row)]
+    assert {sample.facets["task"]: sample.media[0].clue_seconds for sample in samples} == {
+        **dict.fromkeys(("long_acc", "miou", "open"), ()),
+        "clue_acc": ((3, 3), (5, 8)),
+    }
+    assert [sample.facets["task"] for sample in samples if not sample.choices] == ["open"]
+    assert {sample.content[0] for sample in samples} == {
+        FrameImages(sample.media[0], num_jpeg=2) for sample in samples
+    }
+
+
+def test_a_subtitle_stands_by_frames_within_it_and_not_at_its_ends(tmp_path: Path) -> None:
+    """Frames 20 and 30 of ten a second are at 2.0 and 3.0 s."""
+    path = tmp_path / "v.srt"
+    cues = (("00,400", "02,000", "a"), ("01,000", "02,001", "b"), ("02,000", "03,000", "c"))
+    path.write_text("\n".join(f"1\n00:00:{x} --> 00:00:{y}\n{text}\n" for x, y, text in cues))
+    frames = torch.zeros((2, 3, 8, 8), dtype=torch.uint8)
+    shown = Clip(frames, (20, 30), (2.0, 3.0), fps=10.0, num_source_frames=40)
+    (text,) = SubtitlesAndTimes(Media("video", "v.mp4"), str(path)).expand(shown)
+    assert text == (
+        "The subtitles of the video are as follows:\n\n[1.0, 2.001] b\n\n"
+        "A total of 2 frames are sampled. Their corresponding timestamps are:\n\n2.0, 3.0\n\n"
+    )
 
 
 def test_letters_and_intervals_are_worth_what_the_authors_say() -> None:

@@ -348,6 +348,7 @@ def test_mvbench_videos_are_cut_where_the_authors_cut_them() -> None:
     assert official.sample(uncut).media == (Media("video", "perception/videos/ZS9XR.mp4"),)
     unnamed = {key: value for key, value in MVBENCH.items() if key != "row_set"}
     assert official.sample(unnamed).media[0].end_seconds == 30.4
+    assert official.sample({**unnamed, "end": None}).media[0].start_seconds is None
     assert official.sample(unnamed, 7).id == "unknown/7"
     named = official.sample({**unnamed, "task_type": "Fine-grained Action"})
     assert named.facets == {"task": "fine_grained_action"}
@@ -364,6 +365,12 @@ def test_tvbench_is_mvbench_with_other_folders() -> None:
     assert [parts.score(reply, sample).value for reply in ("B) Sat down.", "A)", "")] == [1, 0, 1]
     benchmark = compose_config(["benchmark=tvbench/official"]).config.benchmark
     assert (benchmark.assistant_prefill, benchmark.num_rows) == ("Best option:(", None)
+
+
+def test_lmms_evals_tvbench_alone_strips_questions() -> None:
+    row = {**MVBENCH, "question": " Why? "}
+    assert protocol("mvbench/official").sample(row).question == " Why? "
+    assert protocol("tvbench/lmms_eval").sample(row).question == "Why?"
 
 
 def test_lvbench_reads_the_letter_in_the_most_telling_place() -> None:
@@ -415,6 +422,7 @@ def test_egoschema_by_likelihood_asks_for_the_first_sentences() -> None:
 def test_rows_without_an_answer_are_asked_all_the_same() -> None:
     hidden = {key: value for key, value in EGOSCHEMA.items() if key != "answer"}
     assert protocol("egoschema/lmms_eval").sample(hidden).targets == ()
+    assert protocol("egoschema/mc_ppl").sample(hidden).targets == ()
     test_set = {**PERCEPTIONTEST, "answer_id": None}
     assert protocol("perceptiontest/lmms_eval").sample(test_set).targets == ()
     for choice in (None, -1):

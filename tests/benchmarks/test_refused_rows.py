@@ -253,6 +253,7 @@ def test_types_of_nextqa() -> None:
         ([{"uid": "9", "question": "Q\n(A) x", "answer": "?"}], "question 9: 1 options and"),
         ([{"uid": "9", "question": "Q\n(A) x", "answer": ""}], "question 9: 1 options and"),
         ([{"uid": "9", "question": "Q\n(A) x", "answer": "AB"}], "question 9: 1 options and"),
+        ([{"uid": "9", "question": "Q\n(A) x\n(B) y", "answer": "C"}], "question 9: 2 options and"),
     ],
 )
 def test_lists_of_questions(qa: Any, said: str) -> None:

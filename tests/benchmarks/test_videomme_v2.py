@@ -14,7 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
-from llava_eval.benchmarks.adapters.videomme_v2 import read_words, sentences
+from llava_eval.benchmarks.adapters.videomme_v2 import (
+    FramesAndSentences,
+    ListedWords,
+    read_words,
+    sentences,
+)
 from llava_eval.benchmarks.frame_images import FrameImages
 from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.subtitles import Cue
@@ -66,6 +71,31 @@ def test_a_pause_as_long_as_the_limit_ends_no_sentence() -> None:
     assert list(sentences(words)) == [Cue(0.0, 2.0, "Go. now on")]
 
 
+def test_longer_pauses_end_a_sentence() -> None:
+    words = [Cue(0.0, 1.0, "Go."), Cue(1.11, 2.0, "now"), Cue(2.51, 3.0, "on")]
+    assert list(sentences(words)) == words
+
+
+def test_a_sentence_stands_after_each_frame_that_it_touches(tmp_path: Path) -> None:
+    """Frames 0 and 10 of ten a second are shown from 0.0 to 1.0 and from there to 2.0 s."""
+    words = [(0.2, 1.0, "both"), (2.0, 2.5, "none")]
+    lines = [{"start_time": start, "end_time": end, "text": text} for start, end, text in words]
+    (tmp_path / "w.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    path, video = str(tmp_path / "w.jsonl"), Media("video", "v.mp4")
+    pieces = FramesAndSentences(video, path).expand(clip([0, 10], 10.0, 20))
+    said = "[Subtitle 0.20s - 1.00s]: both"
+    assert [piece if isinstance(piece, str) else None for piece in pieces] == [
+        *(None, said),
+        *(None, said),
+    ]
+    shown = clip([0], 10.0, 20)
+    for needs_words in (False, True):
+        listed = ListedWords(video, path, "Said: {words}", needs_words)
+        assert listed.expand(shown) == ("Said: both none",)
+        without = dataclasses.replace(listed, path=str(tmp_path / "gone.jsonl"))
+        assert without.expand(shown) == (() if needs_words else ("Said: ",))
+
+
 def test_frames_are_what_a_jpeg_file_gives_back() -> None:
     shown = clip([3, 9], 10.0, 20)
     images = FrameImages(Media("video", "v.mp4"), num_jpeg=1).expand(shown)
@@ -76,6 +106,11 @@ def test_frames_are_what_a_jpeg_file_gives_back() -> None:
         expected = torch.from_numpy(np.array(Image.open(content))).permute(2, 0, 1)
         assert torch.equal(image.frames[0], expected)
         assert not torch.equal(image.frames[0], frame)
+    between = FramesAndSentences(Media("video", "v.mp4"), "gone.jsonl").expand(shown)
+    assert all(
+        isinstance(piece, Clip) and torch.equal(piece.frames, image.frames)
+        for piece, image in zip(between, images, strict=True)
+    )
     plain = FrameImages(Media("video", "v.mp4")).expand(shown)
     assert torch.equal(torch.cat([image.frames for image in plain]), shown.frames)
 
@@ -90,6 +125,22 @@ def test_an_answer_beyond_h_is_refused() -> None:
     content: dict[str, Any] = json.loads(gzip.decompress(GOLDEN.read_bytes()))
     with pytest.raises(RowsError, match="'I' is none of A, B"):
         protocol("videomme_v2/official").sample({**content["row"], "answer": "I"})
+
+
+def test_pieces_of_the_authors_protocols() -> None:
+    row: dict[str, Any] = json.loads(gzip.decompress(GOLDEN.read_bytes()))["row"]
+    facets = ("group_type", "group_structure", "second_head", "third_head", "level")
+    pieces: dict[str, tuple[type, ...]] = {
+        "official": (FrameImages, str, str),
+        "official_subtitles": (FrameImages, ListedWords, str),
+        "official_interleaved": (FramesAndSentences, str, str),
+    }
+    for name, kinds in pieces.items():
+        sample = protocol(f"videomme_v2/{name}").sample(row)
+        assert tuple(map(type, sample.content)) == kinds
+        if isinstance(images := sample.content[0], FrameImages):
+            assert images.num_jpeg == 1
+        assert sample.facets == {name: str(row[name]) for name in facets}
 
 
 def test_options_may_be_a_list() -> None:

@@ -45,7 +45,7 @@ def lvbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
             media=media,
             prompt=row.text(prompt, question=asked),
             asked=asked,
-            choices=[text for _, text in _BRACKETED.findall(asked)],
+            options=_BRACKETED.findall(asked),
             answer=question.text("{answer}"),
             question_type="+".join(item for item in types if item),
         )
@@ -78,12 +78,9 @@ def motionbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...
     for number, question in enumerate(_questions(row)):
         answer = str(question.columns.get("answer") or "").strip().upper()
         text = str(question.columns.get("question") or "").strip()
-        marks = list(_MARKED.finditer(text))
         options = _listed_options(question)
-        if options:
-            marks = []
-        else:
-            options = [(mark[1], _flat(mark[2])) for mark in marks if _flat(mark[2])]
+        marks = [] if options else list(_MARKED.finditer(text))
+        options += [(mark[1], _flat(mark[2])) for mark in marks if _flat(mark[2])]
         if answer not in {letter for letter, _ in options}:
             continue
         before_options = _flat(text[: marks[0].start()]) if marks else ""
@@ -96,7 +93,7 @@ def motionbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...
             media=media,
             prompt=row.text(prompt, question=asked, options=listed).strip(),
             asked=asked,
-            choices=[option for _, option in options],
+            options=options,
             answer=answer,
             question_type=row.level("question_type") or "Unknown",
         )
@@ -141,19 +138,19 @@ def _sample(
     media: Sequence[str],
     prompt: str,
     asked: str,
-    choices: Sequence[str],
+    options: Sequence[tuple[str, str]],
     answer: str,
     question_type: str,
 ) -> Sample:
-    if not choices or answer not in tuple(string.ascii_uppercase):
-        raise row.error(f"question {identifier}: {len(choices)} options and the answer {answer!r}")
+    if answer not in {letter for letter, _ in options}.intersection(string.ascii_uppercase):
+        raise row.error(f"question {identifier}: {len(options)} options and the answer {answer!r}")
     return Sample(
         id=identifier,
         row=row.number,
         group=_video(row),
         content=(Media("video", row.media_path(media)), prompt),
         targets=(answer,),
-        choices=tuple(choices),
+        choices=tuple(text for _, text in options),
         question=asked,
         facets={"question_type": question_type},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from llava_eval.benchmarks.adapters.options import check_letters
+from llava_eval.benchmarks.adapters.options import check_letters, right_letters
 from llava_eval.benchmarks.rows import Row
 from llava_eval.types import Media, Sample
 
@@ -40,7 +40,7 @@ def vsibench(row: Row, *, media: list[str], choice_prompt: str, number_prompt: s
         number_prompt: the same for numbers.
 
     Raises:
-        RowsError: a missing column, another question_type, or a number's answer that is none.
+        RowsError: a missing column, another question_type, or an answer that is none.
     """
     kind = row.text("{question_type}")
     if kind not in (*_NUMBERS, *_CHOICES):
@@ -51,8 +51,10 @@ def vsibench(row: Row, *, media: list[str], choice_prompt: str, number_prompt: s
     if is_number and row.number_of("ground_truth") == 0:
         raise row.error("the right number is 0, of which there is no relative accuracy")
     options = () if is_number else row.options("options")
+    targets: tuple[str, ...] = (row.text("{ground_truth}"),)
     if options:
         check_letters(row, options)
+        targets = right_letters(row, options, "{ground_truth}")
     return Sample(
         id=row.text("{id}") if row.optional("id") is not None else str(row.number),
         row=row.number,
@@ -61,7 +63,7 @@ def vsibench(row: Row, *, media: list[str], choice_prompt: str, number_prompt: s
             Media("video", row.media_path(media)),
             row.text(number_prompt if is_number else choice_prompt, options="\n".join(options)),
         ),
-        targets=(row.text("{ground_truth}"),),
+        targets=targets,
         choices=tuple(option.partition(". ")[2] or option for option in options),
         question=row.text("{question}"),
         facets={"task": _DIFFICULTY.sub("", kind), "question_type": kind},

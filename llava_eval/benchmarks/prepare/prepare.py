@@ -226,8 +226,10 @@ def fetch_files(repository: str, revision: str | None, patterns: Sequence[str]) 
     from huggingface_hub import is_offline_mode
     from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
 
+    # To the shell "**/" stands for no folder, too; the hub looks for one at least.
+    asked = [*patterns, *(pattern.replace("**/", "") for pattern in patterns)]
     try:
-        root = snapshot(repository, revision, patterns, kind="dataset")
+        root = snapshot(repository, revision, asked, kind="dataset")
     except GatedRepoError as error:
         raise FetchError(
             f"{repository} is gated: agree to its terms on the hub, then log in (hf auth login)"

@@ -9,10 +9,16 @@ import sys
 import zipfile
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 from PIL import Image
 
-from llava_eval.benchmarks.prepare.prepare import Readiness, prepare, readiness_text
+from llava_eval.benchmarks.prepare.prepare import (
+    Readiness,
+    fetch_files,
+    prepare,
+    readiness_text,
+)
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import ArchiveError, ConfigError
 from tests.benchmarks.prepare import hub
@@ -193,6 +199,25 @@ def test_archives_are_fetched_from_a_hub_once(demo: Path, rows: Path, tmp_path: 
     # the hub is gone: what is there is enough
     alone = command(tmp_path, server.url, *overrides)
     assert alone.returncode == 0, alone.stderr
+
+
+@pytest.mark.slow
+def test_a_pattern_of_any_folder_fetches_from_none_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"a.zip": b"a", "video/b.zip": b"b", "video/c.txt": b"c"}
+    path = "{repo_id}/resolve/{revision}/{filename}"
+    with hub.serving("someone/videos", files) as server:
+        for name, value in (
+            ("ENDPOINT", server.url),
+            ("HUGGINGFACE_CO_URL_TEMPLATE", f"{server.url}/{path}"),
+            ("HF_HUB_CACHE", str(tmp_path)),
+            ("HF_HUB_OFFLINE", False),
+            ("HF_HUB_DISABLE_XET", True),
+        ):
+            monkeypatch.setattr(huggingface_hub.constants, name, value)
+        fetched = fetch_files("someone/videos", None, ["**/*.zip"])
+    assert [path.read_bytes() for path in fetched] == [b"a", b"b"]
 
 
 @pytest.mark.slow

@@ -135,13 +135,22 @@ def test_two_spaces_and_the_end_token_are_scored(demo: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_returns_none_after_all() -> None:
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (None, "the server returned no log-probabilities of the prompt"),
+        ([], "the server returned no log-probabilities of the prompt"),
+        ([None, {"7": {"rank": 1}}], "malformed response (KeyError: 'decoded_token')"),
+    ],
+)
+def test_a_server_that_returns_none_after_all(given: object, told: str) -> None:
     def silent(content: dict[str, Any], number: int) -> Answer:
-        return reply("y")
+        usage = {"prompt_tokens": 1, "completion_tokens": 1}
+        return reply("y", usage=usage, prompt_logprobs=given)
 
     with serving(silent, PAGES["vllm"]) as server:
         found = ask(make_runner(server, end_token="</s>"), [question("cat")])["q"]
-    assert found.error == "ServerError: the server returned no log-probabilities of the prompt"
+    assert found.error == f"ServerError: {told}"
 
 
 @pytest.mark.parametrize("kind", ["openai", "sglang", "transformers"])
@@ -190,7 +199,8 @@ def test_a_prompt_whose_last_space_joins_the_option(prefill: str) -> None:
 
     def joining(content: dict[str, Any], number: int) -> Answer:
         last = content["messages"][-1]
-        text = last["content"].removeprefix(prefill) if last["role"] == "assistant" else ""
+        # The template trims what the assistant says.
+        text = last["content"].removeprefix(prefill).strip() if last["role"] == "assistant" else ""
         own = [(f" {text.removesuffix('</s>')}", -1.0), ("</s>", -0.5)] if text else [(" ", -0.1)]
         usage = {"prompt_tokens": len([*PROMPT, *own]), "completion_tokens": 1}
         return reply("y", usage=usage, prompt_logprobs=[None, *entries([*PROMPT, *own])[1:]])
@@ -198,5 +208,9 @@ def test_a_prompt_whose_last_space_joins_the_option(prefill: str) -> None:
     asked = dataclasses.replace(question("cat", "dog"), assistant_prefill=prefill)
     with serving(joining, PAGES["vllm"]) as server:
         found = ask(make_runner(server, end_token="</s>"), [asked])["q"]
+        spaced = dataclasses.replace(asked, options=(" cat", "dog"))
+        dropped = ask(make_runner(server, end_token="</s>"), [spaced])["q"].error
     assert found.error is None
     assert (found.option_losses, found.num_output_tokens) == ((0.75, 0.75), 2)
+    assert dropped is not None
+    assert "the server's chat template drops the space before option ' cat'" in dropped
