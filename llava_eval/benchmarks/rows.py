@@ -151,7 +151,7 @@ class Row:
             ConfigError: the template's braces do not pair up.
         """
         for name in set(fields_of(template)) - fields.keys():
-            self.check_written(name, self._held(name))
+            self.check_written(name, self._value_of(name))
         try:
             return template.format_map(_Fields(self, fields))
         except (ValueError, TypeError, LookupError, AttributeError) as error:
