@@ -299,7 +299,7 @@ def decode_group(
 
 
 def placeholder(kind: MediaKind, clip: Clip) -> ServedMedia:
-    """Return what stands for a medium where of a prompt its text alone is asked for."""
+    """Return a stand-in for a medium, where only the text of a prompt is wanted."""
     return ServedMedia(kind, ({},), clip.frame_indices)
 
 
