@@ -9,7 +9,7 @@ live in Ray actors, one checkpoint each.
 Actors, and not Ray Data, because a batch whose worker dies has to be known by name: it is tried
 again elsewhere, its samples alone if need be, and the one that kills workers becomes an error in
 the ledger. Ray Data knows blocks of rows only, and repeats a lost one without end or fails the
-whole pipeline. It was no faster either: 73 s from the start against 59 s (results/ray.md).
+whole pipeline. It was no faster either: 78 s from the start against 65 s (results/ray.md).
 
 ``engine`` is what the program sees, ``dispatch`` the loop of a run, ``worker_pool`` the model
 workers, ``worker`` what runs in their processes, ``cluster`` Ray itself. ``task``,
