@@ -72,17 +72,3 @@ def nal_units(data: bytes, length_size: int) -> Iterator[tuple[int, int]]:
         if end > code + 3:
             yield code + 3, end
         code = following
-
-
-def adds_up(packet: bytes, length_size: int) -> bool:
-    """Return whether the lengths before NAL units add up to that of their packet.
-
-    Args:
-        packet: its bytes.
-        length_size: as in :func:`nal_units`.
-    """
-    position = 0
-    while length_size and position < len(packet):
-        start = position + length_size
-        position = start + int.from_bytes(packet[position:start], "big")
-    return not length_size or position == len(packet)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from llava_eval.video.fast.bits import BitReader, adds_up, nal_units, unescape
+from llava_eval.video.fast.bits import BitReader, nal_units, unescape
 from llava_eval.video.fast.index import NEW_PARAMETERS
 from llava_eval.video.fast.picture_order import PictureOrder
 from llava_eval.video.fast.syntax import (
@@ -63,10 +63,22 @@ class H264(Syntax):
 
     def packet_info(self, packet: bytes) -> PacketInfo | None:
         kinds = 0  # of slices: 1 for references, 2 for others (nal_ref_idc 0)
-        for start, _ in nal_units(packet, self.length_size):
-            if 1 <= packet[start] & 31 <= 5:
-                kinds |= 1 if packet[start] & 0x60 else 2
-        if not kinds or not adds_up(packet, self.length_size):
+        end = len(packet)
+        if self.length_size:
+            # one pass, as this is asked of every packet
+            size, position = self.length_size, 0
+            while position < end:
+                start = position + size
+                position = start + int.from_bytes(packet[position:start], "big")
+                if start < end and start < position and 1 <= packet[start] & 31 <= 5:
+                    kinds |= 1 if packet[start] & 0x60 else 2
+            if position != end:
+                return None
+        else:
+            for start, _ in nal_units(packet, 0):
+                if 1 <= packet[start] & 31 <= 5:
+                    kinds |= 1 if packet[start] & 0x60 else 2
+        if not kinds:
             return None
         return NEEDED if kinds & 1 else DISPOSABLE
 
@@ -117,6 +129,7 @@ class Hevc(Syntax):
         self._pictures: dict[int, tuple[int, bool, int]] = {}
         for unit in _hevc_units(extradata, is_hvcc=is_hvcc):
             self._learn(unit)
+        self._seen: tuple[bytes, _Picture | None] = (b"", None)
 
     def entry_kind(self, packet: bytes) -> EntryKind:
         picture = self._picture(packet)
@@ -134,7 +147,7 @@ class Hevc(Syntax):
 
     def packet_info(self, packet: bytes) -> PacketInfo | None:
         picture = self._picture(packet)
-        if picture is None or not adds_up(packet, self.length_size):
+        if picture is None or not picture.is_whole:
             return None
         # even types up to 14 are sub-layer non-reference pictures (table 7-1): no other picture of
         # the same temporal layer refers to them
@@ -222,26 +235,42 @@ class Hevc(Syntax):
         return False
 
     def _picture(self, packet: bytes) -> _Picture | None:
+        if packet is not self._seen[0]:  # the same packet is asked about several times in a row
+            self._seen = packet, self._first_picture(packet)
+        return self._seen[1]
+
+    def _first_picture(self, packet: bytes) -> _Picture | None:
         # nal_unit_header() is two bytes: forbidden_zero_bit, nal_unit_type (6 bits),
         # nuh_layer_id (6), nuh_temporal_id_plus1 (3); types up to 31 are slices, whose header
         # begins with first_slice_segment_in_pic_flag and, in IRAP pictures,
         # no_output_of_prior_pics_flag (7.3.1.2, 7.3.6.1)
-        for start, end in nal_units(packet, self.length_size):
-            if end - start > 2 and not packet[start] & 0x40:
-                header, layer, flags = packet[start : start + 3]
-                return _Picture(header >> 1 & 63, layer & 7, flags & 0x40 != 0)
-        return None
+        size, position, end, first = self.length_size, 0, len(packet), -1
+        while size and position < end:  # one pass, as this is asked of every packet
+            start = position + size
+            position = start + int.from_bytes(packet[position:start], "big")
+            if first < 0 and start + 2 < end and start + 2 < position and not packet[start] & 0x40:
+                first = start
+        if not size:
+            position = end
+            units = (start for start, stop in nal_units(packet, 0) if stop - start > 2)
+            first = next((start for start in units if not packet[start] & 0x40), -1)
+        if first < 0:
+            return None
+        header, layer, flags = packet[first : first + 3]
+        return _Picture(header >> 1 & 63, layer & 7, flags & 0x40 != 0, position == end)
 
 
 class _Picture(NamedTuple):
     """The needed facts of a packet.
 
-    NAL unit type, temporal layer, and no_output_of_prior_pics_flag of its first slice.
+    NAL unit type, temporal layer, and no_output_of_prior_pics_flag of its first slice, and whether
+    the lengths of its NAL units add up to its own.
     """
 
     kind: int
     layer: int
     discards_prior: bool
+    is_whole: bool
 
 
 class _Sps(NamedTuple):
