@@ -96,7 +96,7 @@ def _pixel_values(inputs: Mapping[str, Any]) -> torch.Tensor | None:
 
 @dataclass(frozen=True)
 class LogitComparison:
-    """Logits of prompts with shared prefixes beside those of the model's plain pass.
+    """Logits of a faster way, such as shared prefixes, beside those of the model's plain pass.
 
     Attributes:
         difference: the largest, relative to the standard deviation of the plain logits.
@@ -113,10 +113,14 @@ class LogitComparison:
         """Whether both are the same but for rounding."""
         return self.difference <= self.limit and not self.has_other_answer
 
-    def describe(self) -> str:
-        """Return in words how far they are apart."""
+    def describe(self, tried: str) -> str:
+        """Return in words how far they are apart.
+
+        Args:
+            tried: how the others were computed, for instance "after a shared prefix".
+        """
         return (
-            f"logits after a shared prefix differ from those of a plain forward pass by "
+            f"logits {tried} differ from those of a plain forward pass by "
             f"{self.difference:.2g} standard deviations (rounding explains {self.limit:g})"
         )
 
@@ -128,7 +132,7 @@ def compare_steps(
 
     Args:
         loaded: the model.
-        pairs: for each prompt the logits (vocabulary,) of each step, shared and plain.
+        pairs: for each prompt the logits (vocabulary,) of each step, the faster way's and plain.
 
     Returns:
         None where no plain logits are finite, so that nothing can be compared.
@@ -138,16 +142,16 @@ def compare_steps(
         limit = max(limit, _WIDE_TOLERANCE)
     differences: list[float] = []
     has_other_answer = False
-    for shared_steps, plain_steps in pairs:
-        for shared, plain in zip(shared_steps, plain_steps, strict=False):
+    for faster_steps, plain_steps in pairs:
+        for faster, plain in zip(faster_steps, plain_steps, strict=False):
             allowed = plain > -1e30  # tokens that a model never writes
-            shared, plain = shared[allowed].float(), plain[allowed].float()
+            faster, plain = faster[allowed].float(), plain[allowed].float()
             if not torch.isfinite(plain).all() or not len(plain):
                 break
             spread = plain.std().clamp(min=1e-6)
-            difference = float((shared - plain).abs().max() / spread)
+            difference = float((faster - plain).abs().max() / spread)
             differences.append(difference if difference == difference else float("inf"))
-            left, right = int(shared.argmax()), int(plain.argmax())
+            left, right = int(faster.argmax()), int(plain.argmax())
             if left != right:
                 gap = float((plain[right] - plain[left]) / spread)
                 has_other_answer |= gap > 2 * limit

@@ -24,6 +24,8 @@ _FLASH_MODULES = {
     ),
 }
 
+_ASKED_FOR = "asked for"
+
 #: Share of the free memory that a batch may take; the rest is for fragments and temporary copies.
 _BATCH_SHARE = 0.4
 
@@ -95,13 +97,18 @@ class AttentionChoice(NamedTuple):
     reason: str
     is_default: bool = False
 
+    @property
+    def is_to_be_tried(self) -> bool:
+        """Whether the model is loaded with its own attention, and its first prompts decide."""
+        return not self.is_default and self.reason != _ASKED_FOR
+
 
 def choose_attention(requested: str, device: torch.device, dtype: torch.dtype) -> AttentionChoice:
     """Choose the attention implementation.
 
     Args:
-        requested: "auto" takes flash-attention where it is installed, the device is CUDA and the
-            dtype is half precision, otherwise sdpa; any other name is taken at its word.
+        requested: "auto" tries flash-attention where it is installed, the device is CUDA and the
+            dtype is half precision, otherwise takes sdpa; any other name is taken at its word.
         device: where the model runs.
         dtype: of the weights.
 
@@ -112,7 +119,7 @@ def choose_attention(requested: str, device: torch.device, dtype: torch.dtype) -
         obstacle = _obstacle(requested, device, dtype)
         if obstacle:
             raise CheckpointError(f"model.attention={requested} cannot run: {obstacle}")
-        return AttentionChoice(requested, "asked for")
+        return AttentionChoice(requested, _ASKED_FOR)
     names = ("flash_attention_2", "flash_attention_3")
     obstacles = [_obstacle(name, device, dtype) for name in names]
     if None in obstacles:

@@ -339,6 +339,7 @@ def load_model(plan: ModelPlan) -> LoadedModel:
     transformers.utils.logging.disable_progress_bar()
     checkpoint, attention = plan.checkpoint, plan.attention
     processor = load_processor(plan)
+    is_own_attention = attention.is_default or attention.is_to_be_tried
     quantization = quantization_config(plan.quantization, plan.dtype, plan.device)
     config = read_config(checkpoint, plan.trust_remote_code)
     if plan.rope_scaling:
@@ -358,7 +359,7 @@ def load_model(plan: ModelPlan) -> LoadedModel:
             config=config,
             output_loading_info=True,
             dtype=plan.dtype,
-            attn_implementation=None if attention.is_default else attention.implementation,
+            attn_implementation=None if is_own_attention else attention.implementation,
             trust_remote_code=plan.trust_remote_code,
             ignore_mismatched_sizes=True,  # _check_complete names them
             **placement,

@@ -174,7 +174,7 @@ class PrefixSharing:
             return _refused(error)
         if comparison is None:
             return SharingTrial("its logits are not finite")
-        problem = None if comparison.agrees else comparison.describe()
+        problem = None if comparison.agrees else comparison.describe("after a shared prefix")
         return SharingTrial(problem, way, comparison)
 
     def _try_each_medium(self, group: PromptGroup) -> SharingTrial:

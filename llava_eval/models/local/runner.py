@@ -15,6 +15,7 @@ from llava_eval.models.backend import Runner
 from llava_eval.models.clock import StageClock
 from llava_eval.models.local.conversation import Conversation
 from llava_eval.models.local.decoding import Decoder, likeliest
+from llava_eval.models.local.flash_attention import FlashTrial, try_flash_attention
 from llava_eval.models.local.guards import check_frame_size, check_length, first_inputs
 from llava_eval.models.local.hardware import free_memory, max_batch_tokens
 from llava_eval.models.local.llava_next_video import MODEL_TYPES, FeaturePrefixes
@@ -88,6 +89,7 @@ class ModelRunner(Runner):
             features=FeaturePrefixes(loaded) if takes_apart else None,
             is_required=self.share_prefixes is True,
         )
+        self._flash: FlashTrial | None = None
         self._asked_alone: dict[str, str] = {}  # by what prompts show, where none may share
 
     @property
@@ -130,8 +132,17 @@ class ModelRunner(Runner):
             "prompts_asked_as": {**self._sharing.paths, **self._asked_alone},
         }
 
+    def record(self) -> dict[str, Any]:
+        record = super().record()
+        if self._flash is not None:
+            record["model"] = self.describe()  # with the attention that the trial left it
+        return record
+
     def describe(self) -> dict[str, Any]:
-        return self.loaded.describe()
+        described = self.loaded.describe()
+        if self._flash is not None and self._flash.problem is not None:
+            described["attention_reason"] = f"flash-attention is not used: {self._flash.problem}"
+        return described
 
     def peak_device_memory_bytes(self) -> int | None:
         device = self.loaded.plan.device
@@ -159,6 +170,9 @@ class ModelRunner(Runner):
     def _answers(self, prompts: Sequence[Prompt]) -> Iterator[tuple[Prompt, Generation]]:
         """Yield an answer for every prompt, in any order."""
         assert self.max_batch_tokens is not None
+        self._flash = try_flash_attention(self._whole, prompts)
+        if self._flash is not None and self._flash.differences:
+            self.guards["flash_attention_logit_difference"] = max(self._flash.differences)
         if not self._shares:
             why = "whole prompts, one at a time: runner.share_prefixes=false"
             for prompt in prompts:

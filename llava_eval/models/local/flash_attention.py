@@ -1,0 +1,107 @@
+"""Whether "auto" may take flash-attention: tried on a run's first prompts.
+
+Every fourth family refuses it, as a whole or in one of its parts. Others take it and answer otherwise
+than with the attention that transformers gives them: it knows causal masks and padding alone, and
+drops without a word that the tokens of an image see each other (Gemma 3, PaliGemma). A model is
+therefore loaded with its own attention, and gets flash-attention where its logits stay the same.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from transformers import PreTrainedModel
+
+from llava_eval.errors import ForwardError, first_line
+from llava_eval.models.local.guards import compare_steps
+from llava_eval.models.local.prompt import Prompt
+from llava_eval.models.local.whole_prompts import WholeBatches
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class FlashTrial:
+    """What was found for one model.
+
+    Attributes:
+        own: the attention that transformers gave each of its parts, by their configurations.
+        kinds: what prompts show that it was tried with.
+        differences: of their logits, in standard deviations.
+        problem: why the model goes without flash-attention, in words.
+    """
+
+    own: Sequence[tuple[Any, str]]
+    kinds: set[str] = field(default_factory=set)
+    differences: list[float] = field(default_factory=list)
+    problem: str | None = None
+
+    @classmethod
+    def of(cls, model: Any) -> FlashTrial:
+        """Return the trial of a model that has its own attention yet."""
+        parts = [part.config for part in model.modules() if isinstance(part, PreTrainedModel)]
+        return cls([(config, config._attn_implementation) for config in parts])
+
+    def set_back(self) -> None:
+        """Give every part its own attention again; outer parts, which come first, set inner ones."""
+        for config, name in self.own:
+            config._attn_implementation = name
+
+
+#: Trials by model; the next run of a sweep goes on with them.
+_trials: WeakKeyDictionary[Any, FlashTrial] = WeakKeyDictionary()
+
+
+def try_flash_attention(whole: WholeBatches, prompts: Sequence[Prompt]) -> FlashTrial | None:
+    """Let a model use flash-attention as long as the first prompts of each kind allow it.
+
+    Args:
+        whole: asks whole prompts of the model.
+        prompts: those that come next.
+
+    Returns:
+        What was found so far; None where the configuration or the machine leaves nothing to try.
+    """
+    loaded = whole.loaded
+    if not loaded.plan.attention.is_to_be_tried:
+        return None
+    if loaded.model not in _trials:
+        _trials[loaded.model] = FlashTrial.of(loaded.model)
+    trial = _trials[loaded.model]
+    for prompt in prompts:
+        if trial.problem is None and prompt.media_name not in trial.kinds:
+            trial.kinds.add(prompt.media_name)
+            _try_with(whole, prompt, trial)
+    return trial
+
+
+def _try_with(whole: WholeBatches, prompt: Prompt, trial: FlashTrial) -> None:
+    """Compare the first logits of a prompt; keep flash-attention where only rounding differs."""
+    loaded = whole.loaded
+    name = loaded.plan.attention.implementation
+    trial.set_back()
+    with torch.inference_mode():
+        try:
+            (plain,) = whole.decoder.first_steps(whole.alone(prompt))
+        except (torch.OutOfMemoryError, ForwardError):  # it says nothing of flash-attention
+            trial.kinds.discard(prompt.media_name)
+            return
+        try:
+            with loaded.foreign():
+                loaded.model.set_attn_implementation(name)
+            (flash,) = whole.decoder.first_steps(whole.alone(prompt))
+            comparison = compare_steps(loaded, [(flash, plain)])
+        except (torch.OutOfMemoryError, ForwardError) as error:
+            trial.problem = first_line(error)
+        else:
+            if comparison is not None:
+                trial.differences.append(comparison.difference)
+                trial.problem = None if comparison.agrees else comparison.describe("with it")
+    if trial.problem is not None:
+        trial.set_back()
+        log.info("%s: %s is not used: %s", loaded.name, name, trial.problem)
