@@ -70,6 +70,9 @@ def test_a_disk_with_little_space_is_a_warning(
     monkeypatch.setattr(preflight, "_LEAST_FREE_BYTES", 2 * free)
     (message,) = said(caplog, tmp_path / "not" / "there")
     assert message.endswith(f"GB are free for {tmp_path / 'not' / 'there'}")
+    monkeypatch.setenv("LLAVA_EVAL_CACHE", str(tmp_path / "cache"))
+    _, message = said(caplog, tmp_path)
+    assert message.endswith(f"GB are free for {tmp_path / 'cache'}")
 
 
 def test_weights_larger_than_what_is_free_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,10 @@ def not_finite(results: Sequence[SampleResult]) -> MetricValue:
     return MetricValue(math.nan, None, None, None, len(results), "points")
 
 
+def part_of_a_sample(results: Sequence[SampleResult]) -> MetricValue:
+    return MetricValue(True, None, None, None, 0.5, "points")  # type: ignore[arg-type]
+
+
 def average(results: Sequence[SampleResult]) -> float:
     return sum(float(result.score.value or 0) for result in results) / len(results)
 
@@ -104,6 +108,10 @@ def average(results: Sequence[SampleResult]) -> float:
         (
             {"benchmark": {"metrics": {"m": {"_target_": f"{__name__}.of_numpy"}}}},
             r"metrics\.m gave a MetricValue with value=np\.float32\(1\.5\); expected finite plain",
+        ),
+        (
+            {"benchmark": {"metrics": {"m": {"_target_": f"{__name__}.part_of_a_sample"}}}},
+            r"metrics\.m gave a MetricValue with value=True, num_samples=0\.5; expected finite",
         ),
         (
             {"benchmark": {"metrics": {"m": {"_target_": f"{__name__}.unlike_a_metric"}}}},
@@ -152,6 +160,33 @@ def test_parts_that_do_not_fit(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         Parts.build(changed(composed, **parts).config)
+
+
+@pytest.mark.parametrize(
+    ("target", "settings", "key"),
+    [
+        ("groups.nested_mean", {"outer": "size", "inner": "duration"}, "outer"),
+        ("groups.nested_mean", {"outer": "duration", "inner": "size"}, "inner"),
+        ("yes_no.yes_no", {"measure": "f1", "mean_over": "size"}, "mean_over"),
+    ],
+)
+def test_a_facet_of_a_metric_that_rows_do_not_have(
+    target: str, settings: dict[str, str], key: str, composed: ComposedConfig
+) -> None:
+    metrics = {"m": {"_target_": f"llava_eval.metrics.{target}", **settings}}
+    config = changed(composed, benchmark={"metrics": metrics}).config
+    with pytest.raises(ConfigError, match=rf"metrics\.m\.{key}: there is no facet 'size'; "):
+        Parts.build(config)
+
+
+def of_a_level(results: Sequence[SampleResult], facet: str) -> MetricValue:
+    return MetricValue(float(len(facet)), None, None, None, len(results), "points")
+
+
+def test_what_a_metric_of_ones_own_calls_a_facet_is_its_own(composed: ComposedConfig) -> None:
+    metrics = {"m": {"_target_": f"{__name__}.of_a_level", "facet": "none of ours"}}
+    parts = Parts.build(changed(composed, benchmark={"metrics": metrics}).config)
+    assert parts.metrics["m"]([]).value == len("none of ours")
 
 
 def test_a_scorer_names_the_facet_that_it_lacks(tmp_path: Path) -> None:
@@ -300,14 +335,22 @@ def test_what_stands_beside_a_benchmarks_name(
     assert fewer.label.endswith("rows=9 of 270)")
     known = changed(composed, benchmark={"limit": None, "num_rows": 9})
     assert "rows" not in dataclasses.replace(benchmark, composed=known).label
-    for key, num_rows in (("split", 270), ("subset", 8)):  # EgoSchema's GENERATION: 5031 of 500
+    for key, num_rows, beside in (
+        ("split", 270, "split=x"),
+        ("subset", 8, "subset=x"),  # EgoSchema's GENERATION: 5031 of 500
+        ("subset", 270, "subset=x, rows=9 of 270"),
+        ("probe", 8, "probe=x, rows=9 of 8"),
+    ):
         other = dataclasses.replace(
             changed(composed, benchmark={"limit": None, "num_rows": num_rows}),
             benchmark_overrides={key: "x"},
         )
         assert dataclasses.replace(benchmark, composed=other).label == (
-            f"demo/multiple_choice ({key}=x)"
+            f"demo/multiple_choice ({beside})"
         )
+    ids = [sample.id for sample in benchmark.samples]
+    assert benchmark.part(ids).label == benchmark.label
+    assert benchmark.part(ids[:2]).label.endswith("samples=2 of 9)")
 
 
 def test_published_numbers_do_not_stand_beside_another_split_s(
@@ -410,7 +453,8 @@ def test_what_the_manifest_says(whole: Path) -> None:
     assert manifest["status"] == "finished"
     assert manifest["benchmark"] == "demo/multiple_choice (limit=9, num_frames=2)"
     assert manifest["identity"]["num_samples"] == 9
-    assert set(manifest["identity"]["versions"]) >= {"torch", "transformers", "av"}
+    packages = {"llava_eval", "torch", "torchvision", "transformers", "tokenizers", "av"}
+    assert set(manifest["identity"]["versions"]) == packages
     (session,) = manifest["sessions"]
     assert session["num_generated"] == 9
     assert session["num_output_tokens"] == 18
@@ -599,6 +643,14 @@ def numbers_of_numpy(results: Sequence[SampleResult]) -> dict[str, Any]:
     return {result.id: np.int64(result.row) for result in results}
 
 
+def not_numbers(results: Sequence[SampleResult]) -> dict[str, float]:
+    return {result.id: math.nan for result in results}
+
+
+def no_number_for_nothing(results: Sequence[SampleResult]) -> dict[str, int]:
+    return {result.id: 1 // len(result.generation.text or "") for result in results}
+
+
 def numpy_at_the_end(results: Sequence[SampleResult]) -> dict[str, Any]:
     return numbers_of_numpy(results if len(results) > 1 else [])
 
@@ -612,6 +664,10 @@ def test_a_file_of_answers_that_json_does_not_hold_is_told_in_one_line(
 
     with pytest.raises(ConfigError, match=r"the file cannot hold that \(Object of type int64"):
         Parts.build(submitting(numbers_of_numpy).config)
+    with pytest.raises(ConfigError, match=r"the file cannot hold that \(Out of range float"):
+        Parts.build(submitting(not_numbers).config)
+    with pytest.raises(ConfigError, match=r"scorer: of '' it reads .* \(integer division or mod"):
+        Parts.build(submitting(no_number_for_nothing).config)
     with pytest.raises(ConfigError, match=r"benchmark\.submission gave what JSON does not hold"):
         run(submitting(numpy_at_the_end), model=Letters())
 
@@ -720,3 +776,19 @@ def test_a_scorer_and_metrics_of_ones_own_are_told_by_their_code(
     assert _own_scoring(config) == {"metrics.own": expected}
     scorer = {"_target_": f"{__name__}.how_many"}
     assert list(_own_scoring(changed(composed, scorer=scorer).config)) == ["scorer"]
+    for target in ("math.fsum", "inspect.Arguments"):  # of C; made by a call of namedtuple
+        assert _own_scoring(changed(composed, scorer={"_target_": target}).config) == {}
+
+
+def test_a_run_is_not_continued_with_another_sampler_of_the_same_name(
+    composed: ComposedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = "def first(info, num_frames):\n    return range(num_frames)\n"
+    (tmp_path / "edited_sampler.py").write_text(source)
+    node = {"_target_": "edited_sampler.first", "num_frames": 2}
+    named = changed(composed, sampler=node, output_dir=str(tmp_path / "run"))
+    run(named, only=["001-1"], model=Letters())
+    (tmp_path / "edited_sampler.py").write_text(source.replace("range(num", "range(1, num"))
+    with pytest.raises(RunDirectoryError, match=r"code\.sampler was "):
+        run(named, only=["001-1"], model=Letters())
