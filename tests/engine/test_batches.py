@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ import torch
 from llava_eval.engine.batches import (
     GroupContent,
     MediaGroup,
+    PromptSettings,
     frame_cache,
     media_groups,
     plan_batches,
@@ -19,6 +21,7 @@ from llava_eval.engine.batches import (
 from llava_eval.errors import MediaError
 from llava_eval.types import (
     Clip,
+    GenerationSettings,
     Media,
     MediaKind,
     MediaProblem,
@@ -169,6 +172,31 @@ def test_what_is_said_of_media_that_are_shown() -> None:
     assert chosen.frame_indices[VIDEO] == (), "the server chooses them"
     images = content_of(served, sample("1", part))
     assert images.frame_indices[VIDEO] == (0, 9, 7)
+
+
+@pytest.mark.parametrize(("keeps", "letters"), [(True, ("A", "B")), (False, ())])
+def test_a_question_is_asked_with_the_settings_of_its_protocol(
+    keeps: bool, letters: tuple[str, ...]
+) -> None:
+    generation = GenerationSettings(max_new_tokens=3, seed=5)
+    settings = PromptSettings(lambda info: [0], generation, "Be brief.", "It is (", keeps)
+    asked = Sample("7", 0, "g", ("Which? ", VIDEO), ("B",), choices=("red", "blue"))
+    content = content_of(prepared, asked)
+    request = content.request(asked, settings)
+    assert (request.id, request.content) == ("7", ("Which? ", content.media[VIDEO]))
+    assert request.settings == generation
+    assert (request.system, request.assistant_prefill) == ("Be brief.", "It is (")
+    assert (request.options, request.letters) == ((), letters)
+
+
+def test_a_file_that_a_part_reads_and_that_is_gone_is_an_error_of_its_medium() -> None:
+    @dataclass(frozen=True)
+    class Gone(Subtitles):
+        def expand(self, clip: Clip) -> tuple[str | Clip, ...]:
+            return (Path("/nowhere/said.srt").read_text(),)
+
+    with pytest.raises(MediaError, match=r"^/nowhere/said\.srt: no such file$"):
+        content_of(prepared, sample("1", Gone(VIDEO, "said")))
 
 
 def test_without_a_processor_that_resizes_nothing_is_kept() -> None:

@@ -33,12 +33,14 @@ from llava_eval.scoring.scorer import JudgedScorer, JudgeReply
 from llava_eval.types import (
     Clip,
     Generation,
+    GenerationSettings,
     MediaKind,
     MetricValue,
     Request,
     Sample,
     SampleResult,
     Score,
+    VideoInfo,
 )
 from tests.conftest import read_lines
 
@@ -550,11 +552,19 @@ def score_of(folder: Path) -> Any:
 
 def test_prompts_and_settings_of_a_run(composed: ComposedConfig) -> None:
     config: RunConfig = composed.config
-    settings = PromptSettings.of(config)
     generation = config.benchmark.generation
-    assert settings.generation.max_new_tokens == generation.max_new_tokens
-    assert settings.generation.seed == config.seed
-    assert not settings.keeps_choice_logprobs
+    assert not PromptSettings.of(config).keeps_choice_logprobs
+    asked = dataclasses.replace(
+        generation, max_new_tokens=3, temperature=0.5, top_p=0.9, stop_strings=["end"]
+    )
+    of_protocol = {"system": "Be brief.", "assistant_prefill": "It is (", "probe": "reversed"}
+    settings = PromptSettings.of(
+        changed(composed, benchmark={"generation": asked, **of_protocol}, seed=7).config
+    )
+    assert settings.generation == GenerationSettings(3, 0.5, 0.9, ("end",), 7)
+    assert (settings.system, settings.assistant_prefill) == ("Be brief.", "It is (")
+    video = VideoInfo("v.mp4", 101, fps=10.0, seconds=10.1, width=8, height=8, codec="h264")
+    assert list(settings.sampler(video)) == [100, 0]  # two frames, the last one first
     wrong = dataclasses.replace(generation, temperature=-1.0)
     with pytest.raises(ConfigError, match=r"^benchmark\.generation: "):
         PromptSettings.of(changed(composed, benchmark={"generation": wrong}).config)
