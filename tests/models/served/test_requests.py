@@ -21,6 +21,7 @@ from llava_eval.errors import CheckpointError, ConfigError, MediaError, StorageE
 from llava_eval.models.backend import Needs
 from llava_eval.models.served.media_encoder import ClipFolder
 from llava_eval.models.served.served_model import find_served_model
+from llava_eval.models.served.served_runner import ServedRunner
 from llava_eval.types import Clip, Generation, GenerationSettings, Media, Request
 from tests.models.chat_server import Answer, Behaviour, failure, reply, serving
 from tests.models.served.fakes import (
@@ -55,6 +56,35 @@ def test_a_server_says_what_it_is(kind: str) -> None:
     told = json.dumps([plan.identity(), plan.describe()])
     assert "sk-in-the-open" not in told
     assert '"created"' not in told
+
+
+def test_settings_of_the_runner() -> None:
+    with serving(echo) as server:
+        config = served("m", server.base_url, concurrency=3, retries=5, timeout_seconds=9.0)
+        model = find_served_model(config, Needs())
+    asked = {"concurrency": 3, "retries": 5, "timeout_seconds": 9.0}
+    assert ServedRunner(model).settings() == {"batch_size": 12, **asked}
+    assert ServedRunner(model, batch_size=7).settings() == {"batch_size": 7, **asked}
+
+
+def test_whose_frames_nobody_confirms() -> None:
+    """A still image is none of a video's; frames that stand as images in a prompt are."""
+    still, frame = (
+        dataclasses.replace(video_clip(1), video=video) for video in (None, Media("video", "v.mp4"))
+    )
+    with serving(echo) as server:
+        model = find_served_model(served("m", server.base_url), Needs())
+    for reasons, of_still, of_frame in (
+        ({}, [], []),
+        ({"unconfirmed": "of videos"}, [], ["of videos"]),
+        ({"unconfirmed_images": "of images"}, ["of images"], ["of images"]),
+        ({"unconfirmed": "of videos", "unconfirmed_images": "i"}, ["i"], ["of videos"]),
+    ):
+        runner = ServedRunner(dataclasses.replace(model, **reasons))
+        for clip, expected in ((still, of_still), (frame, of_frame)):
+            problems = runner.prepare("image", clip).problems
+            assert [problem.detail for problem in problems] == expected
+        runner.close()
 
 
 @pytest.mark.slow
