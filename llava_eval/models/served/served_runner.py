@@ -278,8 +278,8 @@ class ServedRunner(Runner):
 
 def is_same_model(asked: str, answering: str) -> bool:
     """Return whether a server's name of a model is the asked one, but for folders and a date."""
-    dated = re.search(rf"{re.escape(asked)}[^a-zA-Z]*$", answering)
-    return dated is not None or asked.endswith(answering)
+    dated = re.search(rf"(^|/){re.escape(asked)}([-@:][^a-zA-Z]*)?$", answering)
+    return dated is not None or asked.endswith(f"/{answering}")
 
 
 def _videos(request: Request) -> tuple[Frames, ...]:

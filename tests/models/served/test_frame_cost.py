@@ -371,6 +371,11 @@ def test_lies_about_one_frame_of_many(
         ("Qwen/Qwen2-VL-7B-Instruct", "Qwen2-VL-7B-Instruct", True),
         ("gpt-4o", "gpt-4o-mini-2024-07-18", False),
         ("gpt-4o-mini", "gpt-4o", False),
+        ("gpt-5", "gpt-5.1-2025-11-13", False),
+        ("org/my-gpt-4o", "gpt-4o", False),
+        ("o1", "pro1", False),
+        ("claude-sonnet-4", "claude-sonnet-4@20250514", True),
+        ("a.c", "abc", False),
     ],
 )
 def test_names_of_one_model(asked: str, answering: str, is_same: bool) -> None:
