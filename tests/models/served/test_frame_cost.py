@@ -384,15 +384,16 @@ def test_names_of_one_model(asked: str, answering: str, is_same: bool) -> None:
 
 @pytest.mark.slow
 def test_another_model_answers(caplog: pytest.LogCaptureFixture) -> None:
-    names = iter(["m", "m-2024-08-06", "other"])
+    names = iter(["m", "m-2024-08-06", "other", "other", "m"])
 
     def behaviour(content: dict[str, Any], number: int) -> Answer:
         return reply("A", next(names))
 
     with serving(behaviour, PAGES["openai"]) as server, caplog.at_level(logging.WARNING):
         runner = make_runner(server, concurrency=1)
-        ask(runner, make_questions(3))
-    assert runner.guards["answered_by"] == {"m": 1, "m-2024-08-06": 1, "other": 1}
+        ask(runner, make_questions(5))
+    assert "question 0" in str(runner.first_prompt)
+    assert runner.guards["answered_by"] == {"m": 2, "m-2024-08-06": 1, "other": 2}
     told = [record.getMessage() for record in caplog.records]
     assert [text.partition("asked for ")[2] for text in told] == [
         "m, and says that m-2024-08-06 answers, as others did before",
@@ -409,6 +410,24 @@ def test_a_count_that_is_missing_later() -> None:
         server.behaviour = lambda content, number: reply("A", usage=None)
         found = ask(runner, [Request("a", (video, "what?"), GenerationSettings())])["a"]
     assert found.error == "ServerError: the server did not count the prompt's tokens"
+
+
+def test_frames_of_a_video_are_not_held_to_the_cost_of_an_image() -> None:
+    """Nothing is known of the frames, and 100 tokens at least of an image."""
+    with serving(
+        lambda content, number: counted(content, "A", num_seen=1), PAGES["vllm"]
+    ) as server:
+        found = find_served_model(served("m", server.base_url), Needs())
+        runner = ServedRunner(replace(found, image_tokens=400))
+        video = runner.prepare("video", numbered_clip(2))
+        image = runner.prepare("image", numbered_clip(1))
+        asked = [
+            Request(kind, (medium, "what?"), GenerationSettings())
+            for kind, medium in (("video", video), ("image", image))
+        ]
+        answers = ask(runner, asked)
+    assert answers["video"].error is None
+    assert "60 prompt tokens for 1 images, expected at least 100" in str(answers["image"].error)
 
 
 def overrides(folder: Path, server: ChatServer, *more: str) -> list[str]:
