@@ -539,6 +539,26 @@ def test_settings_that_change_no_text_are_not_kept(copied: Path) -> None:
     assert plan.generation_settings == stored
 
 
+def test_a_token_that_a_model_adds_to_its_vocabulary_may_be_suppressed(copied: Path) -> None:
+    """As Idefics's do: 1024 tokens and ten more."""
+    text = json.loads((copied / "config.json").read_text())["text_config"]
+    edit_config(copied, text_config={**text, "additional_vocab_size": 10})
+    model = ModelConfig(device="cpu")
+    (copied / "generation_config.json").write_text(json.dumps({"bad_words_ids": [[1033]]}))
+    plan_checkpoint(find_checkpoint(str(copied)), model)
+    (copied / "generation_config.json").write_text(json.dumps({"bad_words_ids": [[1034]]}))
+    with pytest.raises(CheckpointError, match=r"bad_words_ids=\[\[1034\]\] of its generation"):
+        plan_checkpoint(find_checkpoint(str(copied)), model)
+
+
+def test_a_setting_that_asks_the_model_once_more_is_kept(copied: Path) -> None:
+    (copied / "generation_config.json").write_text(json.dumps({"guidance_scale": 1.5}))
+    plan = plan_checkpoint(
+        find_checkpoint(str(copied)), ModelConfig(device="cpu"), keeps_generation_settings=True
+    )
+    assert plan.kept_generation_settings == {"guidance_scale": 1.5}
+
+
 @pytest.mark.parametrize("place", ["", "text_config"])
 def test_settings_of_generating_may_stand_in_the_configuration(place: str, copied: Path) -> None:
     """Of files that are older than generation_config.json."""
@@ -873,9 +893,10 @@ def test_token_types_are_asked_for_where_positions_need_them(
         (KeyError("size"), "it fails: KeyError: 'size'"),
         (AttributeError("no x"), "it fails: AttributeError: no x"),
         (AttributeError(), "it fails: AttributeError"),
+        (SystemExit("no GPU"), "it fails: SystemExit: no GPU"),
     ],
 )
-def test_what_transformers_raises_is_one_line(error: Exception, said: str) -> None:
+def test_what_transformers_raises_is_one_line(error: BaseException, said: str) -> None:
     with pytest.raises(CheckpointError) as caught, foreign_code("it fails"):
         raise error
     assert str(caught.value) == said
