@@ -6,7 +6,9 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -457,6 +459,9 @@ def test_what_the_manifest_says(whole: Path) -> None:
     assert manifest["identity"]["num_samples"] == 9
     packages = {"llava_eval", "torch", "torchvision", "transformers", "tokenizers", "av"}
     assert set(manifest["identity"]["versions"]) == packages
+    assert manifest["choices"]["benchmark"] == "demo/multiple_choice"
+    assert manifest["conversation"] == manifest["config"]["conversation"]
+    assert list(manifest["code"]) == []
     (session,) = manifest["sessions"]
     assert session["num_generated"] == 9
     assert session["num_output_tokens"] == 18
@@ -489,6 +494,35 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     assert len(manifest_of(tmp_path)["sessions"]) == 3
     with pytest.raises(RunDirectoryError):
         run(named, model=OtherLetters())
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_media_that_lie_elsewhere(
+    composed: ComposedConfig, demo: Path, tmp_path: Path
+) -> None:
+    """Questions about another video of the same name are asked anew, however old its file is."""
+
+    def place(name: str, **others: str) -> ComposedConfig:
+        (tmp_path / name).mkdir()
+        for number in range(1, 10):
+            video = f"demo_{number:03}"
+            path = tmp_path / name / f"{video}.mp4"
+            shutil.copyfile(demo / "videos" / f"{others.get(video, video)}.mp4", path)
+            os.utime(path, (1e9, 1e9))
+        media = {"media_root": str(tmp_path / name)}
+        return changed(composed, benchmark=media, output_dir=str(tmp_path / "run"))
+
+    run(place("one"), model=Letters())
+    ids = [
+        line["id"]
+        for line in read_lines(tmp_path / "run" / "samples.jsonl")
+        if line["group"] == "demo_002"
+    ]
+    model = Letters()
+    run(place("same"), model=model)
+    assert model.asked == []
+    run(place("other", demo_002="demo_007"), model=model)
+    assert [name for names in model.asked for name in names] == ids != []
 
 
 def test_a_watch_sees_each_result_and_may_end_the_run(
@@ -797,8 +831,12 @@ def test_a_run_is_not_continued_with_another_sampler_of_the_same_name(
     source = "def first(info, num_frames):\n    return range(num_frames)\n"
     (tmp_path / "edited_sampler.py").write_text(source)
     node = {"_target_": "edited_sampler.first", "num_frames": 2}
-    named = changed(composed, sampler=node, output_dir=str(tmp_path / "run"))
+    metrics = {"m": {"_target_": f"{__name__}.of_a_level", "facet": "none of ours"}}
+    named = changed(
+        composed, sampler=node, benchmark={"metrics": metrics}, output_dir=str(tmp_path / "run")
+    )
     run(named, only=["001-1"], model=Letters())
+    assert set(manifest_of(tmp_path / "run")["code"]) == {"sampler", "metrics.m"}
     (tmp_path / "edited_sampler.py").write_text(source.replace("range(num", "range(1, num"))
     with pytest.raises(RunDirectoryError, match=r"code\.sampler was "):
         run(named, only=["001-1"], model=Letters())

@@ -203,7 +203,7 @@ class ServedRunner(Runner):
         asked, answering = self.model.config.checkpoint, completion.model
         with self._lock:
             is_new = answering not in self._answered_by
-            is_mixed = is_new and bool(self._answered_by)
+            is_mixed = bool(self._answered_by)
             self._answered_by[answering] += 1
         if is_new and (is_mixed or not is_same_model(asked, answering)):
             _log.warning(

@@ -159,8 +159,8 @@ def test_after_many_failures_nothing_is_tried_twice_until_one_succeeds() -> None
 def test_what_every_question_would_meet_ends_the_run(status: int) -> None:
     with serving(lambda content, count: failure(status, f"key {KEY} is bad")) as server:
         with pytest.raises(CheckpointError, match=f"HTTP {status}") as caught:
-            ask(make_runner(server, concurrency=2), make_questions(50))
-        assert len(server.requests) <= 3
+            ask(make_runner(server, concurrency=1), make_questions(50))
+        assert len(server.requests) == 1
     assert KEY not in str(caught.value)
 
 
@@ -322,6 +322,18 @@ def test_a_server_that_is_to_be_asked_in_an_hour_is_given_up() -> None:
         with pytest.raises(ServerError, match=r"answers nothing any more, 10 questions in a row"):
             ask(make_runner(server, concurrency=1), make_questions(30))
         assert len(server.requests) == 10
+
+
+@pytest.mark.slow
+def test_a_server_that_is_away_for_every_other_question_is_not_given_up() -> None:
+    def behaviour(content: dict[str, Any], count: int) -> Answer:
+        number = int(content["messages"][0]["content"][0]["text"].rpartition(" ")[2])
+        return failure(503) if number % 2 else echo(content, count)
+
+    with serving(behaviour) as server:
+        found = ask(make_runner(server, retries=1, concurrency=1), make_questions(30))
+    assert [one.error is None for one in found.values()] == [True, False] * 15
+    assert len(server.requests) == 15 + 2 * 15
 
 
 @pytest.mark.slow
