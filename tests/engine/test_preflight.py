@@ -91,6 +91,7 @@ def test_weights_larger_than_what_is_free_are_a_warning(monkeypatch: pytest.Monk
     assert plan.memory_warning is not None
     assert dataclasses.replace(plan, dtype=torch.float16).memory_warning is None
     assert dataclasses.replace(plan, stored_dtype=torch.float32).memory_warning is None
+    assert dataclasses.replace(plan, stored_quantization="awq").memory_warning is None
     smaller = dataclasses.replace(plan.quantization, method="bnb_nf4")
     assert dataclasses.replace(plan, quantization=smaller).memory_warning is None
 

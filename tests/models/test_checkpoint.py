@@ -544,8 +544,9 @@ def test_a_token_that_a_model_adds_to_its_vocabulary_may_be_suppressed(copied: P
     text = json.loads((copied / "config.json").read_text())["text_config"]
     edit_config(copied, text_config={**text, "additional_vocab_size": 10})
     model = ModelConfig(device="cpu")
-    (copied / "generation_config.json").write_text(json.dumps({"bad_words_ids": [[1033]]}))
-    plan_checkpoint(find_checkpoint(str(copied)), model)
+    for usable in ({"bad_words_ids": [[1033]]}, {"forced_eos_token_id": 1033}):
+        (copied / "generation_config.json").write_text(json.dumps(usable))
+        plan_checkpoint(find_checkpoint(str(copied)), model)
     (copied / "generation_config.json").write_text(json.dumps({"bad_words_ids": [[1034]]}))
     with pytest.raises(CheckpointError, match=r"bad_words_ids=\[\[1034\]\] of its generation"):
         plan_checkpoint(find_checkpoint(str(copied)), model)
