@@ -44,7 +44,7 @@ from llava_eval.types import (
     Score,
     VideoInfo,
 )
-from tests.conftest import read_lines
+from tests.conftest import read_lines, write_lines
 
 
 @pytest.fixture(scope="module")
@@ -496,6 +496,24 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
         run(named, model=OtherLetters())
 
 
+def test_a_run_is_not_continued_with_another_question_of_the_same_id(
+    composed: ComposedConfig, demo: Path, tmp_path: Path
+) -> None:
+    rows = read_lines(demo / "multiple_choice.jsonl")[:2]
+    named = changed(
+        composed,
+        benchmark={"source": str(tmp_path / "rows.jsonl"), "media_root": str(demo / "videos")},
+        output_dir=str(tmp_path / "run"),
+    )
+    write_lines(tmp_path / "rows.jsonl", rows)
+    run(named, model=Letters())
+    with pytest.raises(RunDirectoryError, match="resume=false"):
+        run(changed(named, resume=False), model=Letters())
+    write_lines(tmp_path / "rows.jsonl", [rows[0], {**rows[1], "question": "Which is it?"}])
+    with pytest.raises(RunDirectoryError, match="samples was"):
+        run(named, model=Letters())
+
+
 @pytest.mark.slow
 def test_a_run_goes_on_with_media_that_lie_elsewhere(
     composed: ComposedConfig, demo: Path, tmp_path: Path
@@ -521,7 +539,13 @@ def test_a_run_goes_on_with_media_that_lie_elsewhere(
     model = Letters()
     run(place("same"), model=model)
     assert model.asked == []
-    run(place("other", demo_002="demo_007"), model=model)
+    others = place("other", demo_002="demo_007")
+    with pytest.raises(KeyboardInterrupt):
+        run(others, model=Letters(fails_after=0))
+    left = [line["id"] for line in read_lines(tmp_path / "run" / "samples.jsonl")]
+    assert len(left) == 9 - len(ids)
+    assert not set(left) & set(ids)
+    run(others, model=model)
     assert [name for names in model.asked for name in names] == ids != []
 
 
@@ -553,6 +577,22 @@ def test_the_class_of_a_model_stands_beside_another_name(name: str | None, label
     settings = ["benchmark=demo/multiple_choice", "benchmark.limit=1", *own]
     with open_work(compose_config(settings)) as work:
         assert work.model_label == label
+
+
+class ShownImages(Letters):
+    """Says how it is shown videos, as served models do."""
+
+    def identity(self) -> dict[str, str]:
+        return {"video_as": "images"}
+
+
+def test_how_videos_are_shown_stands_beside_a_name_where_there_are_any(
+    composed: ComposedConfig,
+) -> None:
+    for probe, label in ((None, "demo (video_as=images)"), ("blind", "demo")):
+        asked = changed(composed, benchmark={"probe": probe})
+        with open_work(asked, model=ShownImages()) as work:
+            assert work.model_label == label
 
 
 def test_some_samples_alone(composed: ComposedConfig, whole: Path, tmp_path: Path) -> None:

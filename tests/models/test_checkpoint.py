@@ -612,6 +612,9 @@ def test_the_dtype_of_a_configuration_that_names_none_is_that_of_the_weights(cop
     (copied / "config.json").write_text(json.dumps(config))
     folder, model = find_checkpoint(str(copied)), ModelConfig(device="cpu")
     assert plan_checkpoint(folder, model).stored_dtype is torch.float16
+    edit_config(copied, dtype={"text_config": "bfloat16"})  # of a part; the rest is not said
+    assert plan_checkpoint(folder, model).stored_dtype is None
+    (copied / "config.json").write_text(json.dumps(config))
     path = copied / "model.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be read: "):
