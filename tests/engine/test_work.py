@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -526,26 +525,26 @@ def test_a_run_goes_on_with_media_that_lie_elsewhere(
             video = f"demo_{number:03}"
             path = tmp_path / name / f"{video}.mp4"
             shutil.copyfile(demo / "videos" / f"{others.get(video, video)}.mp4", path)
-            os.utime(path, (1e9, 1e9))
         media = {"media_root": str(tmp_path / name)}
         return changed(composed, benchmark=media, output_dir=str(tmp_path / "run"))
 
-    run(place("one"), model=Letters())
+    # All files are older than the run.
+    one, same, other = place("one"), place("same"), place("other", demo_002="demo_007")
+    run(one, model=Letters())
     ids = [
         line["id"]
         for line in read_lines(tmp_path / "run" / "samples.jsonl")
         if line["group"] == "demo_002"
     ]
     model = Letters()
-    run(place("same"), model=model)
+    run(same, model=model)
     assert model.asked == []
-    others = place("other", demo_002="demo_007")
     with pytest.raises(KeyboardInterrupt):
-        run(others, model=Letters(fails_after=0))
+        run(other, model=Letters(fails_after=0))
     left = [line["id"] for line in read_lines(tmp_path / "run" / "samples.jsonl")]
     assert len(left) == 9 - len(ids)
     assert not set(left) & set(ids)
-    run(others, model=model)
+    run(other, model=model)
     assert [name for names in model.asked for name in names] == ids != []
 
 
@@ -616,6 +615,31 @@ def test_texts_of_a_run_are_scored_again(
     assert outcome.summary.model == manifest_of(whole)["model_label"]
     named = score(changed(composed, output_dir=str(tmp_path)), texts, model_name="mine")
     assert named.summary.model == "mine"
+    manifest = manifest_of(tmp_path)
+    assert manifest["generations"]["model_label"] == "mine"
+    assert manifest["model"] == manifest_of(whole)["model"]
+    assert manifest["code"] == {}
+
+
+def test_other_texts_are_not_scored_into_the_same_directory(
+    composed: ComposedConfig, benchmark: Benchmark, tmp_path: Path
+) -> None:
+    named = changed(composed, output_dir=str(tmp_path / "run"))
+    lines = [{"id": sample.id, "text": "A"} for sample in benchmark.samples]
+    for _ in range(2):
+        score(named, write_lines(tmp_path / "texts.jsonl", lines))
+    for changes, key in (({"text": "B"}, "generations"), ({}, "samples")):
+        texts = write_lines(tmp_path / "texts.jsonl", [*lines[:8], {**lines[8], **changes}])
+        other = named if changes else changed(named, benchmark={"probe": "blind"})
+        with pytest.raises(RunDirectoryError, match=f"{key} was"):
+            score(other, texts)
+
+
+def test_scored_texts_keep_who_judged_them(composed: ComposedConfig) -> None:
+    judge = {"model": "j", "base_url": "http://127.0.0.1:9/v1"}
+    mine = changed(composed, scorer={"_target_": f"{__name__}.PlainPrompts"}, judge=judge)
+    given = GivenTexts(Benchmark.read(mine, StageClock()), Path("texts"), Manifest(), [])
+    assert set(given.config) == {"benchmark", "scorer", "judge"}
 
 
 def score_of(folder: Path) -> Any:
@@ -843,6 +867,11 @@ def test_a_sampler_and_a_model_of_ones_own_count_by_their_code(
     config = changed(composed, sampler={"_target_": "own_sampler.first", "num_frames": 2}).config
     expected = hashlib.sha256(json.dumps(source).encode()).hexdigest()
     assert _own_code(config) == {"code": {"sampler": expected}}
+    source = "class Mine:\n    pass\n"
+    (tmp_path / "own_model.py").write_text(f"import math\n\n{source}")
+    config = changed(composed, model={"_target_": "own_model.Mine"}).config
+    expected = hashlib.sha256(json.dumps(source).encode()).hexdigest()
+    assert _own_code(config) == {"code": {"model": expected}}
     for target in ("__main__.Model", "nowhere.Model"):  # of a notebook; of what is gone
         named = changed(composed, model={"_target_": target}).config
         assert _own_code(named) == _own_code(composed.config) == {}
@@ -860,7 +889,11 @@ def test_a_scorer_and_metrics_of_ones_own_are_told_by_their_code(
     assert _own_scoring(config) == {"metrics.own": expected}
     scorer = {"_target_": f"{__name__}.how_many"}
     assert list(_own_scoring(changed(composed, scorer=scorer).config)) == ["scorer"]
-    for target in ("math.fsum", "inspect.Arguments"):  # of C; made by a call of namedtuple
+    made = (
+        "import collections, numpy\nadd = numpy.add\nPair = collections.namedtuple('Pair', 'a')\n"
+    )
+    (tmp_path / "no_source.py").write_text(made)
+    for target in ("no_source.add", "no_source.Pair"):  # of C; of no class statement
         assert _own_scoring(changed(composed, scorer={"_target_": target}).config) == {}
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from PIL import Image
 
@@ -510,6 +511,27 @@ def test_runs_against_an_honest_and_a_lying_server(tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "honest" / "manifest.json").read_text())
     assert manifest["model"]["tokens_per_frame"] == 40.0
     assert not (tmp_path / "lying" / "samples.jsonl").exists()
+
+
+@pytest.mark.slow
+def test_the_folder_of_clips_goes_with_the_run(tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    shown = []
+
+    def behaviour(content: dict[str, Any], number: int) -> Answer:
+        path = content["messages"][-1]["content"][0]["video_url"]["url"]
+        assert list(clips.iterdir()) == [Path(path).parent]
+        with av.open(path) as container:
+            shown.append(sum(1 for _ in container.decode(video=0)))
+        return counted(content, "A", num_seen=shown[-1])
+
+    with serving(behaviour, PAGES["transformers"]) as server:
+        more = [f"model.server.clip_dir={clips}", "model.server.video_as=video"]
+        done = pipeline.run(compose_config(overrides(tmp_path / "run", server, *more)))
+    assert done.exit_code == 0
+    assert shown[-6:] == [4] * 6
+    assert list(clips.iterdir()) == []
 
 
 def by_area(shrinks: Callable[[dict[str, Any], int, int], bool]) -> Behaviour:
