@@ -19,6 +19,7 @@ from llava_eval.errors import ConfigError
 from llava_eval.models.backend import Needs
 from llava_eval.models.configured_model import plan_model
 from llava_eval.models.local.plan import ModelPlan
+from llava_eval.types import Media, Sample
 
 
 @functools.cache
@@ -49,6 +50,13 @@ def test_a_judge_that_is_away_is_a_warning(
     (message,) = said(caplog, tmp_path, JudgeConfig(model="m", base_url=address))
     assert message.startswith(f"the judge at {address} cannot be reached now (Connection refused)")
     assert message.endswith(f"the same command with output_dir={tmp_path} asks it later")
+
+
+def test_media_that_are_all_missing_are_an_error(tmp_path: Path) -> None:
+    videos = [Media("video", str(tmp_path / f"{number}.mp4")) for number in range(20)]
+    samples = [Sample(video.path, 0, "g", (video, "Why?"), ("A",)) for video in videos]
+    with pytest.raises(ConfigError, match="none of the 20 media files"):
+        preflight.check_before_loading(config(), samples, None, tmp_path)
 
 
 def test_a_judge_without_a_key_is_an_error(

@@ -176,6 +176,8 @@ def test_parts_that_do_not_fit(
 def test_a_facet_of_a_metric_that_rows_do_not_have(
     target: str, settings: dict[str, str], key: str, composed: ComposedConfig
 ) -> None:
+    plain = {"_target_": "llava_eval.metrics.yes_no.yes_no", "measure": "f1"}  # over no facet
+    assert Parts.build(changed(composed, benchmark={"metrics": {"m": plain}}).config).metrics
     metrics = {"m": {"_target_": f"llava_eval.metrics.{target}", **settings}}
     config = changed(composed, benchmark={"metrics": metrics}).config
     with pytest.raises(ConfigError, match=rf"metrics\.m\.{key}: there is no facet 'size'; "):
@@ -389,6 +391,13 @@ def test_letters_are_kept_where_letters_are_asked_for(composed: ComposedConfig) 
     asked = dataclasses.replace(kept.config.benchmark, adapter=node)
     with pytest.raises(ConfigError, match="asks nothing with options whose letter is generated"):
         Benchmark.read(changed(kept, benchmark=asked), StageClock())
+    node = {**kept.config.benchmark.adapter, "_target_": f"{__name__}.by_likelihood"}
+    with pytest.raises(ConfigError, match="asks nothing with options whose letter is generated"):
+        Benchmark.read(changed(kept, benchmark={"adapter": node}), StageClock())
+
+
+def by_likelihood(row: Row, **node: Any) -> Sample:
+    return dataclasses.replace(multiple_choice(row, **node), options=("a star", "a ball"))
 
 
 class Letters:

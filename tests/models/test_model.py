@@ -207,7 +207,8 @@ def test_scaled_rope_keeps_what_is_not_replaced() -> None:
     assert text.rope_parameters == {"rope_type": "default", "rope_theta": 5e5}
     with pytest.raises(CheckpointError, match=r"unknown key 'rope_typ'; known: .*rope_type, "):
         scaled_rope(text, {"rope_typ": "linear", "factor": 2.0})
-    text.rope_parameters["own"] = 1  # of a checkpoint with code of its own
+    stored: Any = {**text.rope_parameters, "own": 1}  # of a checkpoint with code of its own
+    text.rope_parameters = stored
     assert scaled_rope(text, {"own": 2})["own"] == 2
     for factor in (0, -1.0, float("nan"), "2"):
         with pytest.raises(CheckpointError, match=r"expected more than 0$"):

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import socket
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -293,10 +292,6 @@ def test_a_server_that_fails_on_all_questions_and_lists_its_models_is_not_lost()
     assert [str(each.error)[:22] for each in found.values()] == ["ServerError: HTTP 500:"] * 30
 
 
-def lists_with(status: int) -> Callable[[str], tuple[int, object]]:
-    return lambda path: (status, {})
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("status", "num_asked"), [(500, 10), (404, 30)])
 def test_ten_failures_and_a_list_of_models_that_fails_as_questions_do(
@@ -305,7 +300,7 @@ def test_ten_failures_and_a_list_of_models_that_fails_as_questions_do(
     """Not every server has such a list, so that none there (404) says nothing."""
     with serving(lambda content, count: FAULTS["500"], PAGES["openai"]) as server:
         runner = make_runner(server, retries=0, concurrency=1)
-        server.page = lists_with(status)  # type: ignore[method-assign]
+        server.page = lambda path: (status, {})  # type: ignore[method-assign]
         if status == 404:
             assert len(ask(runner, make_questions(30))) == 30
         else:

@@ -81,13 +81,15 @@ def test_whose_frames_nobody_confirms() -> None:
     )
     with serving(echo) as server:
         model = find_served_model(served("m", server.base_url), Needs())
-    for reasons, of_still, of_frame in (
-        ({}, [], []),
-        ({"unconfirmed": "of videos"}, [], ["of videos"]),
-        ({"unconfirmed_images": "of images"}, ["of images"], ["of images"]),
-        ({"unconfirmed": "of videos", "unconfirmed_images": "i"}, ["i"], ["of videos"]),
+    for of_videos, of_images, of_still, of_frame in (
+        (None, None, [], []),
+        ("of videos", None, [], ["of videos"]),
+        (None, "of images", ["of images"], ["of images"]),
+        ("of videos", "i", ["i"], ["of videos"]),
     ):
-        runner = ServedRunner(dataclasses.replace(model, **reasons))
+        runner = ServedRunner(
+            dataclasses.replace(model, unconfirmed=of_videos, unconfirmed_images=of_images)
+        )
         for clip, expected in ((still, of_still), (frame, of_frame)):
             problems = runner.prepare("image", clip).problems
             assert [problem.detail for problem in problems] == expected
