@@ -374,6 +374,11 @@ def test_published_numbers_do_not_stand_beside_another_split_s(
     summary = dataclasses.replace(benchmark, composed=other).summary([], "m", None)
     assert not summary.published
     assert "published numbers are of mvbench/lmms_eval" in summary.notes[-1]
+    family = dataclasses.replace(other, choices={**choices, "benchmark": "mvbench/official"})
+    summary = dataclasses.replace(benchmark, composed=family).summary([], "m", None)
+    assert [item.published.value for item in summary.published] == [53.5]
+    bare = dataclasses.replace(composed, benchmark_overrides={"split": "validation"})
+    assert dataclasses.replace(benchmark, composed=bare).summary([], "m", None).notes == ()
 
 
 def test_letters_are_kept_where_letters_are_asked_for(composed: ComposedConfig) -> None:
