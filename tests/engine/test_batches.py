@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from llava_eval.engine.batches import (
     GroupContent,
     MediaGroup,
     PromptSettings,
+    decode_group,
     frame_cache,
     media_groups,
     plan_batches,
@@ -31,6 +33,7 @@ from llava_eval.types import (
     ServedMedia,
     ShownMedia,
 )
+from llava_eval.video.frame_cache import FrameCache
 
 VIDEO, OTHER, IMAGE = Media("video", "v.mp4"), Media("video", "w.mp4"), Media("image", "i.png")
 
@@ -197,6 +200,22 @@ def test_a_file_that_a_part_reads_and_that_is_gone_is_an_error_of_its_medium() -
 
     with pytest.raises(MediaError, match=r"^/nowhere/said\.srt: no such file$"):
         content_of(prepared, sample("1", Gone(VIDEO, "said")))
+
+
+@pytest.mark.slow
+def test_frames_that_stand_as_images_keep_their_size(demo: Path) -> None:
+    """A processor resizes images by another rule than the frames of a video."""
+    video = Media("video", str(demo / "videos" / "demo_001.mp4"))
+    cache = FrameCache(None, lambda frames: frames[..., ::2, ::2], "half")
+    plain, mixed = (
+        decode_group(MediaGroup((item,)), lambda info: [0, 1], cache)[video]
+        for item in (sample("0", video), sample("1", video, Subtitles(video, "said")))
+    )
+    height, width = mixed.frames.shape[2:]
+    with av.open(video.path) as container:
+        frame = next(container.decode(video=0))
+    assert (height, width) == (frame.height, frame.width)
+    assert plain.frames.shape[2:] == ((height + 1) // 2, (width + 1) // 2)
 
 
 def test_without_a_processor_that_resizes_nothing_is_kept() -> None:

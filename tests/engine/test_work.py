@@ -652,8 +652,18 @@ def test_other_texts_are_not_scored_into_the_same_directory(
 def test_scored_texts_keep_who_judged_them(composed: ComposedConfig) -> None:
     judge = {"model": "j", "base_url": "http://127.0.0.1:9/v1"}
     mine = changed(composed, scorer={"_target_": f"{__name__}.PlainPrompts"}, judge=judge)
-    given = GivenTexts(Benchmark.read(mine, StageClock()), Path("texts"), Manifest(), [])
+    benchmark = Benchmark.read(mine, StageClock())
+    assert benchmark.label == "demo/multiple_choice (limit=9, num_frames=2, judge=j)"
+    given = GivenTexts(benchmark, Path("texts"), Manifest(), [])
     assert set(given.config) == {"benchmark", "scorer", "judge"}
+
+
+def test_published_verdicts_are_told_before_other_notes(benchmark: Benchmark) -> None:
+    sample = benchmark.samples[0]
+    generation = Generation(sample.targets[0], published_correct=True)
+    scored = benchmark.evaluation.scored(SampleResult.of(sample, generation))
+    notes = benchmark.summary([scored], "m", None, ["another"]).notes
+    assert notes == ("our scores agree with 1 of 1 published verdicts", "another")
 
 
 def score_of(folder: Path) -> Any:
