@@ -20,6 +20,7 @@ from PIL import Image
 from llava_eval.config.schema import ServerConfig
 from llava_eval.errors import CheckpointError, ConfigError, MediaError, StorageError
 from llava_eval.models.backend import Needs
+from llava_eval.models.chat_client import RefusedError
 from llava_eval.models.served.media_encoder import ClipFolder, MediaEncoder
 from llava_eval.models.served.served_model import (
     ServedModel,
@@ -346,6 +347,15 @@ def test_how_a_server_on_another_machine_is_shown_videos(
             assert _video_as(config, server, client) == expected
     finally:
         client.close()
+
+
+def test_a_refusal_names_the_model_and_what_the_address_may_lack() -> None:
+    config = served("m", "http://localhost:8000")
+    model = ServedModel(config, Server("openai", DIALECTS["openai"], None, {}), "images", Needs())
+    assert str(model.refused(RefusedError("HTTP 404: no", 404))) == (
+        "http://localhost:8000 refuses model.checkpoint=m: HTTP 404: no; http://localhost:8000 may "
+        "lack its end, most addresses end in /v1"
+    )
 
 
 def test_who_continues_the_assistants_turn() -> None:
