@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+import av
 import pytest
 import torch
 
 from llava_eval.engine.batches import (
     GroupContent,
     MediaGroup,
+    PromptSettings,
+    decode_group,
     frame_cache,
     media_groups,
     plan_batches,
@@ -19,6 +23,7 @@ from llava_eval.engine.batches import (
 from llava_eval.errors import MediaError
 from llava_eval.types import (
     Clip,
+    GenerationSettings,
     Media,
     MediaKind,
     MediaProblem,
@@ -28,6 +33,7 @@ from llava_eval.types import (
     ServedMedia,
     ShownMedia,
 )
+from llava_eval.video.frame_cache import FrameCache
 
 VIDEO, OTHER, IMAGE = Media("video", "v.mp4"), Media("video", "w.mp4"), Media("image", "i.png")
 
@@ -169,6 +175,47 @@ def test_what_is_said_of_media_that_are_shown() -> None:
     assert chosen.frame_indices[VIDEO] == (), "the server chooses them"
     images = content_of(served, sample("1", part))
     assert images.frame_indices[VIDEO] == (0, 9, 7)
+
+
+@pytest.mark.parametrize(("keeps", "letters"), [(True, ("A", "B")), (False, ())])
+def test_a_question_is_asked_with_the_settings_of_its_protocol(
+    keeps: bool, letters: tuple[str, ...]
+) -> None:
+    generation = GenerationSettings(max_new_tokens=3, seed=5)
+    settings = PromptSettings(lambda info: [0], generation, "Be brief.", "It is (", keeps)
+    asked = Sample("7", 0, "g", ("Which? ", VIDEO), ("B",), choices=("red", "blue"))
+    content = content_of(prepared, asked)
+    request = content.request(asked, settings)
+    assert (request.id, request.content) == ("7", ("Which? ", content.media[VIDEO]))
+    assert request.settings == generation
+    assert (request.system, request.assistant_prefill) == ("Be brief.", "It is (")
+    assert (request.options, request.letters) == ((), letters)
+
+
+def test_a_file_that_a_part_reads_and_that_is_gone_is_an_error_of_its_medium() -> None:
+    @dataclass(frozen=True)
+    class Gone(Subtitles):
+        def expand(self, clip: Clip) -> tuple[str | Clip, ...]:
+            return (Path("/nowhere/said.srt").read_text(),)
+
+    with pytest.raises(MediaError, match=r"^/nowhere/said\.srt: no such file$"):
+        content_of(prepared, sample("1", Gone(VIDEO, "said")))
+
+
+@pytest.mark.slow
+def test_frames_that_stand_as_images_keep_their_size(demo: Path) -> None:
+    """A processor resizes images by another rule than the frames of a video."""
+    video = Media("video", str(demo / "videos" / "demo_001.mp4"))
+    cache = FrameCache(None, lambda frames: frames[..., ::2, ::2], "half")
+    plain, mixed = (
+        decode_group(MediaGroup((item,)), lambda info: [0, 1], cache)[video]
+        for item in (sample("0", video), sample("1", video, Subtitles(video, "said")))
+    )
+    height, width = mixed.frames.shape[2:]
+    with av.open(video.path) as container:
+        frame = next(container.decode(video=0))
+    assert (height, width) == (frame.height, frame.width)
+    assert plain.frames.shape[2:] == ((height + 1) // 2, (width + 1) // 2)
 
 
 def test_without_a_processor_that_resizes_nothing_is_kept() -> None:

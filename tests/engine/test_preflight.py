@@ -19,6 +19,7 @@ from llava_eval.errors import ConfigError
 from llava_eval.models.backend import Needs
 from llava_eval.models.configured_model import plan_model
 from llava_eval.models.local.plan import ModelPlan
+from llava_eval.types import Media, Sample
 
 
 @functools.cache
@@ -51,6 +52,13 @@ def test_a_judge_that_is_away_is_a_warning(
     assert message.endswith(f"the same command with output_dir={tmp_path} asks it later")
 
 
+def test_media_that_are_all_missing_are_an_error(tmp_path: Path) -> None:
+    videos = [Media("video", str(tmp_path / f"{number}.mp4")) for number in range(20)]
+    samples = [Sample(video.path, 0, "g", (video, "Why?"), ("A",)) for video in videos]
+    with pytest.raises(ConfigError, match="none of the 20 media files"):
+        preflight.check_before_loading(config(), samples, None, tmp_path)
+
+
 def test_a_judge_without_a_key_is_an_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,6 +78,9 @@ def test_a_disk_with_little_space_is_a_warning(
     monkeypatch.setattr(preflight, "_LEAST_FREE_BYTES", 2 * free)
     (message,) = said(caplog, tmp_path / "not" / "there")
     assert message.endswith(f"GB are free for {tmp_path / 'not' / 'there'}")
+    monkeypatch.setenv("LLAVA_EVAL_CACHE", str(tmp_path / "cache"))
+    _, message = said(caplog, tmp_path)
+    assert message.endswith(f"GB are free for {tmp_path / 'cache'}")
 
 
 def test_weights_larger_than_what_is_free_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,6 +99,7 @@ def test_weights_larger_than_what_is_free_are_a_warning(monkeypatch: pytest.Monk
     assert plan.memory_warning is not None
     assert dataclasses.replace(plan, dtype=torch.float16).memory_warning is None
     assert dataclasses.replace(plan, stored_dtype=torch.float32).memory_warning is None
+    assert dataclasses.replace(plan, stored_quantization="awq").memory_warning is None
     smaller = dataclasses.replace(plan.quantization, method="bnb_nf4")
     assert dataclasses.replace(plan, quantization=smaller).memory_warning is None
 

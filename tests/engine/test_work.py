@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,14 +34,16 @@ from llava_eval.scoring.scorer import JudgedScorer, JudgeReply
 from llava_eval.types import (
     Clip,
     Generation,
+    GenerationSettings,
     MediaKind,
     MetricValue,
     Request,
     Sample,
     SampleResult,
     Score,
+    VideoInfo,
 )
-from tests.conftest import read_lines
+from tests.conftest import read_lines, write_lines
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +77,10 @@ def not_finite(results: Sequence[SampleResult]) -> MetricValue:
     return MetricValue(math.nan, None, None, None, len(results), "points")
 
 
+def part_of_a_sample(results: Sequence[SampleResult]) -> MetricValue:
+    return MetricValue(True, None, None, None, 0.5, "points")  # type: ignore[arg-type]
+
+
 def average(results: Sequence[SampleResult]) -> float:
     return sum(float(result.score.value or 0) for result in results) / len(results)
 
@@ -104,6 +111,10 @@ def average(results: Sequence[SampleResult]) -> float:
         (
             {"benchmark": {"metrics": {"m": {"_target_": f"{__name__}.of_numpy"}}}},
             r"metrics\.m gave a MetricValue with value=np\.float32\(1\.5\); expected finite plain",
+        ),
+        (
+            {"benchmark": {"metrics": {"m": {"_target_": f"{__name__}.part_of_a_sample"}}}},
+            r"metrics\.m gave a MetricValue with value=True, num_samples=0\.5; expected finite",
         ),
         (
             {"benchmark": {"metrics": {"m": {"_target_": f"{__name__}.unlike_a_metric"}}}},
@@ -152,6 +163,35 @@ def test_parts_that_do_not_fit(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         Parts.build(changed(composed, **parts).config)
+
+
+@pytest.mark.parametrize(
+    ("target", "settings", "key"),
+    [
+        ("groups.nested_mean", {"outer": "size", "inner": "duration"}, "outer"),
+        ("groups.nested_mean", {"outer": "duration", "inner": "size"}, "inner"),
+        ("yes_no.yes_no", {"measure": "f1", "mean_over": "size"}, "mean_over"),
+    ],
+)
+def test_a_facet_of_a_metric_that_rows_do_not_have(
+    target: str, settings: dict[str, str], key: str, composed: ComposedConfig
+) -> None:
+    plain = {"_target_": "llava_eval.metrics.yes_no.yes_no", "measure": "f1"}  # over no facet
+    assert Parts.build(changed(composed, benchmark={"metrics": {"m": plain}}).config).metrics
+    metrics = {"m": {"_target_": f"llava_eval.metrics.{target}", **settings}}
+    config = changed(composed, benchmark={"metrics": metrics}).config
+    with pytest.raises(ConfigError, match=rf"metrics\.m\.{key}: there is no facet 'size'; "):
+        Parts.build(config)
+
+
+def of_a_level(results: Sequence[SampleResult], facet: str) -> MetricValue:
+    return MetricValue(float(len(facet)), None, None, None, len(results), "points")
+
+
+def test_what_a_metric_of_ones_own_calls_a_facet_is_its_own(composed: ComposedConfig) -> None:
+    metrics = {"m": {"_target_": f"{__name__}.of_a_level", "facet": "none of ours"}}
+    parts = Parts.build(changed(composed, benchmark={"metrics": metrics}).config)
+    assert parts.metrics["m"]([]).value == len("none of ours")
 
 
 def test_a_scorer_names_the_facet_that_it_lacks(tmp_path: Path) -> None:
@@ -300,14 +340,22 @@ def test_what_stands_beside_a_benchmarks_name(
     assert fewer.label.endswith("rows=9 of 270)")
     known = changed(composed, benchmark={"limit": None, "num_rows": 9})
     assert "rows" not in dataclasses.replace(benchmark, composed=known).label
-    for key, num_rows in (("split", 270), ("subset", 8)):  # EgoSchema's GENERATION: 5031 of 500
+    for key, num_rows, beside in (
+        ("split", 270, "split=x"),
+        ("subset", 8, "subset=x"),  # EgoSchema's GENERATION: 5031 of 500
+        ("subset", 270, "subset=x, rows=9 of 270"),
+        ("probe", 8, "probe=x, rows=9 of 8"),
+    ):
         other = dataclasses.replace(
             changed(composed, benchmark={"limit": None, "num_rows": num_rows}),
             benchmark_overrides={key: "x"},
         )
         assert dataclasses.replace(benchmark, composed=other).label == (
-            f"demo/multiple_choice ({key}=x)"
+            f"demo/multiple_choice ({beside})"
         )
+    ids = [sample.id for sample in benchmark.samples]
+    assert benchmark.part(ids).label == benchmark.label
+    assert benchmark.part(ids[:2]).label.endswith("samples=2 of 9)")
 
 
 def test_published_numbers_do_not_stand_beside_another_split_s(
@@ -326,6 +374,11 @@ def test_published_numbers_do_not_stand_beside_another_split_s(
     summary = dataclasses.replace(benchmark, composed=other).summary([], "m", None)
     assert not summary.published
     assert "published numbers are of mvbench/lmms_eval" in summary.notes[-1]
+    family = dataclasses.replace(other, choices={**choices, "benchmark": "mvbench/official"})
+    summary = dataclasses.replace(benchmark, composed=family).summary([], "m", None)
+    assert [item.published.value for item in summary.published] == [53.5]
+    bare = dataclasses.replace(composed, benchmark_overrides={"split": "validation"})
+    assert dataclasses.replace(benchmark, composed=bare).summary([], "m", None).notes == ()
 
 
 def test_letters_are_kept_where_letters_are_asked_for(composed: ComposedConfig) -> None:
@@ -343,6 +396,13 @@ def test_letters_are_kept_where_letters_are_asked_for(composed: ComposedConfig) 
     asked = dataclasses.replace(kept.config.benchmark, adapter=node)
     with pytest.raises(ConfigError, match="asks nothing with options whose letter is generated"):
         Benchmark.read(changed(kept, benchmark=asked), StageClock())
+    node = {**kept.config.benchmark.adapter, "_target_": f"{__name__}.by_likelihood"}
+    with pytest.raises(ConfigError, match="asks nothing with options whose letter is generated"):
+        Benchmark.read(changed(kept, benchmark={"adapter": node}), StageClock())
+
+
+def by_likelihood(row: Row, **node: Any) -> Sample:
+    return dataclasses.replace(multiple_choice(row, **node), options=("a star", "a ball"))
 
 
 class Letters:
@@ -410,7 +470,11 @@ def test_what_the_manifest_says(whole: Path) -> None:
     assert manifest["status"] == "finished"
     assert manifest["benchmark"] == "demo/multiple_choice (limit=9, num_frames=2)"
     assert manifest["identity"]["num_samples"] == 9
-    assert set(manifest["identity"]["versions"]) >= {"torch", "transformers", "av"}
+    packages = {"llava_eval", "torch", "torchvision", "transformers", "tokenizers", "av"}
+    assert set(manifest["identity"]["versions"]) == packages
+    assert manifest["choices"]["benchmark"] == "demo/multiple_choice"
+    assert manifest["conversation"] == manifest["config"]["conversation"]
+    assert list(manifest["code"]) == []
     (session,) = manifest["sessions"]
     assert session["num_generated"] == 9
     assert session["num_output_tokens"] == 18
@@ -445,6 +509,59 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
         run(named, model=OtherLetters())
 
 
+def test_a_run_is_not_continued_with_another_question_of_the_same_id(
+    composed: ComposedConfig, demo: Path, tmp_path: Path
+) -> None:
+    rows = read_lines(demo / "multiple_choice.jsonl")[:2]
+    named = changed(
+        composed,
+        benchmark={"source": str(tmp_path / "rows.jsonl"), "media_root": str(demo / "videos")},
+        output_dir=str(tmp_path / "run"),
+    )
+    write_lines(tmp_path / "rows.jsonl", rows)
+    run(named, model=Letters())
+    with pytest.raises(RunDirectoryError, match="resume=false"):
+        run(changed(named, resume=False), model=Letters())
+    write_lines(tmp_path / "rows.jsonl", [rows[0], {**rows[1], "question": "Which is it?"}])
+    with pytest.raises(RunDirectoryError, match="samples was"):
+        run(named, model=Letters())
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_media_that_lie_elsewhere(
+    composed: ComposedConfig, demo: Path, tmp_path: Path
+) -> None:
+    """Questions about another video of the same name are asked anew, however old its file is."""
+
+    def place(name: str, **others: str) -> ComposedConfig:
+        (tmp_path / name).mkdir()
+        for number in range(1, 10):
+            video = f"demo_{number:03}"
+            path = tmp_path / name / f"{video}.mp4"
+            shutil.copyfile(demo / "videos" / f"{others.get(video, video)}.mp4", path)
+        media = {"media_root": str(tmp_path / name)}
+        return changed(composed, benchmark=media, output_dir=str(tmp_path / "run"))
+
+    # All files are older than the run.
+    one, same, other = place("one"), place("same"), place("other", demo_002="demo_007")
+    run(one, model=Letters())
+    ids = [
+        line["id"]
+        for line in read_lines(tmp_path / "run" / "samples.jsonl")
+        if line["group"] == "demo_002"
+    ]
+    model = Letters()
+    run(same, model=model)
+    assert model.asked == []
+    with pytest.raises(KeyboardInterrupt):
+        run(other, model=Letters(fails_after=0))
+    left = [line["id"] for line in read_lines(tmp_path / "run" / "samples.jsonl")]
+    assert len(left) == 9 - len(ids)
+    assert not set(left) & set(ids)
+    run(other, model=model)
+    assert [name for names in model.asked for name in names] == ids != []
+
+
 def test_a_watch_sees_each_result_and_may_end_the_run(
     composed: ComposedConfig, whole: Path, tmp_path: Path
 ) -> None:
@@ -475,6 +592,22 @@ def test_the_class_of_a_model_stands_beside_another_name(name: str | None, label
         assert work.model_label == label
 
 
+class ShownImages(Letters):
+    """Says how it is shown videos, as served models do."""
+
+    def identity(self) -> dict[str, str]:
+        return {"video_as": "images"}
+
+
+def test_how_videos_are_shown_stands_beside_a_name_where_there_are_any(
+    composed: ComposedConfig,
+) -> None:
+    for probe, label in ((None, "demo (video_as=images)"), ("blind", "demo")):
+        asked = changed(composed, benchmark={"probe": probe})
+        with open_work(asked, model=ShownImages()) as work:
+            assert work.model_label == label
+
+
 def test_some_samples_alone(composed: ComposedConfig, whole: Path, tmp_path: Path) -> None:
     lines = read_lines(whole / "samples.jsonl")
     named = changed(composed, output_dir=str(tmp_path))
@@ -496,6 +629,41 @@ def test_texts_of_a_run_are_scored_again(
     assert outcome.summary.model == manifest_of(whole)["model_label"]
     named = score(changed(composed, output_dir=str(tmp_path)), texts, model_name="mine")
     assert named.summary.model == "mine"
+    manifest = manifest_of(tmp_path)
+    assert manifest["generations"]["model_label"] == "mine"
+    assert manifest["model"] == manifest_of(whole)["model"]
+    assert manifest["code"] == {}
+
+
+def test_other_texts_are_not_scored_into_the_same_directory(
+    composed: ComposedConfig, benchmark: Benchmark, tmp_path: Path
+) -> None:
+    named = changed(composed, output_dir=str(tmp_path / "run"))
+    lines = [{"id": sample.id, "text": "A"} for sample in benchmark.samples]
+    for _ in range(2):
+        score(named, write_lines(tmp_path / "texts.jsonl", lines))
+    for changes, key in (({"text": "B"}, "generations"), ({}, "samples")):
+        texts = write_lines(tmp_path / "texts.jsonl", [*lines[:8], {**lines[8], **changes}])
+        other = named if changes else changed(named, benchmark={"probe": "blind"})
+        with pytest.raises(RunDirectoryError, match=f"{key} was"):
+            score(other, texts)
+
+
+def test_scored_texts_keep_who_judged_them(composed: ComposedConfig) -> None:
+    judge = {"model": "j", "base_url": "http://127.0.0.1:9/v1"}
+    mine = changed(composed, scorer={"_target_": f"{__name__}.PlainPrompts"}, judge=judge)
+    benchmark = Benchmark.read(mine, StageClock())
+    assert benchmark.label == "demo/multiple_choice (limit=9, num_frames=2, judge=j)"
+    given = GivenTexts(benchmark, Path("texts"), Manifest(), [])
+    assert set(given.config) == {"benchmark", "scorer", "judge"}
+
+
+def test_published_verdicts_are_told_before_other_notes(benchmark: Benchmark) -> None:
+    sample = benchmark.samples[0]
+    generation = Generation(sample.targets[0], published_correct=True)
+    scored = benchmark.evaluation.scored(SampleResult.of(sample, generation))
+    notes = benchmark.summary([scored], "m", None, ["another"]).notes
+    assert notes == ("our scores agree with 1 of 1 published verdicts", "another")
 
 
 def score_of(folder: Path) -> Any:
@@ -506,11 +674,19 @@ def score_of(folder: Path) -> Any:
 
 def test_prompts_and_settings_of_a_run(composed: ComposedConfig) -> None:
     config: RunConfig = composed.config
-    settings = PromptSettings.of(config)
     generation = config.benchmark.generation
-    assert settings.generation.max_new_tokens == generation.max_new_tokens
-    assert settings.generation.seed == config.seed
-    assert not settings.keeps_choice_logprobs
+    assert not PromptSettings.of(config).keeps_choice_logprobs
+    asked = dataclasses.replace(
+        generation, max_new_tokens=3, temperature=0.5, top_p=0.9, stop_strings=["end"]
+    )
+    of_protocol = {"system": "Be brief.", "assistant_prefill": "It is (", "probe": "reversed"}
+    settings = PromptSettings.of(
+        changed(composed, benchmark={"generation": asked, **of_protocol}, seed=7).config
+    )
+    assert settings.generation == GenerationSettings(3, 0.5, 0.9, ("end",), 7)
+    assert (settings.system, settings.assistant_prefill) == ("Be brief.", "It is (")
+    video = VideoInfo("v.mp4", 101, fps=10.0, seconds=10.1, width=8, height=8, codec="h264")
+    assert list(settings.sampler(video)) == [100, 0]  # two frames, the last one first
     wrong = dataclasses.replace(generation, temperature=-1.0)
     with pytest.raises(ConfigError, match=r"^benchmark\.generation: "):
         PromptSettings.of(changed(composed, benchmark={"generation": wrong}).config)
@@ -599,6 +775,14 @@ def numbers_of_numpy(results: Sequence[SampleResult]) -> dict[str, Any]:
     return {result.id: np.int64(result.row) for result in results}
 
 
+def not_numbers(results: Sequence[SampleResult]) -> dict[str, float]:
+    return {result.id: math.nan for result in results}
+
+
+def no_number_for_nothing(results: Sequence[SampleResult]) -> dict[str, int]:
+    return {result.id: 1 // len(result.generation.text or "") for result in results}
+
+
 def numpy_at_the_end(results: Sequence[SampleResult]) -> dict[str, Any]:
     return numbers_of_numpy(results if len(results) > 1 else [])
 
@@ -612,6 +796,10 @@ def test_a_file_of_answers_that_json_does_not_hold_is_told_in_one_line(
 
     with pytest.raises(ConfigError, match=r"the file cannot hold that \(Object of type int64"):
         Parts.build(submitting(numbers_of_numpy).config)
+    with pytest.raises(ConfigError, match=r"the file cannot hold that \(Out of range float"):
+        Parts.build(submitting(not_numbers).config)
+    with pytest.raises(ConfigError, match=r"scorer: of '' it reads .* \(integer division or mod"):
+        Parts.build(submitting(no_number_for_nothing).config)
     with pytest.raises(ConfigError, match=r"benchmark\.submission gave what JSON does not hold"):
         run(submitting(numpy_at_the_end), model=Letters())
 
@@ -703,6 +891,11 @@ def test_a_sampler_and_a_model_of_ones_own_count_by_their_code(
     config = changed(composed, sampler={"_target_": "own_sampler.first", "num_frames": 2}).config
     expected = hashlib.sha256(json.dumps(source).encode()).hexdigest()
     assert _own_code(config) == {"code": {"sampler": expected}}
+    source = "class Mine:\n    pass\n"
+    (tmp_path / "own_model.py").write_text(f"import math\n\n{source}")
+    config = changed(composed, model={"_target_": "own_model.Mine"}).config
+    expected = hashlib.sha256(json.dumps(source).encode()).hexdigest()
+    assert _own_code(config) == {"code": {"model": expected}}
     for target in ("__main__.Model", "nowhere.Model"):  # of a notebook; of what is gone
         named = changed(composed, model={"_target_": target}).config
         assert _own_code(named) == _own_code(composed.config) == {}
@@ -720,3 +913,27 @@ def test_a_scorer_and_metrics_of_ones_own_are_told_by_their_code(
     assert _own_scoring(config) == {"metrics.own": expected}
     scorer = {"_target_": f"{__name__}.how_many"}
     assert list(_own_scoring(changed(composed, scorer=scorer).config)) == ["scorer"]
+    made = (
+        "import collections, numpy\nadd = numpy.add\nPair = collections.namedtuple('Pair', 'a')\n"
+    )
+    (tmp_path / "no_source.py").write_text(made)
+    for target in ("no_source.add", "no_source.Pair"):  # of C; of no class statement
+        assert _own_scoring(changed(composed, scorer={"_target_": target}).config) == {}
+
+
+def test_a_run_is_not_continued_with_another_sampler_of_the_same_name(
+    composed: ComposedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = "def first(info, num_frames):\n    return range(num_frames)\n"
+    (tmp_path / "edited_sampler.py").write_text(source)
+    node = {"_target_": "edited_sampler.first", "num_frames": 2}
+    metrics = {"m": {"_target_": f"{__name__}.of_a_level", "facet": "none of ours"}}
+    named = changed(
+        composed, sampler=node, benchmark={"metrics": metrics}, output_dir=str(tmp_path / "run")
+    )
+    run(named, only=["001-1"], model=Letters())
+    assert set(manifest_of(tmp_path / "run")["code"]) == {"sampler", "metrics.m"}
+    (tmp_path / "edited_sampler.py").write_text(source.replace("range(num", "range(1, num"))
+    with pytest.raises(RunDirectoryError, match=r"code\.sampler was "):
+        run(named, only=["001-1"], model=Letters())

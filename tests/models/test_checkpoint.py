@@ -140,6 +140,18 @@ def test_a_quantized_checkpoint_is_not_quantized_again(copied: Path) -> None:
     with pytest.raises(CheckpointError, match=r"already \(bitsandbytes\), so .*=nf4 would"):
         plan_checkpoint(checkpoint, model, QuantizationConfig("nf4", method="bnb_nf4"))
     assert plan_checkpoint(checkpoint, model).is_quantized
+    edit_config(copied, quantization_config={"load_in_8bit": True})  # as bitsandbytes wrote it
+    plan = plan_checkpoint(find_checkpoint(str(copied)), model)
+    assert plan.stored_quantization == "bitsandbytes"
+
+
+def test_a_scheme_whose_library_is_missing_is_told_before_weights_are_read(
+    checkpoint: CheckpointFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheme = QuantizationConfig("nf4", method="bnb_nf4")
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)  # not installed
+    with pytest.raises(CheckpointError, match="bnb_nf4 needs bitsandbytes, which is not installed"):
+        plan_checkpoint(checkpoint, ModelConfig(device="cpu"), scheme)
 
 
 def test_an_empty_quantization_is_none(copied: Path) -> None:
@@ -231,6 +243,11 @@ def test_code_of_its_own_that_is_not_run_or_has_no_such_model(copied: Path) -> N
     edit_config(copied, model_type="own", auto_map={"AutoConfig": "own.Config"})
     with pytest.raises(CheckpointError, match=r"custom code .*; model\.trust_remote_code=true"):
         plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
+    edit_config(copied, model_type="bert", auto_map={"AutoModelForImageTextToText": "own.Model"})
+    with pytest.raises(CheckpointError, match="'bert' checkpoint; expected an image-text-to-text"):
+        plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
+    own = ModelConfig(device="cpu", trust_remote_code=True)
+    assert plan_checkpoint(find_checkpoint(str(copied)), own).trust_remote_code
     edit_config(copied, model_type="bert", auto_map={"AutoModelForCausalLM": "own.Model"})
     with pytest.raises(CheckpointError, match="or an auto_map with AutoModelForImageTextToText"):
         plan_checkpoint(
@@ -440,7 +457,7 @@ def test_damaged_generation_settings_are_not_read_as_none(content: str, copied: 
         plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
 
 
-@pytest.mark.parametrize("value", ["2", ["2"], {"a": 1}, True])
+@pytest.mark.parametrize("value", ["2", ["2"], [2, "3"], {"a": 1}, True])
 def test_an_end_token_that_is_no_number(value: object, copied: Path) -> None:
     (copied / "generation_config.json").write_text(json.dumps({"eos_token_id": value}))
     with pytest.raises(
@@ -482,6 +499,7 @@ def test_settings_that_transformers_cannot_keep(
         ("bad_words_ids", [[99999]], True),
         ("suppress_tokens", "5", True),
         ("begin_suppress_tokens", 5, True),
+        ("forced_eos_token_id", 99999, True),
         ("repetition_penalty", "1.5", False),
         ("guidance_scale", "a", False),
         ("exponential_decay_length_penalty", 3, False),
@@ -494,7 +512,10 @@ def test_a_setting_that_would_fail_every_sample(
     checkpoint, model = find_checkpoint(str(copied)), ModelConfig(device="cpu")
     with pytest.raises(CheckpointError, match=f"{name}=.* of its generation_config.json: "):
         plan_checkpoint(checkpoint, model, keeps_generation_settings=True)
-    if not is_always_in_force:
+    if is_always_in_force:
+        with pytest.raises(CheckpointError, match=f"{name}=.* of its generation_config.json: "):
+            plan_checkpoint(checkpoint, model)
+    else:
         assert name in plan_checkpoint(checkpoint, model).unstated_generation_settings
 
 
@@ -505,13 +526,99 @@ def test_settings_that_change_no_text_are_not_kept(copied: Path) -> None:
         "repetition_penalty": 1.0,
         "top_h": 0.5,
         "min_length": 30,
+        "do_sample": True,
+        "temperature": 0.5,
+        "own_id": "of another tool",
     }
-    (copied / "generation_config.json").write_text(json.dumps(stored))
+    tokens = {"eos_token_id": [2, 5], "suppress_tokens": [7]}  # part of the model's format
+    (copied / "generation_config.json").write_text(json.dumps({**stored, **tokens}))
     plan = plan_checkpoint(
         find_checkpoint(str(copied)), ModelConfig(device="cpu"), keeps_generation_settings=True
     )
     assert plan.kept_generation_settings == {"min_length": 30}
     assert plan.generation_settings == stored
+
+
+def test_a_token_that_a_model_adds_to_its_vocabulary_may_be_suppressed(copied: Path) -> None:
+    """As Idefics's do: 1024 tokens and ten more."""
+    text = json.loads((copied / "config.json").read_text())["text_config"]
+    edit_config(copied, text_config={**text, "additional_vocab_size": 10})
+    model = ModelConfig(device="cpu")
+    for usable in ({"bad_words_ids": [[1033]]}, {"forced_eos_token_id": 1033}):
+        (copied / "generation_config.json").write_text(json.dumps(usable))
+        plan_checkpoint(find_checkpoint(str(copied)), model)
+    (copied / "generation_config.json").write_text(json.dumps({"bad_words_ids": [[1034]]}))
+    with pytest.raises(CheckpointError, match=r"bad_words_ids=\[\[1034\]\] of its generation"):
+        plan_checkpoint(find_checkpoint(str(copied)), model)
+
+
+def test_a_setting_that_asks_the_model_once_more_is_kept(copied: Path) -> None:
+    (copied / "generation_config.json").write_text(json.dumps({"guidance_scale": 1.5}))
+    plan = plan_checkpoint(
+        find_checkpoint(str(copied)), ModelConfig(device="cpu"), keeps_generation_settings=True
+    )
+    assert plan.kept_generation_settings == {"guidance_scale": 1.5}
+
+
+@pytest.mark.parametrize("place", ["", "text_config"])
+def test_settings_of_generating_may_stand_in_the_configuration(place: str, copied: Path) -> None:
+    """Of files that are older than generation_config.json."""
+    (copied / "generation_config.json").unlink()
+    config = json.loads((copied / "config.json").read_text())
+    (config[place] if place else config)["repetition_penalty"] = 1.2
+    (copied / "config.json").write_text(json.dumps(config))
+    plain = AutoModelForImageTextToText.from_pretrained(copied)
+    assert plain.generation_config.repetition_penalty == 1.2
+    checkpoint, model = find_checkpoint(str(copied)), ModelConfig(device="cpu")
+    for keeps, how in ((True, "kept"), (False, "dropped")):
+        plan = plan_checkpoint(checkpoint, model, keeps_generation_settings=keeps)
+        assert plan.identity()["model"]["generation_settings"] == {how: {"repetition_penalty": 1.2}}
+        assert plan.kept_generation_settings == ({"repetition_penalty": 1.2} if keeps else {})
+
+
+def test_what_of_a_plan_identifies_a_run(checkpoint: CheckpointFolder) -> None:
+    model = ModelConfig(
+        device="cpu",
+        dtype="bfloat16",
+        attention="eager",
+        rope_scaling={"rope_type": "linear", "factor": 2.0},
+        processor={"do_pad": False},
+        video_as="images",
+    )
+    plan = plan_checkpoint(checkpoint, model, QuantizationConfig("none", group_size=7))
+    assert plan.identity()["model"] == {
+        "dtype": "torch.bfloat16",
+        "attention": "eager",
+        "rope_scaling": {"rope_type": "linear", "factor": 2.0},
+        "quantization": {
+            "method": None,
+            "double_quant": True,
+            "compute_dtype": None,
+            "group_size": 7,
+            "skip_modules": [],
+        },
+        "processor": {"do_pad": False},
+        "video_as": "images",
+    }
+    assert plan.shows_images
+    plain = plan_checkpoint(checkpoint, ModelConfig(device="cpu"))
+    assert not plain.shows_images
+    assert set(plain.identity()["model"]) == {"dtype", "attention", "rope_scaling", "quantization"}
+
+
+def test_the_dtype_of_a_configuration_that_names_none_is_that_of_the_weights(copied: Path) -> None:
+    config = json.loads((copied / "config.json").read_text())
+    del config["dtype"]
+    (copied / "config.json").write_text(json.dumps(config))
+    folder, model = find_checkpoint(str(copied)), ModelConfig(device="cpu")
+    assert plan_checkpoint(folder, model).stored_dtype is torch.float16
+    edit_config(copied, dtype={"text_config": "bfloat16"})  # of a part; the rest is not said
+    assert plan_checkpoint(folder, model).stored_dtype is None
+    (copied / "config.json").write_text(json.dumps(config))
+    path = copied / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be read: "):
+        plan_checkpoint(folder, model)
 
 
 def test_damaged_weights(copied: Path) -> None:
@@ -790,9 +897,10 @@ def test_token_types_are_asked_for_where_positions_need_them(
         (KeyError("size"), "it fails: KeyError: 'size'"),
         (AttributeError("no x"), "it fails: AttributeError: no x"),
         (AttributeError(), "it fails: AttributeError"),
+        (SystemExit("no GPU"), "it fails: SystemExit: no GPU"),
     ],
 )
-def test_what_transformers_raises_is_one_line(error: Exception, said: str) -> None:
+def test_what_transformers_raises_is_one_line(error: BaseException, said: str) -> None:
     with pytest.raises(CheckpointError) as caught, foreign_code("it fails"):
         raise error
     assert str(caught.value) == said

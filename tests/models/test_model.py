@@ -189,6 +189,9 @@ def test_rope_of_layers_of_several_kinds() -> None:
     }
     with pytest.raises(CheckpointError, match="rope_type is no kind of this checkpoint's layers"):
         scaled_rope(text, linear)  # Gemma 3 would not see it
+    for wrong in ({"full": linear}, {"full_attention": 2.0}):
+        with pytest.raises(CheckpointError, match=r"full.* is no kind of this checkpoint's layers"):
+            scaled_rope(text, wrong)
     with pytest.raises(CheckpointError, match="unknown rope_type 'x'"):
         scaled_rope(text, {"full_attention": {"rope_type": "x"}})
     with pytest.raises(CheckpointError, match="no rotary positions"):
@@ -204,6 +207,9 @@ def test_scaled_rope_keeps_what_is_not_replaced() -> None:
     assert text.rope_parameters == {"rope_type": "default", "rope_theta": 5e5}
     with pytest.raises(CheckpointError, match=r"unknown key 'rope_typ'; known: .*rope_type, "):
         scaled_rope(text, {"rope_typ": "linear", "factor": 2.0})
+    stored: Any = {**text.rope_parameters, "own": 1}  # of a checkpoint with code of its own
+    text.rope_parameters = stored
+    assert scaled_rope(text, {"own": 2})["own"] == 2
     for factor in (0, -1.0, float("nan"), "2"):
         with pytest.raises(CheckpointError, match=r"expected more than 0$"):
             scaled_rope(text, {"rope_type": "linear", "factor": factor})

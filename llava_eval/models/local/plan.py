@@ -290,8 +290,10 @@ def _generation_settings(
         except OSError:
             if (checkpoint.path / GENERATION_CONFIG_NAME).exists():
                 raise  # not read as none: replies would not end at its end tokens
-            # transformers looks into config.json then
-            stored = GenerationConfig.from_model_config(config)
+            # transformers looks into config.json then, whose such settings AutoConfig leaves out
+            stored = GenerationConfig.from_pretrained(
+                checkpoint.path, config_file_name="config.json", _from_model_config=True
+            )
         settings: dict[str, Any] = json.loads(stored.to_json_string(ignore_metadata=True))
         for name, value in settings.items():
             if name in TOKEN_SETTINGS and name.endswith("_id"):

@@ -16,7 +16,7 @@ import numpy as np
 
 from llava_eval.borders.paths import local_path
 from llava_eval.config.schema import ServerConfig
-from llava_eval.errors import CheckpointError, MediaError, StorageError
+from llava_eval.errors import MediaError, StorageError
 from llava_eval.models.served.server import Dialect
 from llava_eval.types import Clip, Media, MediaKind, ServedMedia
 
@@ -133,6 +133,7 @@ class MediaEncoder:
         """
         metadata = _metadata(clip) if kind == "video" else {}
         if kind == "video" and self._video_as == "url":
+            assert clip.video is not None  # only a trial's frames are of none
             address = self._address(clip.video)
             return ServedMedia(kind, (video_part(address),), (), metadata)
         size = (clip.frames.shape[2], clip.frames.shape[3])
@@ -172,9 +173,7 @@ class MediaEncoder:
             image.save(content, "PNG", compress_level=_PNG_EFFORT)
         return base64.b64encode(content.getvalue()).decode("ascii")
 
-    def _address(self, video: Media | None) -> str:
-        if video is None:
-            raise CheckpointError("model.server.video_as=url: these frames are of no video")
+    def _address(self, video: Media) -> str:
         if video.start_seconds is not None or video.end_seconds is not None:
             raise MediaError(
                 f"{video.path}: the sample shows a part of this video, and model.server.video_as="

@@ -203,7 +203,7 @@ class ServedRunner(Runner):
         asked, answering = self.model.config.checkpoint, completion.model
         with self._lock:
             is_new = answering not in self._answered_by
-            is_mixed = is_new and bool(self._answered_by)
+            is_mixed = bool(self._answered_by)
             self._answered_by[answering] += 1
         if is_new and (is_mixed or not is_same_model(asked, answering)):
             _log.warning(
@@ -278,8 +278,8 @@ class ServedRunner(Runner):
 
 def is_same_model(asked: str, answering: str) -> bool:
     """Return whether a server's name of a model is the asked one, but for folders and a date."""
-    dated = re.search(rf"{re.escape(asked)}[^a-zA-Z]*$", answering)
-    return dated is not None or asked.endswith(answering)
+    dated = re.search(rf"(^|/){re.escape(asked)}([-@:][^a-zA-Z]*)?$", answering)
+    return dated is not None or asked.endswith(f"/{answering}")
 
 
 def _videos(request: Request) -> tuple[Frames, ...]:

@@ -158,8 +158,8 @@ def test_after_many_failures_nothing_is_tried_twice_until_one_succeeds() -> None
 def test_what_every_question_would_meet_ends_the_run(status: int) -> None:
     with serving(lambda content, count: failure(status, f"key {KEY} is bad")) as server:
         with pytest.raises(CheckpointError, match=f"HTTP {status}") as caught:
-            ask(make_runner(server, concurrency=2), make_questions(50))
-        assert len(server.requests) <= 3
+            ask(make_runner(server, concurrency=1), make_questions(50))
+        assert len(server.requests) == 1
     assert KEY not in str(caught.value)
 
 
@@ -290,6 +290,57 @@ def test_a_server_that_fails_on_all_questions_and_lists_its_models_is_not_lost()
     with serving(lambda content, count: FAULTS["500"], PAGES["openai"]) as server:
         found = ask(make_runner(server, retries=0), make_questions(30))
     assert [str(each.error)[:22] for each in found.values()] == ["ServerError: HTTP 500:"] * 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("status", "num_asked"), [(500, 10), (404, 30)])
+def test_ten_failures_and_a_list_of_models_that_fails_as_questions_do(
+    status: int, num_asked: int
+) -> None:
+    """Not every server has such a list, so that none there (404) says nothing."""
+    with serving(lambda content, count: FAULTS["500"], PAGES["openai"]) as server:
+        runner = make_runner(server, retries=0, concurrency=1)
+        server.page = lambda path: (status, {})  # type: ignore[method-assign]
+        if status == 404:
+            assert len(ask(runner, make_questions(30))) == 30
+        else:
+            with pytest.raises(ServerError, match=r"any more, 10 questions in a row, last: HTTP 5"):
+                ask(runner, make_questions(30))
+    assert len(server.requests) == num_asked
+
+
+@pytest.mark.slow
+def test_a_server_that_is_to_be_asked_in_an_hour_is_given_up() -> None:
+    """It lists its models all the same."""
+    busy = failure(429, "come again", Retry_After="3600")
+    with serving(lambda content, count: busy, PAGES["openai"]) as server:
+        with pytest.raises(ServerError, match=r"answers nothing any more, 10 questions in a row"):
+            ask(make_runner(server, concurrency=1), make_questions(30))
+        assert len(server.requests) == 10
+
+
+@pytest.mark.slow
+def test_a_server_that_is_away_for_every_other_question_is_not_given_up() -> None:
+    def behaviour(content: dict[str, Any], count: int) -> Answer:
+        number = int(content["messages"][0]["content"][0]["text"].rpartition(" ")[2])
+        return failure(503) if number % 2 else echo(content, count)
+
+    with serving(behaviour) as server:
+        found = ask(make_runner(server, retries=1, concurrency=1), make_questions(30))
+    assert [one.error is None for one in found.values()] == [True, False] * 15
+    assert len(server.requests) == 15 + 2 * 15
+
+
+@pytest.mark.slow
+def test_an_answer_in_time_ends_a_row_of_late_ones(caplog: pytest.LogCaptureFixture) -> None:
+    late = dataclasses.replace(reply("late"), wait_seconds=60.0)
+    faults = {0: late, 2: late, 4: FAULTS["500"]}
+    with serving(lambda content, count: faults.get(count, echo(content, count))) as server:
+        runner = make_runner(server, timeout_seconds=0.5, concurrency=1)
+        found = ask(runner, make_questions(3))
+    assert [one.error for one in found.values()] == [None] * 3
+    assert len(server.requests) == 6
+    assert sum("it is asked again" in told for told in caplog.messages) == 2  # not of the 500
 
 
 @pytest.mark.slow

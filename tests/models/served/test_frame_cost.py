@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from PIL import Image
 
@@ -267,6 +268,42 @@ def test_a_refused_key_ends_the_probe(kind: str) -> None:
 
 
 @pytest.mark.slow
+def test_a_probe_that_fails_once_is_sent_again() -> None:
+    model, server = check(
+        lambda content, number: failure(500) if number == 0 else counted(content, "A")
+    )
+    assert model.frame_cost is not None
+    assert [num_frames(sent) for sent in server.requests] == [8, 8, 24, 40, 8, 8]
+
+
+@pytest.mark.slow
+def test_as_many_frames_as_a_run_shows_are_tried_before_it() -> None:
+    with serving(keeps(48), PAGES["vllm"]) as server:
+        model = find_served_model(served("m", server.base_url), Needs(videos=True))
+        with pytest.raises(CheckpointError, match="with 64 frames count"):
+            with_checked_frames(model, 64)
+
+
+@pytest.mark.slow
+def test_a_probe_of_a_size_that_is_refused_is_sent_once() -> None:
+    """The question itself tells whether the server takes such frames."""
+    honest = by_area(lambda c, w, h: False)
+
+    def behaviour(content: dict[str, Any], number: int) -> Answer:
+        is_probe = content["messages"][-1]["content"][-1]["text"] == QUESTION
+        return failure(400) if is_probe and num_frames(content) == 12 else honest(content, number)
+
+    with serving(behaviour, PAGES["openai"]) as server:
+        config = served("m", server.base_url)
+        runner = ServedRunner(with_checked_frames(find_served_model(config, Needs(videos=True))))
+        shown = runner.prepare("video", numbered_clip(12, (336, 560)))
+        asked = [Request(name, (shown, LONG), GenerationSettings()) for name in ("a", "b", "c")]
+        answers = ask(runner, asked)
+        assert len(server.requests) == NUM_PROBES + 1 + 3
+    assert [answer.error for answer in answers.values()] == [None] * 3
+
+
+@pytest.mark.slow
 def test_nothing_is_probed_without_need() -> None:
     with serving(keeps(1), PAGES["vllm"]) as server:
         with_checked_frames(find_served_model(served("m", server.base_url), Needs()))
@@ -303,6 +340,22 @@ def test_each_reply_is_held_to_its_frames(kind: str) -> None:
             "ServerError: the server counts 1300 prompt tokens for 64 frames, expected at least "
             "2560: the model did not see all of them"
         )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "num_trials"), [("vllm", 0), ("openai", 1)])
+def test_two_videos_are_tried_as_so_many_images_or_as_the_longer_one(
+    kind: str, num_trials: int
+) -> None:
+    """Forty frames were tried before the run: two times 32 are more only as images."""
+    with serving(keeps(10_000), PAGES[kind]) as server:
+        config = served("m", server.base_url)
+        runner = ServedRunner(with_checked_frames(find_served_model(config, Needs(videos=True))))
+        short = runner.prepare("video", video_clip(32))
+        asked = [Request("two", (short, short, "what?"), GenerationSettings())]
+        assert ask(runner, asked)["two"].error is None
+        assert len(server.requests) == NUM_PROBES + num_trials + 1
+        assert num_frames(server.requests[-1 - num_trials]) == 64  # of the trial, else the question
 
 
 def kept(content: dict[str, Any], most: int, *, only_above: int = 0) -> int:
@@ -371,6 +424,11 @@ def test_lies_about_one_frame_of_many(
         ("Qwen/Qwen2-VL-7B-Instruct", "Qwen2-VL-7B-Instruct", True),
         ("gpt-4o", "gpt-4o-mini-2024-07-18", False),
         ("gpt-4o-mini", "gpt-4o", False),
+        ("gpt-5", "gpt-5.1-2025-11-13", False),
+        ("org/my-gpt-4o", "gpt-4o", False),
+        ("o1", "pro1", False),
+        ("claude-sonnet-4", "claude-sonnet-4@20250514", True),
+        ("a.c", "abc", False),
     ],
 )
 def test_names_of_one_model(asked: str, answering: str, is_same: bool) -> None:
@@ -379,15 +437,16 @@ def test_names_of_one_model(asked: str, answering: str, is_same: bool) -> None:
 
 @pytest.mark.slow
 def test_another_model_answers(caplog: pytest.LogCaptureFixture) -> None:
-    names = iter(["m", "m-2024-08-06", "other"])
+    names = iter(["m", "m-2024-08-06", "other", "other", "m"])
 
     def behaviour(content: dict[str, Any], number: int) -> Answer:
         return reply("A", next(names))
 
     with serving(behaviour, PAGES["openai"]) as server, caplog.at_level(logging.WARNING):
         runner = make_runner(server, concurrency=1)
-        ask(runner, make_questions(3))
-    assert runner.guards["answered_by"] == {"m": 1, "m-2024-08-06": 1, "other": 1}
+        ask(runner, make_questions(5))
+    assert "question 0" in str(runner.first_prompt)
+    assert runner.guards["answered_by"] == {"m": 2, "m-2024-08-06": 1, "other": 2}
     told = [record.getMessage() for record in caplog.records]
     assert [text.partition("asked for ")[2] for text in told] == [
         "m, and says that m-2024-08-06 answers, as others did before",
@@ -404,6 +463,24 @@ def test_a_count_that_is_missing_later() -> None:
         server.behaviour = lambda content, number: reply("A", usage=None)
         found = ask(runner, [Request("a", (video, "what?"), GenerationSettings())])["a"]
     assert found.error == "ServerError: the server did not count the prompt's tokens"
+
+
+def test_frames_of_a_video_are_not_held_to_the_cost_of_an_image() -> None:
+    """Nothing is known of the frames, and 100 tokens at least of an image."""
+    with serving(
+        lambda content, number: counted(content, "A", num_seen=1), PAGES["vllm"]
+    ) as server:
+        found = find_served_model(served("m", server.base_url), Needs())
+        runner = ServedRunner(replace(found, image_tokens=400))
+        video = runner.prepare("video", numbered_clip(2))
+        image = runner.prepare("image", numbered_clip(1))
+        asked = [
+            Request(kind, (medium, "what?"), GenerationSettings())
+            for kind, medium in (("video", video), ("image", image))
+        ]
+        answers = ask(runner, asked)
+    assert answers["video"].error is None
+    assert "60 prompt tokens for 1 images, expected at least 100" in str(answers["image"].error)
 
 
 def overrides(folder: Path, server: ChatServer, *more: str) -> list[str]:
@@ -434,6 +511,27 @@ def test_runs_against_an_honest_and_a_lying_server(tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "honest" / "manifest.json").read_text())
     assert manifest["model"]["tokens_per_frame"] == 40.0
     assert not (tmp_path / "lying" / "samples.jsonl").exists()
+
+
+@pytest.mark.slow
+def test_the_folder_of_clips_goes_with_the_run(tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    shown = []
+
+    def behaviour(content: dict[str, Any], number: int) -> Answer:
+        path = content["messages"][-1]["content"][0]["video_url"]["url"]
+        assert list(clips.iterdir()) == [Path(path).parent]
+        with av.open(path) as container:
+            shown.append(sum(1 for _ in container.decode(video=0)))
+        return counted(content, "A", num_seen=shown[-1])
+
+    with serving(behaviour, PAGES["transformers"]) as server:
+        more = [f"model.server.clip_dir={clips}", "model.server.video_as=video"]
+        done = pipeline.run(compose_config(overrides(tmp_path / "run", server, *more)))
+    assert done.exit_code == 0
+    assert shown[-6:] == [4] * 6
+    assert list(clips.iterdir()) == []
 
 
 def by_area(shrinks: Callable[[dict[str, Any], int, int], bool]) -> Behaviour:
@@ -525,6 +623,11 @@ def test_a_probe_that_lost_frames_too_does_not_lower_what_a_prompt_holds() -> No
     assert model.video_as == "images"
     assert replace(model, frame_cost=lost).least_tokens([clip], 60) == 900  # 3/4 of 12 small ones
     assert replace(model, frame_cost=whole).least_tokens([clip], 60) == 1218
+    of_videos = replace(model, video_as="video", frame_cost=lost)
+    assert of_videos.least_tokens([clip], 60) == 1080  # 9/10: as many tokens, whatever the way
+    alone = replace(model, frame_cost=whole, image_tokens=400)
+    assert alone.least_tokens([], 60, num_images=2) == 200  # a quarter
+    assert alone.least_tokens([], 60) is None
 
 
 def test_a_probe_of_more_frames_tells_of_fewer_of_their_size() -> None:
@@ -589,6 +692,8 @@ def test_still_images(behaviour: Behaviour, is_confirmed: bool, error: str | Non
         shown = Request("a", (*images, "what is it?"), GenerationSettings())
         answer = ask(runner, [shown])["a"]
         assert len(server.requests) == 3  # two of them before the run
+        parts = [part for sent in server.requests for part in sent["messages"][-1]["content"]]
+        assert {part["type"] for part in parts} == {"image_url", "text"}
     assert [len(image.problems) for image in images] == ([0, 0] if is_confirmed else [1, 1])
     assert (error or "") in str(answer.error)
     assert (answer.text is None) == (error is not None)
@@ -660,6 +765,27 @@ def test_what_frames_cost_by_the_nearest_longer_probe(video: Frames, tokens: flo
     assert COST.least_tokens_of([video, (99, (1, 1))], 5) is None
 
 
+@pytest.mark.slow
+def test_the_system_text_has_its_words_too() -> None:
+    """Eight frames of 30 tokens, and five words of one token at least."""
+    counts = iter([244, 245])
+
+    def behaviour(content: dict[str, Any], number: int) -> Answer:
+        return reply("A", "m", usage={"prompt_tokens": next(counts), "completion_tokens": 1})
+
+    with serving(behaviour, PAGES["vllm"]) as server:
+        found = find_served_model(served("m", server.base_url, concurrency=1), Needs())
+        runner = ServedRunner(replace(found, frame_cost=replace(COST, is_constant=True)))
+        shown = runner.prepare("video", video_clip(8))
+        system = "Be brief and exact."
+        few, enough = ask(
+            runner,
+            [Request(name, (shown, "what?"), GenerationSettings(), system=system) for name in "ab"],
+        ).values()
+    assert "expected at least 245" in str(few.error)
+    assert enough.error is None
+
+
 def test_the_least_that_small_frames_say() -> None:
     assert COST.least_tokens(8, 100, 0.75) == 180  # words are not counted: sizes may cost less
     constant = replace(COST, is_constant=True)
@@ -723,14 +849,14 @@ def test_frames_that_are_made_smaller_are_told_of(
     with serving(lambda content, number: reply("A", "m", usage=usage), PAGES["vllm"]) as server:
         model = replace(
             find_served_model(served("m", server.base_url), Needs()),
-            frame_cost=replace(COST, clips={}),
+            frame_cost=replace(COST, clips={(5, SMALL): 150.0}),
         )
         client = open_client(model.config)
         proven = FrameTrial(model, client).with_proven(4, [(4, LARGE), (4, LARGE)])
         client.close()
         assert len(server.requests) == 1
     assert proven.frame_cost is not None
-    assert proven.frame_cost.clips == {(4, LARGE): num_tokens - 8}
+    assert proven.frame_cost.clips == {(5, SMALL): 150.0, (4, LARGE): num_tokens - 8}
     told = "makes frames of 448 x 252 pixels smaller: 4 of them cost 92 tokens"
     assert (told in caplog.text) is is_smaller
 

@@ -17,10 +17,19 @@ import pytest
 import torch
 from PIL import Image
 
+from llava_eval.config.schema import ServerConfig
 from llava_eval.errors import CheckpointError, ConfigError, MediaError, StorageError
 from llava_eval.models.backend import Needs
-from llava_eval.models.served.media_encoder import ClipFolder
-from llava_eval.models.served.served_model import find_served_model
+from llava_eval.models.chat_client import RefusedError
+from llava_eval.models.served.media_encoder import ClipFolder, MediaEncoder
+from llava_eval.models.served.served_model import (
+    ServedModel,
+    _video_as,
+    find_served_model,
+    open_client,
+)
+from llava_eval.models.served.served_runner import ServedRunner
+from llava_eval.models.served.server import DIALECTS, Server
 from llava_eval.types import Clip, Generation, GenerationSettings, Media, Request
 from tests.models.chat_server import Answer, Behaviour, failure, reply, serving
 from tests.models.served.fakes import (
@@ -57,6 +66,37 @@ def test_a_server_says_what_it_is(kind: str) -> None:
     assert '"created"' not in told
 
 
+def test_settings_of_the_runner() -> None:
+    with serving(echo) as server:
+        config = served("m", server.base_url, concurrency=3, retries=5, timeout_seconds=9.0)
+        model = find_served_model(config, Needs())
+    asked = {"concurrency": 3, "retries": 5, "timeout_seconds": 9.0}
+    assert ServedRunner(model).settings() == {"batch_size": 12, **asked}
+    assert ServedRunner(model, batch_size=7).settings() == {"batch_size": 7, **asked}
+
+
+def test_whose_frames_nobody_confirms() -> None:
+    """A still image is none of a video's; frames that stand as images in a prompt are."""
+    still, frame = (
+        dataclasses.replace(video_clip(1), video=video) for video in (None, Media("video", "v.mp4"))
+    )
+    with serving(echo) as server:
+        model = find_served_model(served("m", server.base_url), Needs())
+    for of_videos, of_images, of_still, of_frame in (
+        (None, None, [], []),
+        ("of videos", None, [], ["of videos"]),
+        (None, "of images", ["of images"], ["of images"]),
+        ("of videos", "i", ["i"], ["of videos"]),
+    ):
+        runner = ServedRunner(
+            dataclasses.replace(model, unconfirmed=of_videos, unconfirmed_images=of_images)
+        )
+        for clip, expected in ((still, of_still), (frame, of_frame)):
+            problems = runner.prepare("image", clip).problems
+            assert [problem.detail for problem in problems] == expected
+        runner.close()
+
+
 @pytest.mark.slow
 def test_identity_is_of_the_model_not_of_the_place() -> None:
     identities = []
@@ -68,7 +108,14 @@ def test_identity_is_of_the_model_not_of_the_place() -> None:
                 served("m", server.base_url, image_format="jpeg"), Needs()
             ).identity()
             assert other != identities[0]
+            assert other["model"]["jpeg_quality"] == 95
+            coarse = served("m", server.base_url, jpeg_quality=10)
+            assert find_served_model(coarse, Needs()).identity() == identities[0]  # of png
     assert identities[0] == identities[1]
+    assert (identities[0]["model"]["image_format"], identities[0]["model"]["video_as"]) == (
+        "png",
+        "video",
+    )
     assert identities[0]["model"]["server"] == {
         "kind": "vllm",
         "version": "0.12.0",
@@ -152,6 +199,9 @@ def test_vllm_takes_the_frames_as_one_video() -> None:
     head, *images = first["messages"][0]["content"][0]["video_url"]["url"].split(",")
     assert head == "data:video/jpeg;base64"  # vLLM's name for a list of images of any format
     assert torch.equal(decoded(images), clip.frames)
+    more = dataclasses.replace(clip, num_source_frames=2, fps=None)  # some are shown again
+    assert runner.prepare("video", more).metadata == {"frames_indices": [2, 5, 9]}
+    assert {part["type"] for part in runner.prepare("image", video_clip(1)).parts} == {"image_url"}
     known = {"frames_indices": [2, 5, 9], "total_num_frames": 20, "fps": 8.0}
     assert first["media_io_kwargs"] == {"video": {"num_frames": -1, **known}}
     assert second["media_io_kwargs"] == {"video": {"num_frames": -1}}
@@ -194,14 +244,16 @@ def test_a_server_that_cannot_read_files_is_shown_images(tmp_path: Path) -> None
         assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("clip_dir", ["~/clips", "clips"])
 def test_the_folder_of_clips_may_lie_in_the_home_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clip_dir: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "clips").mkdir()
     with serving(echo, PAGES["transformers"]) as server:
         plan = find_served_model(
-            served("m", server.base_url, clip_dir="~/clips"), Needs(videos=True)
+            served("m", server.base_url, clip_dir=clip_dir), Needs(videos=True)
         )
     assert plan.video_as == "video"
     (trial,) = server.requests
@@ -210,15 +262,26 @@ def test_the_folder_of_clips_may_lie_in_the_home_folder(
 
 
 @pytest.mark.parametrize(
-    ("fps", "num_source_frames", "apart"),
+    ("fps", "num_source_frames", "num_cut_frames", "apart"),
     # two frames of 8 at 10 a second last 0.8 s; of an unknown length a second each
-    [(10.0, 8, 0.4), (30.0, None, 1.0), (None, 8, 1.0)],
+    [
+        (10.0, 8, None, 0.4),
+        (10.0, 8, 4, 0.2),
+        (30.0, None, None, 1.0),
+        (None, 8, None, 1.0),
+        (1.0, 9000, None, 100.0),  # no frame lasts longer
+    ],
 )
 def test_clips_of_odd_sizes(
-    fps: float | None, num_source_frames: int | None, apart: float, tmp_path: Path
+    fps: float | None,
+    num_source_frames: int | None,
+    num_cut_frames: int | None,
+    apart: float,
+    tmp_path: Path,
 ) -> None:
     frames = torch.randint(0, 256, (2, 3, 5, 7), dtype=torch.uint8)
     clip = Clip(frames, (0, 1), (0.0, 0.1), fps=fps, num_source_frames=num_source_frames)
+    clip = dataclasses.replace(clip, num_cut_frames=num_cut_frames)
     path = str(ClipFolder(tmp_path).write(clip))
     with av.open(path) as container:
         shown = list(container.decode(video=0))
@@ -227,6 +290,85 @@ def test_clips_of_odd_sizes(
     assert [frame.time for frame in shown] == pytest.approx([0.0, apart], abs=0.002)
     found = np.stack([frame.to_ndarray(format="rgb24") for frame in shown])
     assert torch.equal(torch.from_numpy(found).permute(0, 3, 1, 2), frames)
+
+
+def test_frames_as_jpeg_are_pillows_of_the_given_quality() -> None:
+    clip = video_clip(1)
+    for quality in (95, 30):
+        content = io.BytesIO()
+        Image.fromarray(clip.frames[0].permute(1, 2, 0).numpy()).save(
+            content, "JPEG", quality=quality, subsampling=0
+        )
+        config = ServerConfig(image_format="jpeg", jpeg_quality=quality)
+        encoder = MediaEncoder(config, DIALECTS["openai"], "images")
+        (part,) = encoder.encode("video", clip).parts
+        head, _, image = part["image_url"]["url"].partition(",")
+        assert head == "data:image/jpeg;base64"
+        assert base64.b64decode(image) == content.getvalue()
+
+
+def test_an_image_beside_clips_in_files_is_an_image(tmp_path: Path) -> None:
+    config = ServerConfig(clip_dir=str(tmp_path))
+    encoder = MediaEncoder(config, DIALECTS["transformers"], "video")
+    image, clip = (encoder.encode(kind, video_clip(1)) for kind in ("image", "video"))
+    assert [part["type"] for part in (*image.parts, *clip.parts)] == ["image_url", "video_url"]
+    encoder.release(image)
+    encoder.close()
+    assert list(tmp_path.iterdir()) == []
+    for video_as in ("images", "url"):  # no file is needed
+        MediaEncoder(config, DIALECTS["transformers"], video_as)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "expected"),
+    [
+        ("transformers", {}, "images"),  # it sees no folder of this machine
+        ("transformers", {"clip_dir": "."}, "video"),
+        ("transformers", {"video_as": "url"}, "url"),
+        ("transformers", {"video_as": "video"}, "clip_dir names a folder"),
+        ("openai", {"clip_dir": "."}, "images"),
+        ("vllm", {}, "video"),
+    ],
+)
+def test_how_a_server_on_another_machine_is_shown_videos(
+    kind: str, settings: dict[str, str], expected: str
+) -> None:
+    if settings.get("clip_dir"):  # asked for, so that no trial is needed
+        settings = {**settings, "video_as": expected} if kind == "transformers" else settings
+    config = served("m", "http://gpu-box.example:8000/v1", **settings)
+    server = Server(kind, DIALECTS[kind], None, {})
+    client = open_client(config)
+    try:
+        if " " in expected:
+            with pytest.raises(ConfigError, match=expected):
+                _video_as(config, server, client)
+        else:
+            assert _video_as(config, server, client) == expected
+    finally:
+        client.close()
+
+
+def test_a_refusal_names_the_model_and_what_the_address_may_lack() -> None:
+    config = served("m", "http://localhost:8000")
+    model = ServedModel(config, Server("openai", DIALECTS["openai"], None, {}), "images", Needs())
+    assert str(model.refused(RefusedError("HTTP 404: no", 404))) == (
+        "http://localhost:8000 refuses model.checkpoint=m: HTTP 404: no; http://localhost:8000 may "
+        "lack its end, most addresses end in /v1"
+    )
+
+
+def test_who_continues_the_assistants_turn() -> None:
+    config = served("m", "http://localhost:8000/v1")
+    for kind in ("openai", "transformers", "vllm", "sglang"):
+        server = Server(kind, DIALECTS[kind], None, {})
+        model = ServedModel(config, server, "images", Needs())
+        model.check_protocol(has_prefill=False)
+        if kind in ("vllm", "sglang"):
+            model.check_protocol(has_prefill=True)
+        else:
+            with pytest.raises(ConfigError, match=r"assistant_prefill\), which .* cannot continue"):
+                model.check_protocol(has_prefill=True)
 
 
 def test_a_clip_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
@@ -259,7 +401,10 @@ def test_a_video_by_its_own_address(tmp_path: Path) -> None:
             return str(part["video_url"]["url"])
 
     path = tmp_path / "a b.mp4"
-    assert shown(Media("video", "https://host/a.mp4"), "openai") == "https://host/a.mp4"
+    for scheme in ("http", "https"):
+        address = f"{scheme}://host/a.mp4"
+        assert shown(Media("video", address), "openai") == address
+    assert shown(Media("video", "a.mp4"), "transformers") == str(Path.cwd() / "a.mp4")
     assert shown(Media("video", str(path))) == f"file://{tmp_path}/a%20b.mp4"
     assert shown(Media("video", str(path)), "transformers") == str(path)
     with pytest.raises(MediaError, match="reads no files of its own"):
@@ -428,7 +573,8 @@ def test_a_server_without_logprobs_is_told_of_in_one_line() -> None:
         serving(echo) as server,
         pytest.raises(CheckpointError, match=r"keep_choice_logprobs=true: .* returned no log-prob"),
     ):
-        ask(make_runner(server), make_questions(1, letters=("A", "B")))
+        ask(make_runner(server, concurrency=1), make_questions(5, letters=("A", "B")))
+    assert len(server.requests) == 1
     with serving(with_logprobs([("A", float("nan"))])) as server:
         (answer,) = ask(make_runner(server, retries=0), make_questions(1, letters=("A",))).values()
     assert "malformed response" in (answer.error or "")
