@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -119,6 +121,9 @@ PIPELINES: list[tuple[str, dict[str, Any], str, float]] = [
     ("pope/lmms_eval", {**image_rows.POPE, "answer": "no"}, "<think>Yes?</think>No", 1.0),
     ("gqa/lmms_eval", {**image_rows.GQA, "answer": "yes"}, "<think>no</think> Yes", 1.0),
     ("scienceqa_img/lmms_eval", image_rows.SCIENCEQA, "<think>A</think>B", 1.0),
+    # Its filters come before that, and AI2D's looks for a letter at the start.
+    ("ai2d/lmms_eval", image_rows.AI2D, "<think>A</think>\nB", 1.0),
+    ("ai2d/lmms_eval", image_rows.AI2D, "<think>A</think>\nB. y", 0.0),
     # No wrapper of lmms-eval applies "until: ASSISTANT:", which its task files name.
     ("textvqa/lmms_eval", image_rows.TEXTVQA, "ASSISTANT: nokia", 0.0),
 ]
@@ -137,6 +142,18 @@ def test_a_reply_goes_through_what_the_reference_does_to_it(
     assert metrics.get("flags", {}).get("has_reasoning", 0) == marked
     assert ("1 with reasoning" in (tmp_path / "out" / "metrics.md").read_text()) == marked
     assert outcome.exit_code == 0
+
+
+@pytest.mark.slow
+def test_meteor_is_of_captions_without_their_reasoning(tmp_path: Path) -> None:
+    if shutil.which("java") is None or importlib.util.find_spec("pycocoevalcap") is None:
+        pytest.skip("needs Java and pycocoevalcap")
+    other = {"videoID": "w", "enCap": ["two dogs play", "dogs are playing in the snow"]}
+    lines = [{"row": 0, "text": "<think>A man walks.</think>a man is running"}]
+    lines += [{"row": 1, "text": "dogs play in snow"}]
+    metrics = scored(tmp_path, "vatex/lmms_eval", [CAPTIONS, other], *lines).summary.metrics
+    # pycocoevalcap 1.2, PTBTokenizer and Meteor of "a man is running" and "dogs play in snow"
+    assert metrics["METEOR"].value == pytest.approx(39.59422708480555, abs=1e-6)
 
 
 @pytest.mark.slow
