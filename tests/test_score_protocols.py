@@ -121,9 +121,6 @@ PIPELINES: list[tuple[str, dict[str, Any], str, float]] = [
     ("pope/lmms_eval", {**image_rows.POPE, "answer": "no"}, "<think>Yes?</think>No", 1.0),
     ("gqa/lmms_eval", {**image_rows.GQA, "answer": "yes"}, "<think>no</think> Yes", 1.0),
     ("scienceqa_img/lmms_eval", image_rows.SCIENCEQA, "<think>A</think>B", 1.0),
-    # Its filters come before that, and AI2D's looks for a letter at the start.
-    ("ai2d/lmms_eval", image_rows.AI2D, "<think>A</think>\nB", 1.0),
-    ("ai2d/lmms_eval", image_rows.AI2D, "<think>A</think>\nB. y", 0.0),
     # No wrapper of lmms-eval applies "until: ASSISTANT:", which its task files name.
     ("textvqa/lmms_eval", image_rows.TEXTVQA, "ASSISTANT: nokia", 0.0),
 ]

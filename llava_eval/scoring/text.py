@@ -12,7 +12,7 @@ import numpy as np
 
 from llava_eval.benchmarks.adapters.options import flat
 from llava_eval.benchmarks.rows import EMPTY_CELLS
-from llava_eval.scoring.reply import lmms_eval_text, without_reasoning
+from llava_eval.scoring.reply import without_reasoning
 from llava_eval.scoring.scorer import ReplyScorer, read
 from llava_eval.types import Sample, Score
 
@@ -86,18 +86,14 @@ class LmmsEvalExactMatch(ReplyScorer):
 
     Attributes:
         cut_to_letter: a reply that begins with a capital letter and a full stop is that letter
-            (AI2D), also where there is no such option. Reasoning is cut out afterwards, as filters
-            come before that in evaluator.py: "B. x" behind it is not cut, and wrong.
+            (AI2D), also where there is no such option.
     """
 
     cut_to_letter: bool = False
 
     def score(self, reply: str, sample: Sample) -> Score:
-        letter = None
-        if self.cut_to_letter:
-            letter = _LETTER_FIRST.match(reply)
-            reply = lmms_eval_text(reply) if letter is None else letter.group(1)
-        answer = lmms_eval_exact(reply)
+        letter = _LETTER_FIRST.match(reply) if self.cut_to_letter else None
+        answer = lmms_eval_exact(reply if letter is None else letter.group(1))
         right = any(lmms_eval_exact(target) == answer for target in sample.targets)
         how = "the whole reply" if letter is None else 'the capital before "."'
         return read(sample, answer, right, f"{how}, case and punctuation ignored")

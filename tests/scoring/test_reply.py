@@ -94,7 +94,6 @@ def test_reasoning_as_lmms_eval_cuts_it_out(text: str, left: str) -> None:
         ("video_chatgpt/video_chatgpt", True, "kept"),
         ("tgif_qa/video_chatgpt", True, "kept"),
         ("videomme/lmms_eval", True, "lmms_eval"),
-        ("ai2d/lmms_eval", True, "kept"),
         ("videomme/lmms_eval_v0_2", True, "kept"),
         ("videomme/official", False, "kept"),
     ],

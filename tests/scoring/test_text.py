@@ -54,8 +54,6 @@ def test_an_empty_reply_is_unreadable(reply: str) -> None:
         (LmmsEvalExactMatch(), "B. x", "B", 0.0),
         (LmmsEvalExactMatch(cut_to_letter=True), " B. x", "B", 1.0),
         (LmmsEvalExactMatch(cut_to_letter=True), "b", "B", 1.0),
-        (LmmsEvalExactMatch(cut_to_letter=True), "<think>A.</think>\nB", "B", 1.0),
-        (LmmsEvalExactMatch(cut_to_letter=True), "<think>A.</think>\nB. x", "B", 0.0),
         (GqaLlava(), "Yes..", "yes", 1.0),
         (GqaLlava(), " yes", "yes", 0.0),
         (Anls(), "hallo", "hello", 0.8),  # one of five
