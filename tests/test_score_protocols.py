@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -137,6 +139,18 @@ def test_a_reply_goes_through_what_the_reference_does_to_it(
     assert metrics.get("flags", {}).get("has_reasoning", 0) == marked
     assert ("1 with reasoning" in (tmp_path / "out" / "metrics.md").read_text()) == marked
     assert outcome.exit_code == 0
+
+
+@pytest.mark.slow
+def test_meteor_is_of_captions_without_their_reasoning(tmp_path: Path) -> None:
+    if shutil.which("java") is None or importlib.util.find_spec("pycocoevalcap") is None:
+        pytest.skip("needs Java and pycocoevalcap")
+    other = {"videoID": "w", "enCap": ["two dogs play", "dogs are playing in the snow"]}
+    lines = [{"row": 0, "text": "<think>A man walks.</think>a man is running"}]
+    lines += [{"row": 1, "text": "dogs play in snow"}]
+    metrics = scored(tmp_path, "vatex/lmms_eval", [CAPTIONS, other], *lines).summary.metrics
+    # pycocoevalcap 1.2, PTBTokenizer and Meteor of "a man is running" and "dogs play in snow"
+    assert metrics["METEOR"].value == pytest.approx(39.59422708480555, abs=1e-6)
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from pathlib import Path
 from llava_eval.borders.paths import package_folder
 from llava_eval.errors import first_line
 from llava_eval.scoring.captions.ptb_tokenizer import tokenize_set
+from llava_eval.scoring.reply import HAS_REASONING
 from llava_eval.types import MetricValue, SampleResult
 
 _PACKAGE = "pycocoevalcap"
@@ -60,7 +61,7 @@ def _measured(
     missing = _missing(files)
     if missing is not None:
         return MetricValue.none(len(kept), "points", f"not available: {missing}")
-    texts = [str(item.generation.text) for item in kept]
+    texts = [_caption(item) for item in kept]
     captions, references = tokenize_set(texts, [item.target for item in kept])
     try:
         value = measure(captions, references)
@@ -68,6 +69,13 @@ def _measured(
         note = f"not available: {name} failed: {first_line(error)}"
         return MetricValue.none(len(kept), "points", note)
     return MetricValue(100 * value, None, None, None, len(kept), "points")
+
+
+def _caption(result: SampleResult) -> str:
+    """Return a caption as its scorer had it: without reasoning where the protocol cuts it out."""
+    if HAS_REASONING in result.score.details and result.score.answer is not None:
+        return result.score.answer
+    return str(result.generation.text)
 
 
 def _missing(files: Sequence[Path]) -> str | None:
