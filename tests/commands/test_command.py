@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,7 @@ def test_options_stand_anywhere(words: list[str], changes: dict[str, object]) ->
         (["--jso"], "there is no option '--jso'"),
         (["--num", "3", "--no-such", "x", "a=1"], "there is no option '--no-such'"),
         (["--config-dir"], "--config-dir needs a folder"),
+        (["--config-dir", ""], "--config-dir needs a folder"),
         (["--alpha", "x"], "argument --alpha: invalid float value: 'x'"),
         (["--num", "1.5"], "argument --num: invalid int value: '1.5'"),
     ],
@@ -97,6 +99,19 @@ def test_a_mistake_is_one_line_with_the_usage(words: list[str], said: str) -> No
         Parser("do", COMMAND).parsed(words)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["more"], "do: there is no use for 'more'; usage: llava-eval do"),
+        ([""], "do: there is no use for ''; usage: llava-eval do"),
+        (["-x"], "do: there is no option '-x'; usage: llava-eval do"),
+    ],
+)
+def test_what_a_command_has_no_use_for(words: list[str], said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        Parser("do", Command(act, "", (JSON,))).parsed(["--json", *words])
 
 
 def test_the_help_is_the_docstring(capsys: pytest.CaptureFixture[str]) -> None:
