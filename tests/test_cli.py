@@ -212,15 +212,16 @@ def test_failed_samples_end_with_exit_code_1_and_say_where_to_look(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("key", ["model.name", "++model.name"])
 def test_score_prints_the_same_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     rows = read_lines(DEMO / "multiple_choice.jsonl")
     texts = [{"id": row["question_id"], "text": f"({row['answer']})"} for row in rows]
     write_lines(tmp_path / "texts.jsonl", texts)
     command = ["score", "generations=texts.jsonl", "output_dir=out"]
-    assert cli.run_command([*command, "model.name='hub/their model'"]) == 0
+    assert cli.run_command([*command, f"{key}='hub/their model'"]) == 0
     assert "accuracy  100.0" in capsys.readouterr().out
     content = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert content["model"] == "hub/their model"
