@@ -65,9 +65,44 @@ def test_what_was_generated_is_counted(tmp_path: Path, monkeypatch: pytest.Monke
     assert (session["num_generated"], session["num_output_tokens"]) == (3, 7)
     assert session["num_failed"] == 1
     assert session["output_tokens_per_second"] == 2.333
+    # The clock is asked as the record is made, for each manifest and at both ends of the block.
+    assert (session["generating_seconds"], session["wall_seconds"]) == (3.0, 12.0)
+    assert session["warm_up"] is None
     with record(tmp_path) as running, running.counting([], StageClock()):
         pass
     assert written(tmp_path)["sessions"][0]["output_tokens_per_second"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(None, (2, 1)), (KeyboardInterrupt(), (2, 1)), (ServerError("gone"), (None, None))],
+)
+def test_what_an_interrupted_process_has_generated_is_counted(
+    tmp_path: Path, error: BaseException | None, told: tuple[int | None, ...]
+) -> None:
+    results = [make_result(number, generation=Generation("a", 9, 4, "eos")) for number in range(2)]
+    clock = StageClock()
+    with (
+        contextlib.nullcontext() if error is None else pytest.raises(type(error)),
+        record(tmp_path) as running,
+    ):
+        running.begin({})
+        with running.counting(results, clock):
+            clock.end_warm_up(1)
+            if error is not None:
+                raise error
+    (session,) = written(tmp_path)["sessions"]
+    warm_up = session.get("warm_up") or {}
+    assert (session.get("num_generated"), warm_up.get("num_generated")) == told
+
+
+def test_the_configuration_is_written_for_people(tmp_path: Path) -> None:
+    config = {"model": "modèle", "benchmark": {"name": "日本", "facets": ["b", "a"]}}
+    with record(tmp_path, config=config) as running:
+        running.begin({})
+    assert (tmp_path / "config.yaml").read_text(encoding="utf-8") == (
+        "model: modèle\nbenchmark:\n  name: 日本\n  facets:\n  - b\n  - a\n"
+    )
 
 
 def test_a_manifest_tells_of_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
