@@ -96,6 +96,25 @@ def test_what_an_interrupted_process_has_generated_is_counted(
     assert (session.get("num_generated"), warm_up.get("num_generated")) == told
 
 
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("HTTPS://me:word@host/v1", "HTTPS://host/v1"),
+        ("ftp://me:word@host/a", "ftp://host/a"),
+        ("https;//me:word@host/a", "https;//host/a"),
+        ("rows of me:word", "rows of me:word"),
+    ],
+)
+def test_secrets_of_addresses_stay_out_of_its_files(tmp_path: Path, typed: str, told: str) -> None:
+    with record(tmp_path, config={"benchmark": {"source": typed}}) as running:
+        running.begin({})
+    for config in (
+        written(tmp_path)["config"],
+        yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8")),
+    ):
+        assert config == {"benchmark": {"source": told}}
+
+
 def test_the_configuration_is_written_for_people(tmp_path: Path) -> None:
     config = {"model": "modèle", "benchmark": {"name": "日本", "facets": ["b", "a"]}}
     with record(tmp_path, config=config) as running:
