@@ -11,14 +11,16 @@ import platform
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
 import llava_eval
-from llava_eval.errors import ServerError
+from llava_eval.errors import RunDirectoryError, ServerError
 from llava_eval.models.clock import StageClock
+from llava_eval.results import manifest
 from llava_eval.results.environment import git_commit
 from llava_eval.results.manifest import (
     Manifest,
@@ -94,6 +96,27 @@ def test_what_an_interrupted_process_has_generated_is_counted(
     (session,) = written(tmp_path)["sessions"]
     warm_up = session.get("warm_up") or {}
     assert (session.get("num_generated"), warm_up.get("num_generated")) == told
+
+
+def test_its_times_are_in_utc_to_the_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = datetime.datetime(2026, 1, 31, 23, 59, 58, 250_000, tzinfo=datetime.UTC)
+    hours = itertools.count()
+    clock = SimpleNamespace(now=lambda _: begin + datetime.timedelta(hours=next(hours)))
+    monkeypatch.setattr(manifest, "datetime", SimpleNamespace(UTC=datetime.UTC, datetime=clock))
+    with record(tmp_path) as running:
+        running.begin({})
+    (session,) = written(tmp_path)["sessions"]
+    assert session["started"] == "2026-01-31T23:59:58+00:00"
+    assert session["ended"] == "2026-02-01T01:59:58+00:00", "as it was written last"
+
+
+def test_a_damaged_manifest_is_told_and_a_missing_one_is_none(tmp_path: Path) -> None:
+    assert read_manifest(tmp_path) is None
+    (tmp_path / "manifest.json").write_text('{"status": "fini')
+    with pytest.raises(RunDirectoryError, match=r"manifest\.json"):
+        read_manifest(tmp_path)
 
 
 @pytest.mark.parametrize(
