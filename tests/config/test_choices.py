@@ -25,6 +25,7 @@ from llava_eval.results.runs import targets_in
     ("word", "choices", "meant"),
     [
         ("unifrom", ["uniform", "fps"], "uniform"),
+        ("unifrom", ["uniforms", "uniform"], "uniform"),
         ("xyz", ["uniform", "fps"], None),
         ("model_13b", ["model_7b"], None),
         ("modle_7b", ["model_7b", "model_13b"], "model_7b"),
@@ -91,3 +92,19 @@ def test_a_users_folder_stands_beside_the_packaged_files(
     for folder in (None, Path("nowhere"), Path("mine"), Path("mine")):
         let_import(folder)
     assert sys.path == ["first", str(mine)]
+
+
+def test_modules_of_the_folder_given_last_go_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen, mine, other = (tmp_path / name for name in ("chosen", "mine", "other"))
+    for folder in (chosen, mine, other):
+        folder.mkdir()
+    monkeypatch.setattr(sys, "path", [str(chosen), "packages"])
+    let_import(mine)
+    let_import(other)
+    assert sys.path == [str(chosen), "packages", str(other), str(mine)]
+    let_import(mine)
+    assert sys.path == [str(chosen), "packages", str(mine), str(other)]
+    let_import(chosen)  # somebody has put it where it is
+    assert sys.path == [str(chosen), "packages", str(mine), str(other)]
