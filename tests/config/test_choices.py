@@ -82,7 +82,8 @@ def test_a_users_folder_stands_beside_the_packaged_files(
     (mine / "sampler" / ".#one.yaml").symlink_to("me@host.1")  # as Emacs does while it edits
     assert set(list_choices("sampler", mine)) - set(list_choices("sampler")) == more
     assert list(targets_in(mine)) == []
-    assert search_path_override(mine) == [f"hydra.searchpath=['file://{mine}']"]
+    for typed in (mine, Path("mine")):
+        assert search_path_override(typed) == [f"hydra.searchpath=['file://{mine}']"]
     with pytest.raises(ConfigError, match="--config-dir: there is no folder nowhere"):
         search_path_override(Path("nowhere"))
     (mine / "sampler" / "broken.yaml").symlink_to("gone.yaml")

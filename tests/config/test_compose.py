@@ -296,6 +296,23 @@ def test_another_scorer_replaces_the_protocols_own_whole() -> None:
 
 
 @pytest.mark.slow
+def test_an_experiments_own_keys_of_the_scorer_that_it_chooses_stay(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\n"
+        "defaults:\n  - override /benchmark: videomme/vlmevalkit\n"
+        "  - override /scorer: longvideobench\n  - _self_\n"
+        "scorer: {seed: 4}\n"
+    )
+    composed = compose_config(["experiment=mine", "scorer.letters=AB"], tmp_path)
+    assert "spreadsheet" not in composed.resolved["scorer"]
+    assert composed.benchmark_overrides == {"scorer": "longvideobench", "seed": 4, "letters": "AB"}
+    # One that the command line chooses has what the command line says of it.
+    composed = compose_config(["experiment=mine", "scorer=strict_choice"], tmp_path)
+    assert composed.resolved["scorer"] == {"_target_": "llava_eval.scoring.choice.StrictChoice"}
+
+
+@pytest.mark.slow
 def test_the_default_rule_is_a_swap_like_any_other() -> None:
     swapped = compose_config(["benchmark=mlvu/official", "scorer=strict_choice"])
     assert swapped.resolved["scorer"] == {"_target_": "llava_eval.scoring.choice.StrictChoice"}
