@@ -276,7 +276,11 @@ def test_jobs_of_a_cluster_give_exit_codes(
     assert sweep._exit_code(job) == 3
     job.cancel()
     assert sweep._exit_code(job) == EngineError.exit_code
-    assert f"llava-eval: job {job.job_id} did not end by itself: " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"llava-eval: job {job.job_id}: exit code 3; what it said is in {tmp_path}" in said
+    assert f"llava-eval: job {job.job_id} did not end by itself: " in said
+    again = SweepRun(3, ("a=1",), Path("out"), None)
+    assert again.checkpoint().function is again, "what the cluster queues when it takes a machine"
     with pytest.raises(EngineError, match="the jobs cannot be submitted: "):
         sweep._run_as_jobs(runs, "debug", {**settings, "no_such_setting": 1})
 
