@@ -269,6 +269,26 @@ def test_settings_of_another_quantization_are_not_named(caplog: pytest.LogCaptur
     assert [record.getMessage() for record in caplog.records] == [said]
 
 
+@pytest.mark.parametrize(
+    ("template", "shown"),
+    [
+        ("conversation=vicuna_v1", {"conversation": "vicuna_v1"}),
+        ("conversation.template='{user}'", {"template": "{user}"}),
+    ],
+)
+def test_settings_of_a_literal_template_stand_beside_the_models_name(
+    template: str, shown: dict[str, str]
+) -> None:
+    settings = ["conversation.system=Hi", "conversation.media_separator=' '"]
+    composed = compose_config([template, *settings])
+    check_model(composed.config)
+    assert composed.model_overrides == {**shown, "system": "Hi", "media_separator": " "}
+    plain = compose_config(settings)
+    assert plain.model_overrides == {}
+    with pytest.raises(ConfigError, match=r"conversation\.system=Hi means nothing to "):
+        check_model(plain.config)
+
+
 def test_a_missing_config_dir_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no folder"):
         compose_config([], tmp_path / "nowhere")
