@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from llava_eval import cli
 from llava_eval.commands import COMMANDS
@@ -88,7 +89,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_configuration_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run_command(["--cfg", "sampler.num_frames=3"]) == 0
-    assert "num_frames: 3" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "num_frames: 3" in printed
+    assert list(yaml.safe_load(printed))[:4] == ["benchmark", "model", "sampler", "scorer"]
 
 
 @pytest.mark.slow
