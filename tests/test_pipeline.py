@@ -400,6 +400,8 @@ def test_scoring_a_runs_texts_gives_the_runs_numbers(
     assert rescored.summary.model == "demo"
     named = pipeline.score(compose_config([limit]), one / "samples.jsonl", "theirs")
     assert named.summary.model == "theirs"
+    note = "the texts were generated with num_frames=4"
+    assert note in (named.directory / "metrics.md").read_text()
     assert named.directory.parent == Path("results/runs/demo/multiple_choice/scored")
     assert (
         json.loads((rescored.directory / "metrics.json").read_text())["metrics"] == ran["metrics"]
