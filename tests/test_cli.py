@@ -347,6 +347,8 @@ benchmark:
     assert line["prompt"] == "Which colour? Answer with one word."
     assert line["facets"] == {"number": "01"}
     assert len(line["frame_indices"]) == 3
+    again = ["benchmark=mine", "generations=out/samples.jsonl", "output_dir=again"]
+    assert cli.run_command(["score", "--config-dir", "configs", *again]) == 0
 
 
 @pytest.mark.slow
