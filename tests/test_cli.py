@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -29,6 +30,12 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         assert max(map(len, text.splitlines())) <= 80
         for command in COMMANDS:
             assert command in text
+    overviews = []
+    for option in ("-h", "--help"):
+        assert cli.run_command([option]) == 0
+        overviews.append(capsys.readouterr().out)
+    assert overviews[0] == overviews[1]
+    assert "\n  run        Evaluate a model on a benchmark" in overviews[0]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -384,6 +391,37 @@ def test_ctrl_c_twice_ends_as_once(tmp_path: Path) -> None:
     assert done.exit_code == 130, done.stderr
     assert "Traceback" not in done.stderr
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["status"] == "interrupted"
+
+
+def test_further_ctrl_cs_break_no_end_off_until_patience_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(cli, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def leave(code: int) -> None:
+        raise RuntimeError(f"left with {code}")
+
+    monkeypatch.setattr(os, "_exit", leave)
+    pressed = cli._Interrupts()
+    for now[0] in (0.0, 100.0):  # a session may go on after one
+        with pytest.raises(KeyboardInterrupt):
+            pressed()
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        now[0] = 102.5
+        pressed()
+        try:
+            raise OSError("of what cleans up")
+        except OSError:
+            pressed()
+            now[0] = 103.5
+            with pytest.raises(RuntimeError, match="left with 130"):
+                pressed()
+    pressed.exit_code = 1
+    with pytest.raises(RuntimeError, match=r"left with 1$"):
+        pressed()
 
 
 class Lost:
