@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from llava_eval.config.build import build_target
+from llava_eval.config.checks import meaningless_settings
 from llava_eval.config.compose import (
     compose_config,
     composed_of,
@@ -18,7 +21,15 @@ from llava_eval.config.compose import (
     take_path,
 )
 from llava_eval.config.former_names import FORMER_SCORERS, current_key, current_node, current_target
-from llava_eval.config.schema import ConversationConfig, JudgeConfig, ModelConfig
+from llava_eval.config.schema import (
+    ConversationConfig,
+    EngineConfig,
+    JudgeConfig,
+    ModelConfig,
+    QuantizationConfig,
+    RunConfig,
+    ServerConfig,
+)
 from llava_eval.errors import ConfigError
 
 
@@ -285,3 +296,54 @@ def test_what_was_typed_is_quoted(override: str, said: str) -> None:
 def test_what_a_key_takes_is_said(override: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         compose_config([override])
+
+
+@functools.cache
+def plain() -> RunConfig:
+    return compose_config([]).config
+
+
+def without_meaning(**parts: Any) -> list[str]:
+    """Return the keys of parts that mean nothing, the other parts being those of the demo."""
+    return [key for key, _, _ in meaningless_settings(dataclasses.replace(plain(), **parts))]
+
+
+@pytest.mark.parametrize(
+    ("kind", "of_no_meaning"),
+    [
+        ({}, ["model.server.retries"]),
+        ({"base_url": "http://localhost:1/v1"}, ["model.dtype"]),
+        ({"_target_": "mine.Model"}, ["model.dtype", "model.server.retries"]),
+    ],
+)
+def test_what_means_nothing_to_a_model(kind: dict[str, Any], of_no_meaning: list[str]) -> None:
+    server = ServerConfig(retries=9)
+    model = ModelConfig(checkpoint="m", dtype="float16", server=server, **kind)
+    assert without_meaning(model=model) == of_no_meaning
+
+
+@pytest.mark.parametrize(("name", "means_it"), [("auto", False), ("local", False), ("ray", True)])
+def test_what_means_nothing_to_an_engine(name: str, means_it: bool) -> None:
+    engine = EngineConfig(name=name, max_tries=9)
+    assert without_meaning(engine=engine) == ([] if means_it else ["engine.max_tries"])
+
+
+@pytest.mark.parametrize(
+    ("method", "of_no_meaning"),
+    [
+        (None, ["double_quant", "group_size", "skip_modules"]),
+        ("bnb_nf4", ["group_size"]),
+        ("torchao_int4", ["double_quant"]),
+        ("bnb_int8", ["double_quant", "group_size"]),
+    ],
+)
+def test_what_means_nothing_to_a_quantization(method: str | None, of_no_meaning: list[str]) -> None:
+    quantization = QuantizationConfig(
+        name="mine", method=method, double_quant=False, group_size=32, skip_modules=["lm_head"]
+    )
+    names = [f"quantization.{name}" for name in of_no_meaning]
+    assert without_meaning(quantization=quantization) == names
+
+
+def test_settings_as_they_are_by_default_are_never_without_meaning() -> None:
+    assert without_meaning() == []
