@@ -20,6 +20,15 @@ def test_defaults_are_the_embedded_benchmark() -> None:
     assert composed.config.sampler["num_frames"] == 16
     assert composed.benchmark_overrides == {}
     assert composed.model_overrides == {}
+    # Of Hydra's own parts, and of those where nothing was chosen, no name is told.
+    names = {
+        "benchmark": "demo/multiple_choice",
+        "model": "demo",
+        "sampler": "linspace_to_last_frame",
+    }
+    assert names.items() <= composed.choices.items()
+    assert not {"experiment", "debug", "recipe"} & composed.choices.keys()
+    assert not [name for name in composed.choices if name.startswith("hydra/")]
 
 
 @pytest.mark.slow
@@ -132,6 +141,33 @@ def test_where_things_lie_is_no_override() -> None:
 
 
 @pytest.mark.slow
+def test_a_seeded_sample_and_a_judge_stand_beside_the_name_in_words_of_their_own() -> None:
+    seeded = ["benchmark.subsample.size=5", "benchmark.subsample.seed=3"]
+    assert compose_config(seeded).benchmark_overrides == {"sample": "5, seed 3"}
+    by = "benchmark.subsample.by=[duration,task_type]"
+    assert compose_config([*seeded, by]).benchmark_overrides == {
+        "sample": "5 by duration, task_type, seed 3"
+    }
+    judged = ["benchmark=activitynet_qa/llava_next", "judge.model=x", "judge.temperature=0.5"]
+    composed = compose_config(judged)
+    assert composed.benchmark_overrides == {}
+    assert composed.judge_overrides == {"judge.temperature": 0.5}, "its name stands there anyway"
+
+
+@pytest.mark.slow
+def test_files_of_ones_own_are_read_anew(tmp_path: Path) -> None:
+    (tmp_path / "benchmark").mkdir()
+    for frames in (2, 4):
+        (tmp_path / "benchmark" / "mine.yaml").write_text(
+            "# @package _global_\ndefaults:\n  - /benchmark/demo/multiple_choice\n  - _self_\n"
+            f"sampler: {{num_frames: {frames}}}\n"
+        )
+        composed = compose_config(["benchmark=mine"], tmp_path)
+        assert composed.config.sampler["num_frames"] == frames
+        assert composed.benchmark_overrides == {}
+
+
+@pytest.mark.slow
 def test_another_checkpoint_under_a_models_name_is_shown() -> None:
     composed = compose_config(["model=llava_next_video_7b", "model.checkpoint=/data/mine"])
     assert composed.model_overrides == {"checkpoint": "/data/mine"}
@@ -167,6 +203,8 @@ def test_another_checkpoint_under_a_models_name_is_shown() -> None:
         ("errors.max=-1", ["errors.max", "at least 0"]),
         ("resume=perhaps", ["resume", "perhaps"]),
         ("+benchmark.colour=red", ["benchmark.colour"]),
+        ("++benchmark.colour=red", ["unknown key 'benchmark.colour'"]),
+        ("hydra.sweep.dir=x", ["'hydra.sweep.dir=x' is for a sweep, which llava-eval -m makes"]),
         ("~sampler", ["cannot be removed"]),
         ("foo", ["'foo'", "key=value"]),
         ("=1", ["'=1'", "no key"]),

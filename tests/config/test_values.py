@@ -192,12 +192,20 @@ def test_a_runs_own_configuration_is_checked_anew() -> None:
         composed_of({**resolved, "benchmark": {**benchmark, "strip_replies": True}})
 
 
-def test_options_by_themselves() -> None:
+def test_options_by_themselves(tmp_path: Path) -> None:
     strict, caption = scorer_nodes(["strict_choice", "caption"])
     assert strict["_target_"] == "llava_eval.scoring.choice.StrictChoice"
     assert caption["_target_"].startswith("llava_eval.scoring.captions.")
     with pytest.raises(ConfigError, match="no_such"):
         scorer_nodes(["no_such"])
+    (tmp_path / "scorer").mkdir()
+    (tmp_path / "scorer" / "mine.yaml").write_text("_target_: mine.Scorer\nseed: 2\n")
+    assert scorer_nodes(["mine"], tmp_path) == [{"_target_": "mine.Scorer", "seed": 2}]
+
+
+def test_texts_that_were_scored_ask_no_model() -> None:
+    with pytest.raises(ConfigError, match="there is no model to ask: these texts were scored"):
+        composed_of({"benchmark": {"name": "b"}, "scorer": {}})
 
 
 @pytest.mark.parametrize(
