@@ -297,6 +297,7 @@ def test_what_was_typed_is_quoted(override: str, said: str) -> None:
         ("benchmark.chance=25", r"for instance \+benchmark\.chance\.NAME="),
         ("benchmark.where=short", r"for instance benchmark\.where\.NAME="),
         ("benchmark.chance={acc: 2}", r"\+benchmark\.chance\.acc=\.\.\. adds it"),
+        ("runner.share_prefixes=maybe", r"got 'maybe'; expected one of auto, true, false$"),
         ("errors=5", r"expected keys and values, for instance errors\.max="),
         ("runner.decode_timeout_seconds=1e30", r"got 1e\+30, expected at most 1,000,000,000"),
     ],
