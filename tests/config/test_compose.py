@@ -438,3 +438,5 @@ def test_a_model_file_of_ones_own_is_told_how_it_begins(tmp_path: Path) -> None:
         compose_config(["model=mine"], tmp_path)
     own.write_text("# @package _global_\ndefaults: [own]\nmodel: {_target_: mine.Model}\n")
     assert compose_config(["model=mine"], tmp_path).config.model.is_own
+    with pytest.raises(ConfigError, match=r"give it as model\.checkpoint=\.\.\.$"):
+        compose_config(["model=hf"])
