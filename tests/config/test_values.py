@@ -274,6 +274,14 @@ def test_a_class_that_cannot_be_made(node: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
+        (
+            "benchmark.strip_replies=1",
+            "benchmark.strip_replies is called benchmark.reply.strip now",
+        ),
+        (
+            "+benchmark.sample.size=5",
+            "benchmark.sample.size is called benchmark.subsample.size now",
+        ),
         ("no.such=1", "unknown key 'no.such'; there is no 'no' either"),
         ("+runner.batch=1", "unknown key 'runner.batch' (did you mean 'batch_size'?); keys of "),
         ("benchmark.where.a=b,c", "'benchmark.where.a=b,c' has several values; llava-eval -m runs"),
