@@ -12,8 +12,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from llava_eval import cli
 from llava_eval.commands import COMMANDS
@@ -28,6 +30,12 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         assert max(map(len, text.splitlines())) <= 80
         for command in COMMANDS:
             assert command in text
+    overviews = []
+    for option in ("-h", "--help"):
+        assert cli.run_command([option]) == 0
+        overviews.append(capsys.readouterr().out)
+    assert overviews[0] == overviews[1]
+    assert "\n  run        Evaluate a model on a benchmark" in overviews[0]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -88,7 +96,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_configuration_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run_command(["--cfg", "sampler.num_frames=3"]) == 0
-    assert "num_frames: 3" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "num_frames: 3" in printed
+    assert list(yaml.safe_load(printed))[:4] == ["benchmark", "model", "sampler", "scorer"]
 
 
 @pytest.mark.slow
@@ -212,15 +222,16 @@ def test_failed_samples_end_with_exit_code_1_and_say_where_to_look(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("key", ["model.name", "++model.name"])
 def test_score_prints_the_same_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     rows = read_lines(DEMO / "multiple_choice.jsonl")
     texts = [{"id": row["question_id"], "text": f"({row['answer']})"} for row in rows]
     write_lines(tmp_path / "texts.jsonl", texts)
     command = ["score", "generations=texts.jsonl", "output_dir=out"]
-    assert cli.run_command([*command, "model.name='hub/their model'"]) == 0
+    assert cli.run_command([*command, f"{key}='hub/their model'"]) == 0
     assert "accuracy  100.0" in capsys.readouterr().out
     content = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert content["model"] == "hub/their model"
@@ -343,6 +354,8 @@ benchmark:
     assert line["prompt"] == "Which colour? Answer with one word."
     assert line["facets"] == {"number": "01"}
     assert len(line["frame_indices"]) == 3
+    again = ["benchmark=mine", "generations=out/samples.jsonl", "output_dir=again"]
+    assert cli.run_command(["score", "--config-dir", "configs", *again]) == 0
 
 
 @pytest.mark.slow
@@ -378,6 +391,37 @@ def test_ctrl_c_twice_ends_as_once(tmp_path: Path) -> None:
     assert done.exit_code == 130, done.stderr
     assert "Traceback" not in done.stderr
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["status"] == "interrupted"
+
+
+def test_further_ctrl_cs_break_no_end_off_until_patience_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(cli, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def leave(code: int) -> None:
+        raise RuntimeError(f"left with {code}")
+
+    monkeypatch.setattr(os, "_exit", leave)
+    pressed = cli._Interrupts()
+    for now[0] in (0.0, 100.0):  # a session may go on after one
+        with pytest.raises(KeyboardInterrupt):
+            pressed()
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        now[0] = 102.5
+        pressed()
+        try:
+            raise OSError("of what cleans up")
+        except OSError:
+            pressed()
+            now[0] = 103.5
+            with pytest.raises(RuntimeError, match="left with 130"):
+                pressed()
+    pressed.exit_code = 1
+    with pytest.raises(RuntimeError, match=r"left with 1$"):
+        pressed()
 
 
 class Lost:

@@ -181,6 +181,17 @@ def test_a_finished_run_is_not_generated_again(run: Run, one: Path) -> None:
 
 
 @pytest.mark.slow
+def test_answers_of_several_models_are_noted_beside_the_numbers(run: Run, one: Path) -> None:
+    manifest = manifest_of(one)
+    manifest["model"]["answers_as"] = "m-05 and m-08"
+    (one / "manifest.json").write_text(json.dumps(manifest))
+    note = "answers are of m-05 and m-08, by one name of a server"
+    assert note not in (one / "metrics.md").read_text()
+    again = run("output_dir=one")
+    assert note in (again.directory / "metrics.md").read_text()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "part"),
     [
@@ -387,6 +398,11 @@ def test_scoring_a_runs_texts_gives_the_runs_numbers(
     assert {path.name for path in scored.directory.iterdir()} == FILES
     rescored = score(str(one / "samples.jsonl"), limit, "output_dir=rescored")
     assert rescored.summary.model == "demo"
+    named = pipeline.score(compose_config([limit]), one / "samples.jsonl", "theirs")
+    assert named.summary.model == "theirs"
+    note = "the texts were generated with num_frames=4"
+    assert note in (named.directory / "metrics.md").read_text()
+    assert named.directory.parent == Path("results/runs/demo/multiple_choice/scored")
     assert (
         json.loads((rescored.directory / "metrics.json").read_text())["metrics"] == ran["metrics"]
     )
@@ -406,7 +422,9 @@ def test_scoring_needs_no_media_and_counts_missing_texts(run: Run, tmp_path: Pat
     summary = outcome.summary
     assert (summary.num_scored, summary.num_unreadable, summary.num_errors) == (2, 1, 2)
     assert summary.metrics["accuracy"].value == 50.0
-    assert outcome.exit_code == 1
+    assert (outcome.exit_code, outcome.max_errors, outcome.of_given_texts) == (1, 0, True)
+    allowed = score("texts.jsonl", "benchmark.source=rows.jsonl", "errors.max=2", "output_dir=out")
+    assert (allowed.exit_code, allowed.directory) == (0, Path("out"))
 
 
 @pytest.mark.slow

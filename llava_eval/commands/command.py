@@ -7,7 +7,6 @@ import itertools
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 from llava_eval.borders.paths import local_path
@@ -120,7 +119,7 @@ class Parser(argparse.ArgumentParser):
             self._check_options(given)  # before the value of one is taken for another argument
         arguments, rest = self.parse_known_intermixed_args(list(words))
         if rest:
-            self.error(f"there is no {'option' if rest[0][0] == '-' else 'use for'} {rest[0]!r}")
+            self.error(f"there is no {'option' if rest[0][:1] == '-' else 'use for'} {rest[0]!r}")
         return arguments
 
     def _check_options(self, words: Sequence[str]) -> None:
@@ -150,8 +149,7 @@ def _config_dir(purpose: str) -> _Argument:
         "--config-dir",
         nargs="?",
         action=_Folder,
-        type=Path,
-        default=str(USERS_FOLDER),
+        default=USERS_FOLDER,
         metavar="DIR",
         help=purpose,
     )

@@ -126,7 +126,7 @@ def _score(arguments: argparse.Namespace) -> int:
         raise ConfigError("score needs generations=FILE, a JSON lines file of generated texts")
     composed = compose_config(others, arguments.config_dir)
     with messages_shown():
-        is_named = any(text.startswith("model.name=") for text in others)
+        is_named = any(text.lstrip("+").startswith("model.name=") for text in others)
         model_name = composed.config.model.name if is_named else None
         return print_outcome(run.score(composed, generations, model_name))
 

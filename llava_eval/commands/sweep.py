@@ -127,14 +127,25 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
         write_out(f"\n{_over_seeds([each.directory for each in runs], config_dir)}")
     elif len(runs) > 1:
         write_out("\n" + results_table(runs, codes).to_text(_UNCUT))
-        folder, *others = {each.directory.parent for each in runs}
-        if not others and any(code == 0 for code in codes):
-            settings = (text.partition("=") for each in runs for text in each.overrides)
-            probes = [value for key, _, value in settings if key in ("probe", "benchmark.probe")]
-            num_plain = sum(value in ("none", "null") for value in probes)
-            name = "probes" if num_plain == 1 and len(probes) > 1 else "compare"
-            write_out(f"\nllava-eval {name} {shlex.quote(str(folder))}")
+        if command := _next_command(runs, codes):
+            write_out(f"\n{command}")
     return max(codes)
+
+
+def _next_command(runs: Sequence[SweepRun], codes: Sequence[int]) -> str | None:
+    """Return the command that looks at several runs together; None where there is nothing to see.
+
+    Args:
+        runs: of one sweep.
+        codes: the exit code of each.
+    """
+    folder, *others = {each.directory.parent for each in runs}
+    if others or 0 not in codes:
+        return None
+    settings = (text.partition("=") for each in runs for text in each.overrides)
+    probes = [value for key, _, value in settings if key in ("probe", "benchmark.probe")]
+    num_plain = sum(value in ("none", "null") for value in probes)
+    return f"llava-eval {'probes' if num_plain == 1 else 'compare'} {shlex.quote(str(folder))}"
 
 
 def take_seeds(overrides: Sequence[str]) -> tuple[int | None, list[str]]:
@@ -238,15 +249,16 @@ def plan_sweep(
     _check_launcher([item for item in parsed if _is_about_sweep(item)])
     check_choices([item for item in parsed if not item.is_sweep_override()], config_dir)
     with hydra_session():
-        hydra = compose_root([*search, *fixed, "hydra.job.num=0"]).hydra
+        root = compose_root([*search, *fixed, "hydra.job.num=0"])
+        hydra = root.hydra
         values = _mapping(hydra, "sweeper").get("params") or {}
         if not isinstance(values, Mapping):
             raise ConfigError(f"hydra.sweeper.params: got {values!r}, expected key: values")
         presets = [f"{key}={value}" for key, value in values.items()]
         launcher = _mapping(hydra, "launcher")
         folder = local_path(_mapping(hydra, "sweep")["dir"])
-        given = {str(item.key_or_group): item.value() for item in parsed}
-        if given.get("resume") is True and not given.keys() & {"hydra.sweep.dir", "output_dir"}:
+        given = {str(item.key_or_group) for item in parsed}
+        if root.resume and "resume" in given and not given & {"hydra.sweep.dir", "output_dir"}:
             newest = max(folder.parent.glob("*/"), default=folder.parent / "FOLDER")
             raise ConfigError(
                 "resume=true: a sweep goes on in its own folder, which hydra.sweep.dir names; the "

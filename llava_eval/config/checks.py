@@ -62,7 +62,7 @@ def check_keys(parsed: Sequence[Override], search: Sequence[str]) -> None:
     for override in parsed:
         key = str(override.key_or_group)
         parent = key.rpartition(".")[0]
-        if key in known or key.startswith("hydra.") or "/" in key or "@" in key:
+        if key in known or "/" in key:
             continue
         if key == "seeds":
             raise ConfigError(

@@ -39,6 +39,7 @@ from llava_eval.config.hydra_session import (
     without_hydra,
 )
 from llava_eval.config.roles import (
+    flat,
     is_of_scored_texts,
     replaceable_parts,
     role_of,
@@ -116,9 +117,9 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
             for group, choice in root.hydra.runtime.choices.items()
             if choice is not None and not str(group).startswith("hydra/")
         }
-        swapped, files = _files_alone(choices, search)
+        swapped, files, scorer = _files_alone(choices, search)
         if _SCORER in swapped:
-            _replace_scorer(root, choices, search, parsed)
+            _replace_scorer(root, choices, search, scorer, parsed)
         own = without_hydra(root)
         resolved = plain_values(own)
         check_complete(own)
@@ -218,13 +219,13 @@ def composed_of(
     search = search_path_override(config_dir)
     let_import(config_dir)
     with hydra_session():
-        swapped, files = _files_alone(choices, search)
+        swapped, files, _ = _files_alone(choices, search)
     return _named(config, resolved, choices, swapped, files)
 
 
 def _files_alone(
     choices: Mapping[str, str], search: Sequence[str]
-) -> tuple[list[str], Mapping[str, Any]]:
+) -> tuple[list[str], Mapping[str, Any], Mapping[str, Any]]:
     """Compose what the files of benchmark and model give by themselves.
 
     It is composed anew, so nothing has to keep a record of who overrode what. The files of the
@@ -234,7 +235,8 @@ def _files_alone(
         The parts that were replaced by another option, and the values with these replaced too: a
         replaced part is named by its option, and its keys are compared with that option's. Of a
         replaced sampler there is only the function, so that all its settings stand beside its name:
-        the protocol's number of frames stays, and may mean something else to it.
+        the protocol's number of frames stays, and may mean something else to it. Then the scorer
+        before it was replaced, as Hydra merges that of the protocol's file into a chosen one.
     """
     groups = ("benchmark", "model", *replaceable_parts())
     compose_files = _compose_files if search else _compose_packaged_files
@@ -244,7 +246,7 @@ def _files_alone(
 
 def _compose_files(
     choices: tuple[tuple[str, str], ...], search: tuple[str, ...]
-) -> tuple[list[str], Mapping[str, Any]]:
+) -> tuple[list[str], Mapping[str, Any], Mapping[str, Any]]:
     """See :func:`_files_alone`."""
     chosen = dict(choices)
     # A user's own settings (local) are no part of these files.
@@ -257,12 +259,13 @@ def _compose_files(
     ]
     if swapped:
         alone = compose_root([*search, *named, *(f"{part}={chosen.get(part)}" for part in swapped)])
-        if _SCORER in swapped:
-            _replace_scorer(alone, chosen, search)
+    scorer = plain_values(alone[_SCORER], resolve=False)
+    if _SCORER in swapped:
+        _replace_scorer(alone, chosen, search, scorer)
     values = plain_values(without_hydra(alone))
     if "sampler" in swapped:  # its number of frames is the protocol's, whichever function takes it
         values["sampler"] = {TARGET_KEY: values["sampler"][TARGET_KEY]}
-    return swapped, values
+    return swapped, values, scorer
 
 
 _compose_packaged_files = cache(_compose_files)
@@ -272,25 +275,30 @@ def _replace_scorer(
     root: DictConfig,
     choices: Mapping[str, str],
     search: Sequence[str],
+    merged: Mapping[str, Any],
     given: Sequence[Override] = (),
 ) -> None:
     """Put a chosen scorer in the place of the one that stands in the protocol's own file.
 
-    Hydra merges the two, so that parameters of the one would be left in the other.
+    Hydra merges the two, so that parameters of the one would be left in the other. What the command
+    line sets stays, and what an experiment sets that has chosen the scorer.
 
     Args:
         root: changed in place.
         choices: the option chosen in each group.
         search: tells Hydra where a user's own files are.
-        given: overrides of the command line; those of the scorer's keys stay.
+        merged: what Hydra makes of the two, see :func:`_files_alone`.
+        given: overrides of the command line.
     """
     option = _scorer(choices[_SCORER], search)
     chosen = OmegaConf.create(OmegaConf.to_container(option))
-    for override in given:
-        key = str(override.key_or_group)
-        if key.startswith(f"{_SCORER}."):
-            value = OmegaConf.select(root, key)
-            OmegaConf.update(chosen, key.removeprefix(f"{_SCORER}."), value, force_add=True)
+    keys = [str(override.key_or_group) for override in given]
+    stated = [key.removeprefix(f"{_SCORER}.") for key in keys if key.startswith(f"{_SCORER}.")]
+    if _SCORER not in keys:
+        of_files, leaves = flat(merged), flat(plain_values(root[_SCORER], resolve=False))
+        stated += [key for key in leaves if key not in of_files or leaves[key] != of_files[key]]
+    for key in stated:
+        OmegaConf.update(chosen, key, OmegaConf.select(root[_SCORER], key), force_add=True)
     with read_write(root), open_dict(root):
         root[_SCORER] = chosen
 

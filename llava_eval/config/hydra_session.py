@@ -264,9 +264,9 @@ def typed(resolved: Mapping[str, Any]) -> RunConfig:
     return config
 
 
-def plain_values(node: DictConfig) -> dict[str, Any]:
-    """Return plain containers with interpolations resolved."""
+def plain_values(node: DictConfig, *, resolve: bool = True) -> dict[str, Any]:
+    """Return plain containers, with interpolations resolved unless they are to stay."""
     with _explained():
-        container = OmegaConf.to_container(node, resolve=True)
+        container = OmegaConf.to_container(node, resolve=resolve)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from llava_eval.commands.command import (
     Command,
     HelpShown,
     Parser,
+    argument,
     number_argument,
     path_argument,
 )
@@ -70,6 +72,8 @@ PLAIN = {
         (["--config-dir", "x"], {"config_dir": Path("x")}),
         (["--out", "y/z", "--alpha", "1e-3"], {"out": Path("y/z"), "alpha": 0.001}),
         (["--num", "3"], {"num": 3}),
+        (["a=1", "--json", "--", "--b"], {"json": True, "overrides": ["a=1", "--b"]}),
+        (["--a text"], {"overrides": ["--a text"]}),
     ],
 )
 def test_options_stand_anywhere(words: list[str], changes: dict[str, object]) -> None:
@@ -88,6 +92,7 @@ def test_options_stand_anywhere(words: list[str], changes: dict[str, object]) ->
         (["--jso"], "there is no option '--jso'"),
         (["--num", "3", "--no-such", "x", "a=1"], "there is no option '--no-such'"),
         (["--config-dir"], "--config-dir needs a folder"),
+        (["--config-dir", ""], "--config-dir needs a folder"),
         (["--alpha", "x"], "argument --alpha: invalid float value: 'x'"),
         (["--num", "1.5"], "argument --num: invalid int value: '1.5'"),
     ],
@@ -97,6 +102,34 @@ def test_a_mistake_is_one_line_with_the_usage(words: list[str], said: str) -> No
         Parser("do", COMMAND).parsed(words)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["more"], "do: there is no use for 'more'; usage: llava-eval do"),
+        ([""], "do: there is no use for ''; usage: llava-eval do"),
+        (["-x"], "do: there is no option '-x'; usage: llava-eval do"),
+    ],
+)
+def test_what_a_command_has_no_use_for(words: list[str], said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        Parser("do", Command(act, "", (JSON,))).parsed(["--json", *words])
+
+
+def test_all_that_is_missing_is_named() -> None:
+    command = Command(act, "RUN ID", (argument("run", metavar="RUN"), argument("id", metavar="ID")))
+    for words, said in ([], "RUN, ID; usage: "), (["run"], "ID (one that begins with - stands"):
+        with pytest.raises(ConfigError, match=re.escape(f"arguments are required: {said}")):
+            Parser("do", command).parsed(words)
+    with pytest.raises(HelpShown):
+        Parser("do", command).parsed(["--no-such", "--help"])
+
+
+def test_a_folder_may_lie_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    parsed = Parser("do", COMMAND).parsed(["--config-dir", "~/mine", "--out=~/x"])
+    assert (parsed.config_dir, parsed.out) == (Path("/home/me/mine"), Path("/home/me/x"))
 
 
 def test_the_help_is_the_docstring(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from llava_eval.cli import run_command
-from tests.conftest import DEMO
+from tests.conftest import DEMO, read_lines, write_lines
 from tests.results.runs_on_disk import answered, write_run
 
 
@@ -125,3 +125,10 @@ def test_prepare_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixt
     words = ["prepare", "benchmark.limit=6", f"benchmark.media_root={videos}"]
     assert run_command(words) == 1
     assert "demo_002.mp4" in capsys.readouterr().out
+    row = {**read_lines(DEMO / "multiple_choice.jsonl")[0], "videoID": "\x1b[2Jdemo é"}
+    source = write_lines(tmp_path / "rows.jsonl", [row])
+    words = ["prepare", f"benchmark.source={source}", f"benchmark.media_root={videos}"]
+    assert run_command(words) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert f"  missing: {videos}/\\u001b[2Jdemo é.mp4" in lines
+    assert lines[-1] == "INCOMPLETE"

@@ -100,6 +100,9 @@ def test_a_folder_may_have_any_name_and_be_named_by_what_is_swept(
         (["seed=0,1", "hydra/job_logging=none"], "a sweep takes hydra/launcher, by name"),
         (["seed=0,1", "hydra.launcher=5"], "hydra.launcher: got 5, expected a mapping"),
         (["seed=0,1", "resume=true"], "the newest is hydra.sweep.dir=results/sweeps/"),
+        (["seed=0,1", "resume=yes"], "the newest is hydra.sweep.dir=results/sweeps/"),
+        (["hydra.sweeper.params=${hydra.sweep.dir}"], "', expected key: values"),
+        (["seed=0,1", "benchmark.adapter._target_=os.nothing"], "benchmark.adapter._target_"),
     ],
 )
 def test_a_mistake_is_found_before_the_first_run(overrides: list[str], words: str) -> None:
@@ -107,6 +110,44 @@ def test_a_mistake_is_found_before_the_first_run(overrides: list[str], words: st
         plan_sweep(overrides, None)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_sweep_goes_on_where_it_is_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("2026-01-01", "2026-03-01", "2026-02-01"):
+        (tmp_path / "results" / "sweeps" / name).mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"is hydra\.sweep\.dir=results/sweeps/2026-03-01$"):
+        plan_sweep(["seed=0,1", "resume=true"], None)
+    for words in (["resume=true", "hydra.sweep.dir=x"], ["resume=false", "hydra.sweep.dir=x"]):
+        runs, _ = plan_sweep(["seed=0,1", *words], None)
+        assert [run.directory for run in runs] == [Path("x/0"), Path("x/1")]
+    runs, _ = plan_sweep(["output_dir=a,b", "resume=true"], None)
+    assert [run.directory for run in runs] == [Path("a"), Path("b")]
+    assert len(plan_sweep(["seed=0,1", "resume=false"], None)[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "codes", "command"),
+    [
+        (["seed=0", "seed=1"], [0, 0], "llava-eval compare '/a b'"),
+        (["seed=0", "seed=1"], [1, 0], "llava-eval compare '/a b'"),
+        (["seed=0", "seed=1"], [1, 2], None),
+        (["probe=none", "probe=blind"], [0, 0], "llava-eval probes '/a b'"),
+        (["benchmark.probe=blind", "benchmark.probe=null"], [0, 0], "llava-eval probes '/a b'"),
+        (["probe=none", "probe=none"], [0, 0], "llava-eval compare '/a b'"),
+        (["probe=reversed", "probe=blind"], [0, 0], "llava-eval compare '/a b'"),
+    ],
+)
+def test_a_sweep_says_what_looks_at_its_runs(
+    values: list[str], codes: list[int], command: str | None
+) -> None:
+    runs = [SweepRun(n, (text,), Path(f"/a b/{n}"), None) for n, text in enumerate(values)]
+    assert sweep._next_command(runs, codes) == command
+    apart = [SweepRun(n, (text,), Path(f"/{n}/run"), None) for n, text in enumerate(values)]
+    assert sweep._next_command(apart, codes) is None
 
 
 def test_the_table_at_the_end_says_what_differs_and_what_came_of_it(tmp_path: Path) -> None:
@@ -121,6 +162,9 @@ def test_the_table_at_the_end_says_what_differs_and_what_came_of_it(tmp_path: Pa
     # A run that is refused says nothing of what its directory holds: it is another one's.
     first = results_table(runs, [2, 1]).to_text().splitlines()[1]
     assert re.fullmatch(r"0 +- +- +- +2", first)
+    (tmp_path / "0" / "metrics.json").write_text("{")
+    first = results_table(runs, [0, 1]).to_text().splitlines()[1]
+    assert re.fullmatch(r"0 +- +- +- +0", first)
 
 
 def test_settings_whose_keys_end_alike_are_told_by_their_whole_keys(tmp_path: Path) -> None:
@@ -128,7 +172,7 @@ def test_settings_whose_keys_end_alike_are_told_by_their_whole_keys(tmp_path: Pa
     runs = [SweepRun(n, (*pair, f"seed={n}"), tmp_path, None) for n, pair in enumerate(values)]
     text = results_table(runs, [0, 0]).to_text()
     assert "temperature=1 seed=1" in text
-    runs = [SweepRun(n, (f"judge.top_p={n}", f"b.top_p={n}"), tmp_path, None) for n in range(2)]
+    runs = [SweepRun(n, (f"++judge.top_p={n}", f"b.top_p={n}"), tmp_path, None) for n in range(2)]
     text = results_table(runs, [0, 0]).to_text()
     assert "judge.top_p=1 b.top_p=1" in text
 
@@ -138,6 +182,7 @@ def test_a_run_of_a_sweep_shows_what_a_command_shows_and_no_secret() -> None:
     assert run.verbosity == 0
     assert run.shown.startswith("a=1 judge.base_url=https://")
     assert "pw" not in run.shown
+    assert "\x1b" not in SweepRun(0, ("model.name=\x1b[2J",), Path("out"), None).shown
 
 
 @pytest.mark.parametrize(
@@ -231,7 +276,11 @@ def test_jobs_of_a_cluster_give_exit_codes(
     assert sweep._exit_code(job) == 3
     job.cancel()
     assert sweep._exit_code(job) == EngineError.exit_code
-    assert f"llava-eval: job {job.job_id} did not end by itself: " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"llava-eval: job {job.job_id}: exit code 3; what it said is in {tmp_path}" in said
+    assert f"llava-eval: job {job.job_id} did not end by itself: " in said
+    again = SweepRun(3, ("a=1",), Path("out"), None)
+    assert again.checkpoint().function is again, "what the cluster queues when it takes a machine"
     with pytest.raises(EngineError, match="the jobs cannot be submitted: "):
         sweep._run_as_jobs(runs, "debug", {**settings, "no_such_setting": 1})
 
@@ -270,6 +319,44 @@ def test_a_sweep_in_this_process(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert re.search(r"\(run 2 of 2, about .* left\)\n", out)
     assert re.search(r"\n0 +letter=A +accuracy ", out)
     assert out.endswith(f"\nllava-eval compare {tmp_path}\n")
+
+
+@pytest.mark.slow
+def test_a_sweep_over_files_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "sampler").mkdir()
+    for name in ("mine_a", "mine_b"):
+        text = "_target_: llava_eval.video.samplers.interior_points\n"
+        (tmp_path / "sampler" / f"{name}.yaml").write_text(text)
+    words = ["benchmark.limit=1", "model=own", f"model._target_={__name__}.Counted"]
+    words += ["sampler=glob(mine_*)", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    assert sweep.run_sweep(words, tmp_path, -1) == 0
+    out = capsys.readouterr().out
+    assert re.findall(r"\n(\d) +sampler=(\w+) +accuracy ", out) == [
+        ("0", "mine_a"),
+        ("1", "mine_b"),
+    ]
+
+
+@pytest.mark.slow
+def test_a_sweep_of_one_run_has_its_own_table_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["benchmark.limit=1", "model=own", f"model._target_={__name__}.Counted"]
+    assert sweep.run_sweep([*words, f"hydra.sweep.dir={tmp_path}"], None, -1) == 0
+    out, err = capsys.readouterr()
+    assert out.endswith(f"\n{tmp_path / '0'}\n")
+    assert "exit code" not in out
+    assert err == "", "verbosity -1 is that of each run"
+
+
+@pytest.mark.slow
+def test_seeds_with_failed_samples_are_told_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["benchmark.limit=2", "model=own", f"model._target_={__name__}.Counted", "seeds=2"]
+    words += ["benchmark.generation.temperature=1", "benchmark.media_root=nowhere"]
+    assert sweep.run_sweep([*words, f"output_dir={tmp_path}"], None, -1) == 1
+    assert "exit code" not in capsys.readouterr().out.splitlines()[-1]
 
 
 @pytest.mark.slow

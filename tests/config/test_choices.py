@@ -25,6 +25,7 @@ from llava_eval.results.runs import targets_in
     ("word", "choices", "meant"),
     [
         ("unifrom", ["uniform", "fps"], "uniform"),
+        ("unifrom", ["uniforms", "uniform"], "uniform"),
         ("xyz", ["uniform", "fps"], None),
         ("model_13b", ["model_7b"], None),
         ("modle_7b", ["model_7b", "model_13b"], "model_7b"),
@@ -81,7 +82,8 @@ def test_a_users_folder_stands_beside_the_packaged_files(
     (mine / "sampler" / ".#one.yaml").symlink_to("me@host.1")  # as Emacs does while it edits
     assert set(list_choices("sampler", mine)) - set(list_choices("sampler")) == more
     assert list(targets_in(mine)) == []
-    assert search_path_override(mine) == [f"hydra.searchpath=['file://{mine}']"]
+    for typed in (mine, Path("mine")):
+        assert search_path_override(typed) == [f"hydra.searchpath=['file://{mine}']"]
     with pytest.raises(ConfigError, match="--config-dir: there is no folder nowhere"):
         search_path_override(Path("nowhere"))
     (mine / "sampler" / "broken.yaml").symlink_to("gone.yaml")
@@ -91,3 +93,19 @@ def test_a_users_folder_stands_beside_the_packaged_files(
     for folder in (None, Path("nowhere"), Path("mine"), Path("mine")):
         let_import(folder)
     assert sys.path == ["first", str(mine)]
+
+
+def test_modules_of_the_folder_given_last_go_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen, mine, other = (tmp_path / name for name in ("chosen", "mine", "other"))
+    for folder in (chosen, mine, other):
+        folder.mkdir()
+    monkeypatch.setattr(sys, "path", [str(chosen), "packages"])
+    let_import(mine)
+    let_import(other)
+    assert sys.path == [str(chosen), "packages", str(other), str(mine)]
+    let_import(mine)
+    assert sys.path == [str(chosen), "packages", str(mine), str(other)]
+    let_import(chosen)  # somebody has put it where it is
+    assert sys.path == [str(chosen), "packages", str(mine), str(other)]

@@ -20,6 +20,15 @@ def test_defaults_are_the_embedded_benchmark() -> None:
     assert composed.config.sampler["num_frames"] == 16
     assert composed.benchmark_overrides == {}
     assert composed.model_overrides == {}
+    # Of Hydra's own parts, and of those where nothing was chosen, no name is told.
+    names = {
+        "benchmark": "demo/multiple_choice",
+        "model": "demo",
+        "sampler": "linspace_to_last_frame",
+    }
+    assert names.items() <= composed.choices.items()
+    assert not {"experiment", "debug", "recipe"} & composed.choices.keys()
+    assert not [name for name in composed.choices if name.startswith("hydra/")]
 
 
 @pytest.mark.slow
@@ -132,6 +141,33 @@ def test_where_things_lie_is_no_override() -> None:
 
 
 @pytest.mark.slow
+def test_a_seeded_sample_and_a_judge_stand_beside_the_name_in_words_of_their_own() -> None:
+    seeded = ["benchmark.subsample.size=5", "benchmark.subsample.seed=3"]
+    assert compose_config(seeded).benchmark_overrides == {"sample": "5, seed 3"}
+    by = "benchmark.subsample.by=[duration,task_type]"
+    assert compose_config([*seeded, by]).benchmark_overrides == {
+        "sample": "5 by duration, task_type, seed 3"
+    }
+    judged = ["benchmark=activitynet_qa/llava_next", "judge.model=x", "judge.temperature=0.5"]
+    composed = compose_config(judged)
+    assert composed.benchmark_overrides == {}
+    assert composed.judge_overrides == {"judge.temperature": 0.5}, "its name stands there anyway"
+
+
+@pytest.mark.slow
+def test_files_of_ones_own_are_read_anew(tmp_path: Path) -> None:
+    (tmp_path / "benchmark").mkdir()
+    for frames in (2, 4):
+        (tmp_path / "benchmark" / "mine.yaml").write_text(
+            "# @package _global_\ndefaults:\n  - /benchmark/demo/multiple_choice\n  - _self_\n"
+            f"sampler: {{num_frames: {frames}}}\n"
+        )
+        composed = compose_config(["benchmark=mine"], tmp_path)
+        assert composed.config.sampler["num_frames"] == frames
+        assert composed.benchmark_overrides == {}
+
+
+@pytest.mark.slow
 def test_another_checkpoint_under_a_models_name_is_shown() -> None:
     composed = compose_config(["model=llava_next_video_7b", "model.checkpoint=/data/mine"])
     assert composed.model_overrides == {"checkpoint": "/data/mine"}
@@ -168,6 +204,8 @@ def test_another_checkpoint_under_a_models_name_is_shown() -> None:
         ("errors.max=-1", ["errors.max", "at least 0"]),
         ("resume=perhaps", ["resume", "perhaps"]),
         ("+benchmark.colour=red", ["benchmark.colour"]),
+        ("++benchmark.colour=red", ["unknown key 'benchmark.colour'"]),
+        ("hydra.sweep.dir=x", ["'hydra.sweep.dir=x' is for a sweep, which llava-eval -m makes"]),
         ("~sampler", ["cannot be removed"]),
         ("foo", ["'foo'", "key=value"]),
         ("=1", ["'=1'", "no key"]),
@@ -270,6 +308,26 @@ def test_settings_of_another_quantization_are_not_named(caplog: pytest.LogCaptur
     assert [record.getMessage() for record in caplog.records] == [said]
 
 
+@pytest.mark.parametrize(
+    ("template", "shown"),
+    [
+        ("conversation=vicuna_v1", {"conversation": "vicuna_v1"}),
+        ("conversation.template='{user}'", {"template": "{user}"}),
+    ],
+)
+def test_settings_of_a_literal_template_stand_beside_the_models_name(
+    template: str, shown: dict[str, str]
+) -> None:
+    settings = ["conversation.system=Hi", "conversation.media_separator=' '"]
+    composed = compose_config([template, *settings])
+    check_model(composed.config)
+    assert composed.model_overrides == {**shown, "system": "Hi", "media_separator": " "}
+    plain = compose_config(settings)
+    assert plain.model_overrides == {}
+    with pytest.raises(ConfigError, match=r"conversation\.system=Hi means nothing to "):
+        check_model(plain.config)
+
+
 def test_a_missing_config_dir_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no folder"):
         compose_config([], tmp_path / "nowhere")
@@ -294,6 +352,23 @@ def test_another_scorer_replaces_the_protocols_own_whole() -> None:
     assert swapped.benchmark_overrides == {"scorer": "longvideobench", "seed": 4}
     changed = compose_config(["benchmark=videomme/vlmevalkit", "scorer.spreadsheet=false"])
     assert changed.benchmark_overrides == {"spreadsheet": False}
+
+
+@pytest.mark.slow
+def test_an_experiments_own_keys_of_the_scorer_that_it_chooses_stay(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\n"
+        "defaults:\n  - override /benchmark: videomme/vlmevalkit\n"
+        "  - override /scorer: longvideobench\n  - _self_\n"
+        "scorer: {seed: 4}\n"
+    )
+    composed = compose_config(["experiment=mine", "scorer.letters=AB"], tmp_path)
+    assert "spreadsheet" not in composed.resolved["scorer"]
+    assert composed.benchmark_overrides == {"scorer": "longvideobench", "seed": 4, "letters": "AB"}
+    # One that the command line chooses has what the command line says of it.
+    composed = compose_config(["experiment=mine", "scorer=strict_choice"], tmp_path)
+    assert composed.resolved["scorer"] == {"_target_": "llava_eval.scoring.choice.StrictChoice"}
 
 
 @pytest.mark.slow
@@ -364,3 +439,5 @@ def test_a_model_file_of_ones_own_is_told_how_it_begins(tmp_path: Path) -> None:
         compose_config(["model=mine"], tmp_path)
     own.write_text("# @package _global_\ndefaults: [own]\nmodel: {_target_: mine.Model}\n")
     assert compose_config(["model=mine"], tmp_path).config.model.is_own
+    with pytest.raises(ConfigError, match=r"give it as model\.checkpoint=\.\.\.$"):
+        compose_config(["model=hf"])

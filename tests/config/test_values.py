@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from llava_eval.config.build import build_target
+from llava_eval.config.checks import meaningless_settings
 from llava_eval.config.compose import (
     compose_config,
     composed_of,
@@ -18,7 +21,15 @@ from llava_eval.config.compose import (
     take_path,
 )
 from llava_eval.config.former_names import FORMER_SCORERS, current_key, current_node, current_target
-from llava_eval.config.schema import ConversationConfig, JudgeConfig, ModelConfig
+from llava_eval.config.schema import (
+    ConversationConfig,
+    EngineConfig,
+    JudgeConfig,
+    ModelConfig,
+    QuantizationConfig,
+    RunConfig,
+    ServerConfig,
+)
 from llava_eval.errors import ConfigError
 
 
@@ -181,12 +192,20 @@ def test_a_runs_own_configuration_is_checked_anew() -> None:
         composed_of({**resolved, "benchmark": {**benchmark, "strip_replies": True}})
 
 
-def test_options_by_themselves() -> None:
+def test_options_by_themselves(tmp_path: Path) -> None:
     strict, caption = scorer_nodes(["strict_choice", "caption"])
     assert strict["_target_"] == "llava_eval.scoring.choice.StrictChoice"
     assert caption["_target_"].startswith("llava_eval.scoring.captions.")
     with pytest.raises(ConfigError, match="no_such"):
         scorer_nodes(["no_such"])
+    (tmp_path / "scorer").mkdir()
+    (tmp_path / "scorer" / "mine.yaml").write_text("_target_: mine.Scorer\nseed: 2\n")
+    assert scorer_nodes(["mine"], tmp_path) == [{"_target_": "mine.Scorer", "seed": 2}]
+
+
+def test_texts_that_were_scored_ask_no_model() -> None:
+    with pytest.raises(ConfigError, match="there is no model to ask: these texts were scored"):
+        composed_of({"benchmark": {"name": "b"}, "scorer": {}})
 
 
 @pytest.mark.parametrize(
@@ -255,6 +274,14 @@ def test_a_class_that_cannot_be_made(node: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
+        (
+            "benchmark.strip_replies=1",
+            "benchmark.strip_replies is called benchmark.reply.strip now",
+        ),
+        (
+            "+benchmark.sample.size=5",
+            "benchmark.sample.size is called benchmark.subsample.size now",
+        ),
         ("no.such=1", "unknown key 'no.such'; there is no 'no' either"),
         ("+runner.batch=1", "unknown key 'runner.batch' (did you mean 'batch_size'?); keys of "),
         ("benchmark.where.a=b,c", "'benchmark.where.a=b,c' has several values; llava-eval -m runs"),
@@ -278,6 +305,7 @@ def test_what_was_typed_is_quoted(override: str, said: str) -> None:
         ("benchmark.chance=25", r"for instance \+benchmark\.chance\.NAME="),
         ("benchmark.where=short", r"for instance benchmark\.where\.NAME="),
         ("benchmark.chance={acc: 2}", r"\+benchmark\.chance\.acc=\.\.\. adds it"),
+        ("runner.share_prefixes=maybe", r"got 'maybe'; expected one of auto, true, false$"),
         ("errors=5", r"expected keys and values, for instance errors\.max="),
         ("runner.decode_timeout_seconds=1e30", r"got 1e\+30, expected at most 1,000,000,000"),
     ],
@@ -285,3 +313,54 @@ def test_what_was_typed_is_quoted(override: str, said: str) -> None:
 def test_what_a_key_takes_is_said(override: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         compose_config([override])
+
+
+@functools.cache
+def plain() -> RunConfig:
+    return compose_config([]).config
+
+
+def without_meaning(**parts: Any) -> list[str]:
+    """Return the keys of parts that mean nothing, the other parts being those of the demo."""
+    return [key for key, _, _ in meaningless_settings(dataclasses.replace(plain(), **parts))]
+
+
+@pytest.mark.parametrize(
+    ("kind", "of_no_meaning"),
+    [
+        ({}, ["model.server.retries"]),
+        ({"base_url": "http://localhost:1/v1"}, ["model.dtype"]),
+        ({"_target_": "mine.Model"}, ["model.dtype", "model.server.retries"]),
+    ],
+)
+def test_what_means_nothing_to_a_model(kind: dict[str, Any], of_no_meaning: list[str]) -> None:
+    server = ServerConfig(retries=9)
+    model = ModelConfig(checkpoint="m", dtype="float16", server=server, **kind)
+    assert without_meaning(model=model) == of_no_meaning
+
+
+@pytest.mark.parametrize(("name", "means_it"), [("auto", False), ("local", False), ("ray", True)])
+def test_what_means_nothing_to_an_engine(name: str, means_it: bool) -> None:
+    engine = EngineConfig(name=name, max_tries=9)
+    assert without_meaning(engine=engine) == ([] if means_it else ["engine.max_tries"])
+
+
+@pytest.mark.parametrize(
+    ("method", "of_no_meaning"),
+    [
+        (None, ["double_quant", "group_size", "skip_modules"]),
+        ("bnb_nf4", ["group_size"]),
+        ("torchao_int4", ["double_quant"]),
+        ("bnb_int8", ["double_quant", "group_size"]),
+    ],
+)
+def test_what_means_nothing_to_a_quantization(method: str | None, of_no_meaning: list[str]) -> None:
+    quantization = QuantizationConfig(
+        name="mine", method=method, double_quant=False, group_size=32, skip_modules=["lm_head"]
+    )
+    names = [f"quantization.{name}" for name in of_no_meaning]
+    assert without_meaning(quantization=quantization) == names
+
+
+def test_settings_as_they_are_by_default_are_never_without_meaning() -> None:
+    assert without_meaning() == []

@@ -562,6 +562,17 @@ def test_a_run_goes_on_with_media_that_lie_elsewhere(
     assert [name for names in model.asked for name in names] == ids != []
 
 
+def test_media_none_of_which_are_there_end_a_run_before_a_model_is_loaded(
+    composed: ComposedConfig, tmp_path: Path
+) -> None:
+    out, nowhere = tmp_path / "out", str(tmp_path / "nowhere")
+    model = Letters()
+    with pytest.raises(ConfigError, match=nowhere):
+        run(changed(composed, benchmark={"media_root": nowhere}, output_dir=str(out)), model=model)
+    assert model.asked == []
+    assert not (out / "manifest.json").exists(), "there is nothing to go on with"
+
+
 def test_a_watch_sees_each_result_and_may_end_the_run(
     composed: ComposedConfig, whole: Path, tmp_path: Path
 ) -> None:

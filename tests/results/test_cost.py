@@ -135,6 +135,18 @@ def test_memory_is_compared_by_what_all_know() -> None:
     assert (megabytes(2_500_000), megabytes(0), megabytes(None)) == (2.5, 0.0, None)
 
 
+def test_less_than_a_second_is_known_and_no_time_at_all_is_not() -> None:
+    quick = {"num_generated": 4, "generating_seconds": 0.5, "stage_seconds": {"generate": 0.25}}
+    found = cost(quick)
+    assert (found.seconds, found.samples_per_second) == (0.5, 8.0)
+    assert found.model_seconds_per_sample == pytest.approx(0.0625)
+    unknown = cost({**quick, "stage_seconds": {"prepare": 1.0}})
+    assert unknown.model_seconds_per_sample is None
+    silent = cost({**quick, "warm_up": {}, "frames": {}})
+    assert silent.model_seconds_per_sample == pytest.approx(0.0625)
+    assert (silent.num_cached_frames, silent.num_decoded_frames) == (0, 0)
+
+
 def test_failed_samples_take_no_part_in_the_time_of_an_answer() -> None:
     # 6 s of the model less 2 s of the first 2 answers, by the other 2: media of 2 more failed.
     assert cost({**FIRST, "num_failed": 2}).model_seconds_per_sample == pytest.approx(2.0)

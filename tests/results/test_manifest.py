@@ -11,14 +11,16 @@ import platform
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
 import llava_eval
-from llava_eval.errors import ServerError
+from llava_eval.errors import RunDirectoryError, ServerError
 from llava_eval.models.clock import StageClock
+from llava_eval.results import manifest
 from llava_eval.results.environment import git_commit
 from llava_eval.results.manifest import (
     Manifest,
@@ -65,9 +67,84 @@ def test_what_was_generated_is_counted(tmp_path: Path, monkeypatch: pytest.Monke
     assert (session["num_generated"], session["num_output_tokens"]) == (3, 7)
     assert session["num_failed"] == 1
     assert session["output_tokens_per_second"] == 2.333
+    # The clock is asked as the record is made, for each manifest and at both ends of the block.
+    assert (session["generating_seconds"], session["wall_seconds"]) == (3.0, 12.0)
+    assert session["warm_up"] is None
     with record(tmp_path) as running, running.counting([], StageClock()):
         pass
     assert written(tmp_path)["sessions"][0]["output_tokens_per_second"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(None, (2, 1)), (KeyboardInterrupt(), (2, 1)), (ServerError("gone"), (None, None))],
+)
+def test_what_an_interrupted_process_has_generated_is_counted(
+    tmp_path: Path, error: BaseException | None, told: tuple[int | None, ...]
+) -> None:
+    results = [make_result(number, generation=Generation("a", 9, 4, "eos")) for number in range(2)]
+    clock = StageClock()
+    with (
+        contextlib.nullcontext() if error is None else pytest.raises(type(error)),
+        record(tmp_path) as running,
+    ):
+        running.begin({})
+        with running.counting(results, clock):
+            clock.end_warm_up(1)
+            if error is not None:
+                raise error
+    (session,) = written(tmp_path)["sessions"]
+    warm_up = session.get("warm_up") or {}
+    assert (session.get("num_generated"), warm_up.get("num_generated")) == told
+
+
+def test_its_times_are_in_utc_to_the_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = datetime.datetime(2026, 1, 31, 23, 59, 58, 250_000, tzinfo=datetime.UTC)
+    hours = itertools.count()
+    clock = SimpleNamespace(now=lambda _: begin + datetime.timedelta(hours=next(hours)))
+    monkeypatch.setattr(manifest, "datetime", SimpleNamespace(UTC=datetime.UTC, datetime=clock))
+    with record(tmp_path) as running:
+        running.begin({})
+    (session,) = written(tmp_path)["sessions"]
+    assert session["started"] == "2026-01-31T23:59:58+00:00"
+    assert session["ended"] == "2026-02-01T01:59:58+00:00", "as it was written last"
+
+
+def test_a_damaged_manifest_is_told_and_a_missing_one_is_none(tmp_path: Path) -> None:
+    assert read_manifest(tmp_path) is None
+    (tmp_path / "manifest.json").write_text('{"status": "fini')
+    with pytest.raises(RunDirectoryError, match=r"manifest\.json"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("HTTPS://me:word@host/v1", "HTTPS://host/v1"),
+        ("ftp://me:word@host/a", "ftp://host/a"),
+        ("https;//me:word@host/a", "https;//host/a"),
+        ("rows of me:word", "rows of me:word"),
+    ],
+)
+def test_secrets_of_addresses_stay_out_of_its_files(tmp_path: Path, typed: str, told: str) -> None:
+    with record(tmp_path, config={"benchmark": {"source": typed}}) as running:
+        running.begin({})
+    for config in (
+        written(tmp_path)["config"],
+        yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8")),
+    ):
+        assert config == {"benchmark": {"source": told}}
+
+
+def test_the_configuration_is_written_for_people(tmp_path: Path) -> None:
+    config = {"model": "modèle", "benchmark": {"name": "日本", "facets": ["b", "a"]}}
+    with record(tmp_path, config=config) as running:
+        running.begin({})
+    assert (tmp_path / "config.yaml").read_text(encoding="utf-8") == (
+        "model: modèle\nbenchmark:\n  name: 日本\n  facets:\n  - b\n  - a\n"
+    )
 
 
 def test_a_manifest_tells_of_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from llava_eval.results.explain.switched_runs import attributed, drawn_groups
 from llava_eval.results.runs import RunReader
 from llava_eval.scoring.choice.strict import StrictChoice
 from llava_eval.types import Generation, SampleResult, Score
+from tests.conftest import read_lines
 from tests.results.runs_on_disk import answered, write_run
 
 
@@ -252,3 +253,34 @@ def test_another_run_directory_is_a_side_with_its_run(tmp_path: Path) -> None:
     assert side.run is not None
     assert side.run.path == theirs
     assert list(side.published) == []
+
+
+@pytest.mark.slow
+def test_each_draw_of_groups_is_kept_and_a_question_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for frames in (1, 2):
+        words = ["benchmark.limit=6", f"sampler.num_frames={frames}", f"output_dir=r{frames}"]
+        assert run_command([*words, "-q"]) == 0
+    asked = ["explain", "r2", "--against", "r1", "--run", "2"]
+    capsys.readouterr()
+    assert run_command(asked) == 0
+    out, err = capsys.readouterr()
+    (folder,) = Path("results/explain").glob("r2-*")
+    assert out.endswith(f"\nwrote explain.md and explain.json into {folder}\n")
+    assert err == ""
+    first = folder / "2_groups_seed_0" / "sampler.num_frames"
+    assert len(read_lines(first / "samples.jsonl")) == 6
+    kept = (folder / "explain.json").read_bytes()
+    assert Path("r2/explain.json").read_bytes() == kept
+    assert run_command([*asked, "--seed", "1"]) == 0
+    assert (folder / "2_groups_seed_1" / "sampler.num_frames" / "samples.jsonl").exists()
+    assert json.loads((folder / "explain.json").read_text())["parts"]["seed"] == 1
+    assert run_command(asked) == 0
+    assert (folder / "explain.json").read_bytes() == kept
+    sessions = json.loads((first / "manifest.json").read_text())["sessions"]
+    assert [session.get("num_generated") for session in sessions] == [6, None]
+    Path("r3").symlink_to("r1")
+    assert run_command(["explain", "r2", "--against", "r3", "--run", "2"]) == 0
+    assert len(list(Path("results/explain").iterdir())) == 2, "another question"
