@@ -458,7 +458,8 @@ class RunnerConfig:
         decode_workers: threads (engine=ray: processes for each worker) that decode ahead of the
             model.
         decode_timeout_seconds: after this long a video counts as failed.
-        num_threads: torch's threads on a CPU; null leaves torch's choice.
+        num_threads: torch's threads on a CPU; null leaves torch's choice, at most the cores
+            that a container or a job leaves.
         keep_choice_logprobs: keep in the ledger how likely each option's letter was as the first
             new token; what compare tells quantized models apart by.
     """

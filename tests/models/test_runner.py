@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import functools
 import itertools
+import os
 import random
 import weakref
 from collections.abc import Sequence
@@ -400,6 +401,21 @@ def test_threads_are_a_runs_own(loaded: LoadedModel) -> None:
     assert torch.get_num_threads() == before + 1
     runner.close()
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinities")
+def test_threads_are_no_more_than_the_cores_that_a_job_leaves(loaded: LoadedModel) -> None:
+    cores, threads = os.sched_getaffinity(0), torch.get_num_threads()
+    os.sched_setaffinity(0, {min(cores)})
+    torch.set_num_threads(2)
+    try:
+        runner = ModelRunner(loaded, CHAT)
+        assert torch.get_num_threads() == 1
+        runner.close()
+        assert torch.get_num_threads() == 2
+    finally:
+        os.sched_setaffinity(0, cores)
+        torch.set_num_threads(threads)
 
 
 def test_the_first_prompt_and_the_guards_are_kept(loaded: LoadedModel) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from llava_eval.borders.machine_limits import num_cores
 from llava_eval.config.schema import EngineConfig
 from llava_eval.engine.ray.watchdog import Watchdog, cannot_go_on
 from llava_eval.errors import ConfigError, EngineError, LlavaEvalError
@@ -65,7 +66,7 @@ def connect(config: EngineConfig) -> None:
     if config.address is None:
         os.environ.setdefault("RAY_num_workers_soft_limit", str(_NUM_KEPT_PROCESSES))
         wanted = (config.num_workers or 1) * (config.cpus_per_worker or 1)
-        num_cpus = max(wanted, os.cpu_count() or 1)
+        num_cpus = max(wanted, num_cores())
         options |= {"address": "local", "num_cpus": num_cpus, "include_dashboard": False}
     else:
         passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}

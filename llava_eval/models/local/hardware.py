@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from llava_eval.borders.machine_limits import control_groups, text_of
 from llava_eval.errors import CheckpointError, first_line
 
 _HALF = (torch.float16, torch.bfloat16)
@@ -189,23 +190,14 @@ def free_bytes(device: torch.device, root: Path = Path("/")) -> int:
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    available = re.search(r"MemAvailable: +(\d+)", _text(root / "proc/meminfo"))
+    available = re.search(r"MemAvailable: +(\d+)", text_of(root / "proc/meminfo"))
     free = int(available[1]) * 1024 if available else _FALLBACK_BYTES
-    for version, path in re.findall(r"(0:|memory):/(.*)", _text(root / "proc/self/cgroup")):
-        group = root / "sys/fs/cgroup" / ("memory" if version == "memory" else "") / path
-        for folder in (group, *group.parents):  # in a container the first may not be there
-            limit = _text(folder / "memory.max") or _text(folder / "memory.limit_in_bytes")
-            used = _text(folder / "memory.current") or _text(folder / "memory.usage_in_bytes")
-            if limit.strip().isdecimal() and used:
-                stat = _text(folder / "memory.stat")
-                cached = re.findall(r"^(?:total_)?(?:in)?active_file (\d+)", stat, re.MULTILINE)
-                # Version 1 states both twice; the last two are with the groups below it.
-                free = min(free, int(limit) - int(used) + sum(map(int, cached[-2:])))
+    for folder in control_groups("memory", root):
+        limit = text_of(folder / "memory.max") or text_of(folder / "memory.limit_in_bytes")
+        used = text_of(folder / "memory.current") or text_of(folder / "memory.usage_in_bytes")
+        if limit.strip().isdecimal() and used:
+            stat = text_of(folder / "memory.stat")
+            cached = re.findall(r"^(?:total_)?(?:in)?active_file (\d+)", stat, re.MULTILINE)
+            # Version 1 states both twice; the last two are with the groups below it.
+            free = min(free, int(limit) - int(used) + sum(map(int, cached[-2:])))
     return max(free, 0)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
-        return ""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 
+from llava_eval.borders.machine_limits import num_cores
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import CheckpointError, ForwardError, LlavaEvalError
 from llava_eval.models.backend import Runner
@@ -45,7 +46,8 @@ class ModelRunner(Runner):
         max_batch_tokens: most tokens in one forward pass, padding included; None is found.
         share_prefixes: compute what questions share once: "auto" where that is proven right, True
             or the run ends; False asks whole prompts, one at a time.
-        num_threads: of torch on a CPU, until it is closed; None leaves torch's choice.
+        num_threads: of torch on a CPU, until it is closed; None leaves torch's choice, at most the
+            cores that this process may use.
         clock: gets the seconds of the stages "preprocess", "vision", "prefill" and "decode".
         first_prompt: the first prompt that was rendered, for the manifest.
         guards: what the guards saw, for the manifest.
@@ -64,7 +66,7 @@ class ModelRunner(Runner):
     def __post_init__(self) -> None:
         loaded = self.loaded
         self._threads_before = torch.get_num_threads()
-        torch.set_num_threads(self.num_threads or self._threads_before)
+        torch.set_num_threads(self.num_threads or min(self._threads_before, num_cores()))
         if self.max_batch_tokens is None:
             self.max_batch_tokens = max_batch_tokens(
                 loaded.model.config.get_text_config(), loaded.plan.dtype, loaded.plan.device

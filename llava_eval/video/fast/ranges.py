@@ -6,7 +6,6 @@ Of a range the decoder is fed no more than its frames need.
 from __future__ import annotations
 
 import bisect
-import os
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import av
 
+from llava_eval.borders.machine_limits import num_cores
 from llava_eval.video.container import (
     HARMLESS_AT_START,
     LIBAV_ERRORS,
@@ -345,13 +345,6 @@ class RangeDecoder:
                 if frame.is_corrupt:
                     raise DamagedError(f"the decoder marks frame {index} as corrupt")
                 self.collector.add(index, frame, float(pts * self.time_base))
-
-
-def num_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _Cores:
