@@ -153,7 +153,7 @@ class Row:
         for name in set(fields_of(template)) - fields.keys():
             self.check_written(name, self._value_of(name))
         try:
-            return template.format_map(_Fields(self, fields))
+            return _Filler(self).vformat(template, (), fields)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise self.error(f"the template {template!r} cannot be filled: {error}") from error
 
@@ -436,17 +436,25 @@ def fields_of(template: str) -> list[str]:
         ) from error
 
 
-class _Fields(dict[str, Any]):
+class _Filler(string.Formatter):
     """Looks fields up among extra fields first and a row's columns then."""
 
-    def __init__(self, row: Row, fields: Mapping[str, str]) -> None:
-        super().__init__(fields)
+    def __init__(self, row: Row) -> None:
         self._row = row
 
-    def __missing__(self, name: str) -> Any:
-        if name == "row_number" and name not in self._row.columns:
+    def get_field(
+        self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Any, str]:
+        if field_name in self._row.columns:  # whole, also with a dot, as flattened JSON has it
+            return self.get_value(field_name, args, kwargs), field_name
+        return super().get_field(field_name, args, kwargs)
+
+    def get_value(self, key: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if isinstance(key, int) or key in kwargs:
+            return super().get_value(key, args, kwargs)
+        if key == "row_number" and key not in self._row.columns:
             return self._row.number
-        return self._row.column(name)
+        return self._row.column(key)
 
 
 def _levels_above(name: str) -> int:

@@ -214,7 +214,10 @@ class HttpClient:
                 ) from None
             raise UnreachableError(f"no answer within {timeout_seconds:g} s") from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            raise _unconnected(_cause_of(error)) from None
+            cause = _cause_of(error)
+            if error.request.url != httpx2.URL(address):
+                cause += f" (at {without_secrets(str(error.request.url))}, where it has moved)"
+            raise _unconnected(cause) from None
         except httpx2.InvalidURL:  # its message may repeat a part of the address that is a secret
             raise AddressError("not an address that can be requested") from None
         except (httpx2.UnsupportedProtocol, httpx2.TooManyRedirects) as error:
