@@ -463,7 +463,7 @@ def test_deep_rows_are_one_line(tmp_path: Path, suffix: str) -> None:
 def test_a_name_with_a_dot_is_a_column_as_flattened_json_has_them() -> None:
     row = Row(3, {"q.text": "Who?", "q": {"text": "no", "n": ["7"]}}, "rows.jsonl")
     assert row.text("{q.text} {q[n][0]} {row_number}") == "Who? 7 3"
-    with pytest.raises(RowsError, match="there is no column 'a'; columns: q.text, q"):
+    with pytest.raises(RowsError, match=r"there is no column 'a'; columns: q\.text, q"):
         row.text("{a.text}")
 
 
