@@ -347,7 +347,7 @@ def as_list(value: Any) -> Sequence[Any] | None:
             value = _written(value, str) or value
         match = _WRITTEN_LIST.fullmatch(value)
         # A set's items as a list: in the order in which they are written.
-        value = None if match is None else _written(match[1] or match[2] or f"[{match[3]}]", list)
+        value = None if match is None else _written(match[2] or f"[{match[3]}]", list)
     elif hasattr(value, "tolist") and not isinstance(value, memoryview):
         value = value.tolist()  # numpy's arrays and what derives from them
     if isinstance(value, str | bytes | memoryview) or not isinstance(value, Sequence):
@@ -355,10 +355,11 @@ def as_list(value: Any) -> Sequence[Any] | None:
     return None if any(item is ... for item in value) else value  # numpy left items out
 
 
-#: A list, a tuple of texts, either as numpy's repr has it, or a set of texts.
+#: A list, or a tuple or a set of texts, as it is or as the repr of another type has it:
+#: "array([...], dtype=object)".
 _WRITTEN_LIST = re.compile(
-    r"""[\s\ufeff]*(?:(\[.*\]|\(\s*["'].*\))|array\((\[.*\])(?:,\s*dtype=[^()\[\]]+)?\)"""
-    r"""|\{(\s*["'].*)\})\s*""",
+    r"""[\s\ufeff]*((?:array|Index|deque|dict_keys|dict_values|frozenset)\(\s*)?"""
+    r"""(?:(\[.*\]|\(\s*["'].*\))|\{(\s*["'].*)\})(?(1)(?:,\s*\w+=[^()\[\]]+)?\))\s*""",
     re.DOTALL,
 )
 
