@@ -102,7 +102,10 @@ def highest_value(
         unit: see :func:`mean_score`.
     """
     ends = range_of(unit)
-    highest = _HIGHEST.get(detail or "", 1.0) if ends is None else ends[1] / scale
+    if ends is None:
+        highest = _HIGHEST.get(detail or "", 1.0)
+    else:  # an error's negative lies between minus the largest and 0
+        highest = max(map(abs, ends)) / abs(scale)
     return highest if observed.max() <= highest else None
 
 
