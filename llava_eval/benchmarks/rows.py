@@ -98,7 +98,7 @@ class Row:
             name: of the column, or ``column.key``.
 
         Returns:
-            None where the row says nothing of it, or only white space.
+            None where the row says nothing of it, or only white space, or lists nothing.
         """
         value = self.optional(name)
         if value is None:
@@ -106,7 +106,9 @@ class Row:
             mapping = mapping_of(self.optional(outer)) or {}
             value = mapping.get(key)
         self.check_written(name, value)
-        return None if is_null(value) or not str(value).strip() else str(value)
+        items = list_items(value)
+        is_empty = items is not None and not any(items)
+        return None if is_empty or is_null(value) or not str(value).strip() else str(value)
 
     def check_written(self, name: str, value: Any) -> None:
         """Raise RowsError for bytes, whose written form is a place in memory."""
@@ -443,9 +445,7 @@ class _Filler(string.Formatter):
     def __init__(self, row: Row) -> None:
         self._row = row
 
-    def get_field(
-        self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> tuple[Any, str]:
+    def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if field_name in self._row.columns:  # whole, also with a dot, as flattened JSON has it
             return self.get_value(field_name, args, kwargs), field_name
         return super().get_field(field_name, args, kwargs)

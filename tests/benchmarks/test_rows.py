@@ -216,6 +216,12 @@ def test_a_column_of_an_array_is_not_empty() -> None:
     assert Row(0, {"x": 2.5}, "s").answers("x") == ("2.5",)
 
 
+@pytest.mark.parametrize("value", [[], [None], [""], "[]", "[None]", np.array([])])
+def test_a_list_of_nothing_is_no_level(value: object) -> None:
+    assert Row(0, {"kind": value}, "s").level("kind") is None
+    assert Row(0, {"kind": [0]}, "s").level("kind") == "[0]"
+
+
 def test_a_row_without_a_level_is_at_the_level_unknown(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     lines = [{"id": n, "kind": kind} for n, kind in enumerate(("x", None, ""))] + [{"id": 3}]
