@@ -159,6 +159,17 @@ def test_experiments_of_ones_own_may_stand_in_folders(tmp_path: Path) -> None:
     assert found == "Ours benchmark: demo/open_ended"
 
 
+def test_a_number_that_is_not_written_yet_is_told_of_its_own_file(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    file = tmp_path / "experiment" / "mine.yaml"
+    chosen = "defaults: [{override /benchmark: demo/open_ended}]"
+    file.write_text(f"# @package _global_\n{chosen}\npublished: [{{metric: accuracy}}]\n")
+    for kind in ("benchmarks", "experiments"):
+        with pytest.raises(ConfigError) as caught:
+            listing_text(kind, tmp_path)
+        assert str(caught.value).startswith(f"{file} is no experiment (KeyError: 'value')")
+
+
 def test_a_number_that_is_not_rounded_is_listed_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     number = "{metric: accuracy, value: 57.04, source: a blog, half_step: 0}"

@@ -98,7 +98,7 @@ class Row:
             name: of the column, or ``column.key``.
 
         Returns:
-            None where the row says nothing of it, or only white space.
+            None where the row says nothing of it, or only white space, or lists nothing.
         """
         value = self.optional(name)
         if value is None:
@@ -106,7 +106,9 @@ class Row:
             mapping = mapping_of(self.optional(outer)) or {}
             value = mapping.get(key)
         self.check_written(name, value)
-        return None if is_null(value) or not str(value).strip() else str(value)
+        items = list_items(value)
+        is_empty = items is not None and not any(items)
+        return None if is_empty or is_null(value) or not str(value).strip() else str(value)
 
     def check_written(self, name: str, value: Any) -> None:
         """Raise RowsError for bytes, whose written form is a place in memory."""
@@ -153,7 +155,7 @@ class Row:
         for name in set(fields_of(template)) - fields.keys():
             self.check_written(name, self._value_of(name))
         try:
-            return template.format_map(_Fields(self, fields))
+            return _Filler(self).vformat(template, (), fields)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise self.error(f"the template {template!r} cannot be filled: {error}") from error
 
@@ -347,7 +349,7 @@ def as_list(value: Any) -> Sequence[Any] | None:
             value = _written(value, str) or value
         match = _WRITTEN_LIST.fullmatch(value)
         # A set's items as a list: in the order in which they are written.
-        value = None if match is None else _written(match[1] or match[2] or f"[{match[3]}]", list)
+        value = None if match is None else _written(match[2] or f"[{match[3]}]", list)
     elif hasattr(value, "tolist") and not isinstance(value, memoryview):
         value = value.tolist()  # numpy's arrays and what derives from them
     if isinstance(value, str | bytes | memoryview) or not isinstance(value, Sequence):
@@ -355,10 +357,11 @@ def as_list(value: Any) -> Sequence[Any] | None:
     return None if any(item is ... for item in value) else value  # numpy left items out
 
 
-#: A list, a tuple of texts, either as numpy's repr has it, or a set of texts.
+#: A list, or a tuple or a set of texts, as it is or as the repr of another type has it:
+#: "array([...], dtype=object)".
 _WRITTEN_LIST = re.compile(
-    r"""[\s\ufeff]*(?:(\[.*\]|\(\s*["'].*\))|array\((\[.*\])(?:,\s*dtype=[^()\[\]]+)?\)"""
-    r"""|\{(\s*["'].*)\})\s*""",
+    r"""[\s\ufeff]*((?:array|Index|deque|dict_keys|dict_values|frozenset)\(\s*)?"""
+    r"""(?:(\[.*\]|\(\s*["'].*\))|\{(\s*["'].*)\})(?(1)(?:,\s*\w+=[^()\[\]]+)?\))\s*""",
     re.DOTALL,
 )
 
@@ -436,17 +439,23 @@ def fields_of(template: str) -> list[str]:
         ) from error
 
 
-class _Fields(dict[str, Any]):
+class _Filler(string.Formatter):
     """Looks fields up among extra fields first and a row's columns then."""
 
-    def __init__(self, row: Row, fields: Mapping[str, str]) -> None:
-        super().__init__(fields)
+    def __init__(self, row: Row) -> None:
         self._row = row
 
-    def __missing__(self, name: str) -> Any:
-        if name == "row_number" and name not in self._row.columns:
+    def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if field_name in self._row.columns:  # whole, also with a dot, as flattened JSON has it
+            return self.get_value(field_name, args, kwargs), field_name
+        return super().get_field(field_name, args, kwargs)
+
+    def get_value(self, key: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if isinstance(key, int) or key in kwargs:
+            return super().get_value(key, args, kwargs)
+        if key == "row_number" and key not in self._row.columns:
             return self._row.number
-        return self._row.column(name)
+        return self._row.column(key)
 
 
 def _levels_above(name: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import urllib.request
@@ -80,9 +81,20 @@ def by_proxy(address: str) -> str:
     """
     parts, proxies = urlsplit(address), urllib.request.getproxies()
     proxy, host = proxies.get(parts.scheme) or proxies.get("all"), parts.hostname or ""
-    if not proxy or urllib.request.proxy_bypass(parts.netloc):  # NO_PROXY may name the port
+    is_named = urllib.request.proxy_bypass(parts.netloc)  # NO_PROXY may name the port
+    if not proxy or is_named or _is_of_network(host, proxies.get("no", "")):
         return ""
     return f"; asked by way of the proxy {without_secrets(proxy)} (NO_PROXY={host} goes without)"
+
+
+def _is_of_network(host: str, no_proxy: str) -> bool:
+    """Return whether NO_PROXY names a network of the host, as 10.0.0.0/8, which urllib ignores."""
+    networks = [name.strip() for name in no_proxy.split(",") if "/" in name]
+    try:
+        address = ipaddress.ip_address(host)
+        return any(address in ipaddress.ip_network(name, strict=False) for name in networks)
+    except ValueError:
+        return False
 
 
 def read_key(variable: str, address: str, *, part: str, name: str) -> str:

@@ -214,7 +214,7 @@ class HttpClient:
                 ) from None
             raise UnreachableError(f"no answer within {timeout_seconds:g} s") from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            raise _unconnected(_cause_of(error)) from None
+            raise _unconnected(error, address) from None
         except httpx2.InvalidURL:  # its message may repeat a part of the address that is a secret
             raise AddressError("not an address that can be requested") from None
         except (httpx2.UnsupportedProtocol, httpx2.TooManyRedirects) as error:
@@ -260,8 +260,13 @@ def _where_it_broke(begun: httpx2.Response | None) -> str | None:
     return f"the connection broke after {begun.num_bytes_downloaded} of {stated} bytes"
 
 
-def _unconnected(cause: str) -> RequestError:
+def _unconnected(error: httpx2.RequestError, address: str) -> RequestError:
     """Return the error of a connection that was not made."""
+    import httpx2
+
+    cause, asked = _cause_of(error), error.request.url
+    if asked != httpx2.URL(address):
+        cause += f" (at {without_secrets(str(asked))}, where it has moved)"
     why = [why for words, why in _TLS_FAULTS.items() if words in cause]
     return AddressError(f"{why[0]}: {cause}") if why else UnreachableError(cause)
 

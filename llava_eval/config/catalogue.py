@@ -128,7 +128,8 @@ def _benchmark(name: str, config_dir: Path | None) -> Facts:
         "by hand": prepare.get("manual"),
         "pipeline": _pipeline(settings, merged.get("sampler") or {}),
         "published": [
-            f"{_printed(content['published'][0])} (experiment={experiment})"
+            f"{_facts('experiments', experiment, config_dir)['published'][0]} "
+            f"(experiment={experiment})"
             for experiment, content in _experiments(config_dir).items()
             if content.get("published") and name in _chosen(content, "benchmark")
         ],

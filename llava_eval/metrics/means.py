@@ -102,7 +102,9 @@ def highest_value(
         unit: see :func:`mean_score`.
     """
     ends = range_of(unit)
-    highest = _HIGHEST.get(detail or "", 1.0) if ends is None else ends[1] / scale
+    # An error's negative lies between minus the largest and 0.
+    of_unit = None if ends is None else max(map(abs, ends)) / abs(scale)
+    highest = _HIGHEST.get(detail or "", 1.0) if of_unit is None else of_unit
     return highest if observed.max() <= highest else None
 
 

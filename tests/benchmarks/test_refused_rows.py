@@ -17,11 +17,13 @@ from llava_eval.benchmarks.adapters.image_list import image_list_choice
 from llava_eval.benchmarks.adapters.mathvista import mathvista
 from llava_eval.benchmarks.adapters.mmmu import mmmu
 from llava_eval.benchmarks.adapters.mmvu import mmvu
+from llava_eval.benchmarks.adapters.mvbench import mvbench
 from llava_eval.benchmarks.adapters.nextqa import open_answer, with_types
 from llava_eval.benchmarks.adapters.open import open_ended
 from llava_eval.benchmarks.adapters.options import multiple_choice
 from llava_eval.benchmarks.adapters.question_lists import lvbench, motionbench
 from llava_eval.benchmarks.adapters.tempcompass import tempcompass
+from llava_eval.benchmarks.adapters.video_chatgpt import video_chatgpt
 from llava_eval.benchmarks.adapters.videommmu import videommmu
 from llava_eval.benchmarks.adapters.vinoground import vinoground
 from llava_eval.benchmarks.adapters.vsibench import vsibench
@@ -377,6 +379,35 @@ def test_tasks_of_tempcompass() -> None:
     matching = {**columns, "row_set": "caption_matching", "question": "Which?\nHe waves."}
     said = refusal(tempcompass, matching, **parameters)
     assert said == "expected 'Caption A: ...', got 'He waves.'"
+
+
+def test_bytes_are_no_text_of_any_column() -> None:
+    prompts: dict[str, Any] = {"media": ["{v}.mp4"], "prompts": {"yes_no": "{question}"}}
+    asked = {"video_id": "1", "dim": "action", "row_set": "yes_no"}
+    for columns in ({"answer": b"yes"}, {"dim": b"action"}, {"mc_question": b"How?"}):
+        (name,) = columns
+        said = refusal(tempcompass, {**asked, **columns}, **prompts)
+        assert said == f"column {name!r} should hold a text, got bytes"
+    pair = {"video_name": "1", "Q1": b"Who?", "Q2": "What?"}
+    assert "column 'Q1' should hold a text" in refusal(video_chatgpt, pair, **MEDIA)
+    lecture = {"id": "dev_Biology_3", "question_type": b"open"}
+    assert "column 'question_type' should" in refusal(videommmu, lecture, **MEDIA)
+    prompts = {"media": ["{file}"], "choice_prompt": "", "open_prompt": ""}
+    assert "column 'video' should hold a text" in refusal(mmvu, {"video": b"a/0.mp4"}, **prompts)
+
+
+def test_a_task_that_is_cut_needs_its_bounds() -> None:
+    parameters: dict[str, Any] = {
+        "prompt": "{question}",
+        "folders": {"action_sequence": "star"},
+        "cut": ["action_sequence"],
+        "answer_form": "text",
+    }
+    columns = {"task": "action_sequence", "video": "1.mp4", "candidates": ["x", "A"], "start": 1.0}
+    said = refusal(mvbench, {**columns, "end": None}, **parameters)
+    assert said == "column 'end' is empty"
+    (media,) = mvbench(row(**columns, end=2.5), **parameters).media
+    assert (media.start_seconds, media.end_seconds) == (1.0, 2.5)
 
 
 @pytest.mark.parametrize("id", ["dev_Alchemy_3", "Biology", "dev_Biology"])

@@ -53,6 +53,11 @@ COMMON: dict[str, Any] = {"id": "{id}", "group": "{id}", "media": ["{id}.mp4"]}
         (np.array([1.5, math.nan]), ("1.5", None)),
         ("array(['two', 'a pair'], dtype=object)", ("two", "a pair")),
         ("array([1, 2])", ("1", "2")),
+        ("Index(['two', 'a pair'], dtype='object')", ("two", "a pair")),
+        ("frozenset({'two'})", ("two",)),
+        ("dict_keys(['two', 'a pair'])", ("two", "a pair")),
+        ("Index(['two'", None),
+        ("max([1, 2])", None),
         ("('two', 'a pair')", ("two", "a pair")),
         ("['two' None nan <NA>]", ("two", None, None, None)),
         ("[1 -2 2.5]", ("1", "-2", "2.5")),
@@ -209,6 +214,12 @@ def test_a_column_of_an_array_is_not_empty() -> None:
     assert Row(0, {"x": np.array(["a", "b"])}, "s").answers("x") == ("a", "b")
     assert Row(0, {"x": np.float64(3)}, "s").answers("x") == ("3", "3.0")  # integers beside nulls
     assert Row(0, {"x": 2.5}, "s").answers("x") == ("2.5",)
+
+
+@pytest.mark.parametrize("value", [[], [None], [""], "[]", "[None]", np.array([])])
+def test_a_list_of_nothing_is_no_level(value: object) -> None:
+    assert Row(0, {"kind": value}, "s").level("kind") is None
+    assert Row(0, {"kind": [0]}, "s").level("kind") == "[0]"
 
 
 def test_a_row_without_a_level_is_at_the_level_unknown(tmp_path: Path) -> None:
@@ -458,6 +469,13 @@ def test_deep_rows_are_one_line(tmp_path: Path, suffix: str) -> None:
     path.write_text("[" * 100_000)
     with pytest.raises(RowsError, match="levels of lists and objects"):
         read_rows(str(path))
+
+
+def test_a_name_with_a_dot_is_a_column_as_flattened_json_has_them() -> None:
+    row = Row(3, {"q.text": "Who?", "q": {"text": "no", "n": ["7"]}}, "rows.jsonl")
+    assert row.text("{q.text} {q[n][0]} {row_number}") == "Who? 7 3"
+    with pytest.raises(RowsError, match=r"there is no column 'a'; columns: q\.text, q"):
+        row.text("{a.text}")
 
 
 @pytest.mark.parametrize("value", [b"what?", memoryview(b"what?")])

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from llava_eval.borders.http_client import (
+    AddressError,
     BrokenError,
     HttpClient,
     RequestError,
@@ -217,6 +218,17 @@ def test_an_environment_that_cannot_be_used(
     with pytest.raises(ConfigError, match=told) as caught:
         HttpClient()
     assert "sk-word" not in str(caught.value)
+
+
+def test_a_host_that_an_address_leads_to_is_named(client: HttpClient) -> None:
+    with raw_server(says(b"no TLS")) as plain:
+        other = plain.replace("http://", "https://")
+        moved = b"HTTP/1.1 308 x\r\nLocation: %s/v1\r\nContent-Length: 0\r\n\r\n"
+        with (
+            raw_server(says(moved % other.encode())) as address,
+            pytest.raises(AddressError, match=rf"speaks no TLS.*\(at {other}/v1, where it has"),
+        ):
+            get(client, address)
 
 
 def test_nobody_there(client: HttpClient) -> None:

@@ -99,6 +99,8 @@ def test_the_interval_of_partial_scores_ends_at_the_best_score() -> None:
     assert metric.ci_low < 98.0
     judged = partial(5.0, 5.0, 5.0, 4.0, unit="0-5", scale=1.0)
     assert judged.ci_high == 5.0
+    error = partial(1.0, 1.0, 1.0, 1.0, 0.9, scale=-100.0)
+    assert error.ci_low == -100.0
     own_scale = partial(100.0, 100.0, 40.0, scale=1.0)
     assert own_scale.ci_high == 100.0
 
@@ -150,6 +152,8 @@ def test_hidden_answers_are_in_no_denominator(denominator: Denominator) -> None:
         ([20.0, 100.0], None, 1.0, "percent", 100.0),
         ([0.2, 1.1], None, 100.0, "percent", None),  # above what the unit allows
         ([0.2, 1.0], None, 5.0, "0-5", 1.0),
+        ([0.2, 1.0], None, -100.0, "percent", 1.0),  # an error's negative
+        ([2.0, 5.0], None, -1.0, "0-5", 5.0),
         ([2.0, 10.0], None, 1.0, "0-10", 10.0),
         ([0.2, 1.0], "bleu", 100.0, "points", 1.0),
         ([0.2, 9.0], "cider", 100.0, "points", 10.0),

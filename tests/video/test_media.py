@@ -165,6 +165,20 @@ def test_names_are_sorted_naturally(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "names",
+    [
+        ["0.0.png", "0.25.png", "0.5.png", "1.0.png", "10.0.png"],  # of seconds, as str() writes
+        ["0.png", "0.25.png", "0.5.png", "1.png", "10.png"],  # likewise by %g
+        ["1.8.png", "1.9.png", "1.10.png", "2.1.png"],  # of scenes, and frames in them
+    ],
+)
+def test_frames_that_are_named_by_seconds(names: list[str], tmp_path: Path) -> None:
+    for name in reversed(names):
+        (tmp_path / name).touch()
+    assert frame_files(str(tmp_path)) == names
+
+
+@pytest.mark.parametrize(
     ("first", "start", "end", "indices"),
     [
         # MVBench: max(1, round(start * 3)) to min(round(end * 3), count), numbers from 1

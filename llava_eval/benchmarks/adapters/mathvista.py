@@ -50,7 +50,7 @@ def mathvista(row: Row, *, media: list[str], image: str = "decoded_image") -> Sa
         instruction = _INSTRUCTIONS.get(answer_type)
     if instruction is None:
         raise row.error(f"there is no instruction for {answer_type!r} with precision {precision!r}")
-    unit = row.optional("unit")
+    unit = row.level("unit")
     question = row.text("{question}") + (f" (Unit: {unit})" if unit else "")
     text = "\n".join([question, *lettered(choices), instruction]).strip()
     return Sample(

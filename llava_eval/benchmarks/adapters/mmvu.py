@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from llava_eval.benchmarks.adapters.options import Options
+from llava_eval.benchmarks.image_rows import first_filled
 from llava_eval.benchmarks.rows import UNKNOWN, Row, mapping_of
 from llava_eval.types import Media, Sample
 
@@ -54,7 +55,7 @@ def mmvu(
     Raises:
         RowsError: a missing column, or a question of another type.
     """
-    path = str(row.optional("video_path") or row.column("video"))
+    path = first_filled(row, ["{video_path}", "{video}"])
     file = "/".join(path.split("/")[-2:])
     kind = row.text("{question_type}")
     if kind not in ("multiple-choice", "open-ended"):

@@ -63,7 +63,7 @@ def mvbench(
         strip_question=strip_question,
     )
     has_both = row.optional("start") is not None and row.optional("end") is not None
-    if has_both and (task in cut or task not in folders):
+    if task in cut or (has_both and task not in folders):
         start, end = row.number_of("start"), row.number_of("end")
         part = dataclasses.replace(sample.media[0], start_seconds=start, end_seconds=end)
         sample = dataclasses.replace(sample, content=(part, *sample.content[1:]))

@@ -87,17 +87,17 @@ def open_answer(
     if row.number == 0 and additional_answer not in row.columns:
         text = "%s has no column %r, the test set's second answers, without which WUPS is lower"
         log.warning(text, row.source, additional_answer)
-    further = row.optional(additional_answer)
+    further = row.level(additional_answer)
     return dataclasses.replace(
         sample,
         content=(*sample.media, row.text(prompt, question=question)),
-        targets=sample.targets if further is None else (*sample.targets, str(further)),
+        targets=sample.targets if further is None else (*sample.targets, further),
         facets=_types(row, merge_previous=merge_previous),
     )
 
 
 def _types(row: Row, *, merge_previous: bool) -> dict[str, str]:
-    kind = str(row.column("type"))
+    kind = row.text("{type}")
     if kind not in TYPES:
         raise row.error(f"the type {kind!r} is none of {', '.join(TYPES)}")
     merged = "TN" if merge_previous and kind == "TP" else kind

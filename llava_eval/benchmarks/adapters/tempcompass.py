@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from llava_eval.benchmarks.image_rows import first_filled
 from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.sources import ROW_SET_COLUMN
 from llava_eval.types import Media, Sample
@@ -29,18 +30,18 @@ def tempcompass(row: Row, *, media: list[str], prompts: dict[str, str]) -> Sampl
     Raises:
         RowsError: an unknown task, or a caption-matching row that is not "label: caption".
     """
-    task = str(row.optional(ROW_SET_COLUMN) or _task_of(row))
+    task = row.level(ROW_SET_COLUMN) or _task_of(row)
     if task not in TASKS:
         raise row.error(f"the task {task!r} is none of {', '.join(TASKS)}")
     asked = row.text("{question}")
-    question = str(row.optional("mc_question") or asked)
-    answer = str(row.optional("mc_answer") or row.column("answer"))
+    question = first_filled(row, ["{mc_question}", "{question}"])
+    answer = first_filled(row, ["{mc_answer}", "{answer}"])
     options = question.split("\n")[1:] if task != "yes_no" else []
     if task == "caption_matching":
         for text in (*options, answer):
             if _LABELLED_CAPTION.match(text) is None:
                 raise row.error(f"expected 'Caption A: ...', got {text!r}")
-    dim = str(row.column("dim"))
+    dim = row.text("{dim}")
     return Sample(
         id=f"{task}/{row.number}",
         row=row.number,
@@ -54,9 +55,9 @@ def tempcompass(row: Row, *, media: list[str], prompts: dict[str, str]) -> Sampl
 
 
 def _task_of(row: Row) -> str:
-    if row.optional("mc_question") or str(row.column("question")).endswith("Generated Caption:"):
+    if row.optional("mc_question") or row.text("{question}").endswith("Generated Caption:"):
         return "captioning"
-    answer = str(row.column("answer"))
+    answer = row.text("{answer}")
     if answer in ("yes", "no"):
         return "yes_no"
     return "caption_matching" if _LABELLED_CAPTION.match(answer) else "multi-choice"

@@ -56,9 +56,9 @@ def _questions(row: Row) -> list[tuple[str, str]]:
     """Return the row's questions with the row set that each belongs to."""
     for names in (("question_1", "question_2"), ("Q1", "Q2")):
         if all(name in row.columns for name in names):
-            given = [row.optional(name) for name in names]
+            given = [row.level(name) for name in names]
             result = [
-                (f"consistency_{number}", str(question))
+                (f"consistency_{number}", question)
                 for number, question in enumerate(given, start=1)
                 if question not in (None, _NO_QUESTION)
             ]

@@ -48,8 +48,8 @@ def videommmu(
     subject = ID.fullmatch(row.text("{id}"))
     if subject is None or subject[1] not in _CATEGORY_OF:
         raise row.error(f"the id {row.text('{id}')!r} names no subject, as dev_Biology_3 does")
-    track = str(row.optional(ROW_SET_COLUMN) or UNKNOWN).lower()
-    kind = str(row.optional("question_type") or "None")
+    track = (row.level(ROW_SET_COLUMN) or UNKNOWN).lower()
+    kind = row.level("question_type") or "None"
     options = row.options("options", may_lack=True)
     carried = all(
         option.startswith(letter[:2])

@@ -52,11 +52,11 @@ def vinoground(row: Row, *, media: list[str], prompt: str) -> Sample:
         answer="{GT}",
         prompt=prompt,
     )
-    categories = {name: row.optional(name) for name in ("major", "minor")}
+    categories = {name: row.level(name) for name in ("major", "minor")}
     if not any(categories.values()):
         categories = dict(zip(categories, _table(row.source).get(int(index[1]), ()), strict=False))
     levels = {
-        name: "+".join(part for part in str(value or "").split(";") if part) or UNKNOWN
+        name: "+".join(part for part in (value or "").split(";") if part) or UNKNOWN
         for name, value in categories.items()
     }
     return dataclasses.replace(sample, facets={"major": UNKNOWN, "minor": UNKNOWN, **levels})

@@ -10,7 +10,7 @@ from typing import Any, cast, get_args
 import numpy as np
 
 from llava_eval.config.build import TARGET_KEY, build_target
-from llava_eval.config.choices import list_choices
+from llava_eval.config.choices import list_choices, quoted
 from llava_eval.config.compose import compose_config, scorer_nodes
 from llava_eval.config.former_names import current_node
 from llava_eval.config.schema import ReplyConfig
@@ -151,10 +151,13 @@ def _rules(
     kind = _adapter(run.config)
     modules = {_module(run.parts.scorer)}
     seen = []
+    # No rows are read, but a protocol of one's own may leave the source to the command line.
+    source = run.config.get("benchmark", {}).get("source", "-")
     for name in list_choices("benchmark", config_dir):
         if name.partition("/")[0] != family:
             continue
-        composed = compose_config([f"benchmark={name}"], config_dir)
+        chosen = [f"benchmark={name}", f"benchmark.source={quoted(source)}"]
+        composed = compose_config(chosen, config_dir)
         if kind not in (None, _adapter(composed.resolved)):
             continue
         node, nodes = composed.resolved["scorer"], composed.resolved["benchmark"]["metrics"]

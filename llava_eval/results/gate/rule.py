@@ -219,6 +219,11 @@ def _check_rule(rule: GateRule, metrics: Sequence[str]) -> None:
     for name in rule.tolerance:
         if name not in known:
             raise ConfigError(f"gate: --tolerance {name}=...: there is only {', '.join(known)}")
+        if known.count(name) > 1:
+            raise ConfigError(
+                f"gate: --tolerance {name}=...: the run has a metric of this name, and the gate "
+                f"counts {name} too; another name in benchmark.metrics tells them apart"
+            )
     stated = [name for name in (*metrics, UNREADABLE) if rule.tolerance.get(name)]
     if rule.mode == "noninferior" and not stated:
         raise ConfigError(

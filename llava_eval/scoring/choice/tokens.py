@@ -18,7 +18,9 @@ _SINGLE_LETTER = re.compile(
     r"|(?<=[A-Z]/)(?<!N/)([A-Z])(?![0-9A-Za-z])"
 )
 #: Scripts without spaces between words.
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1100-\u11ff\u2e80-\u2fff\u3040-\ud7ff\uf900-\ufaff]")
+_UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u1049\u1780-\u17d3\u1100-\u11ff\u2e80-\u2fff\u3040-\ud7ff\uf900-\ufaff]"
+)
 _WORD = re.compile(
     r"\d+ ?%|'\w{1,3}\b"
     r"|(?:\w|[\u0900-\u0963\u0966-\u0dff\u064b-\u065f])+(?:'(?:t|s|d|ll|re|ve|m)\b|'(?=\w\w))?"
@@ -29,11 +31,11 @@ _TEXT_ENDS = re.compile(r"(?!\w|[.:,]\d)|(?<=[\u2e80-\uffff])")
 _MOST_WORDS = max(len(phrase.split()) for phrase in KINDS)
 _MOST_CHARACTERS = 8
 _MARKS_BY_KIND = {
-    ".": ".!。…।",
+    ".": ".!。…।။។።",
     ";": ";；",
     "?": "?？؟",
     ",": ",、،",
-    ":": ":=",
+    ":": ":=៖፦",
     "-": "-–—~",
     "(": "(",
     ")": ")",

@@ -100,6 +100,22 @@ def test_rules_for_options_are_left_out_where_questions_have_none(tmp_path: Path
 
 
 @pytest.mark.slow
+def test_a_protocol_of_ones_own_may_leave_its_source_to_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "configs" / "benchmark" / "mine" / "b.yaml"
+    file.parent.mkdir(parents=True)
+    adapter = "{_target_: llava_eval.benchmarks.adapters.multiple_choice}"
+    metrics = "{accuracy: {_target_: llava_eval.metrics.means.mean_score}}"
+    file.write_text(
+        "# @package _global_\ndefaults: [override /scorer: strict_choice, _self_]\n"
+        f"benchmark: {{name: mine/b, source: '???', adapter: {adapter}, metrics: {metrics}}}\n"
+    )
+    results = [answered(n, True, choices=("a cat", "a dog")) for n in range(3)]
+    run = RunReader().read(write_run(tmp_path / "x", results, benchmark="mine/b"))
+    names = {name for reading in readings(run, tmp_path / "configs") for name in reading.names}
+    assert "mine/b" in names
+
+
+@pytest.mark.slow
 def test_texts_that_rules_disagree_on_are_named(tmp_path: Path) -> None:
     found = readings(RunReader().read(videomme(tmp_path, "x", TEXTS)))
     listed = {one[0].id: one for one in disagreements(found)}

@@ -168,6 +168,14 @@ def test_failed_samples_that_the_configuration_allows_are_a_check(tmp_path: Path
     assert regressed(judged(tmp_path / "y", before, after, rule, **allowed)) == []
 
 
+def test_a_tolerance_for_a_metric_and_the_gates_own_count_is_refused(tmp_path: Path) -> None:
+    metrics = {"errors": {"_target_": "llava_eval.metrics.means.mean_score"}}
+    run = make(tmp_path, "run", [answered(n, True) for n in range(60)], metrics=metrics)
+    assert regressed(verdict_of(run, run, GateRule())) == []
+    with pytest.raises(ConfigError, match="the run has a metric of this name, and the gate counts"):
+        verdict_of(run, run, GateRule(tolerance={"errors": 5.0}))
+
+
 def test_slow_runs_fail_where_asked(tmp_path: Path) -> None:
     results = [answered(n, True) for n in range(60)]
     slow: dict[str, Any] = {"seconds": 17.0}
