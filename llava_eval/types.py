@@ -725,22 +725,12 @@ class SampleResult:
         return tuple(dict.fromkeys([*problems, *cut, *of_rule]))
 
     @classmethod
-    def of(
-        cls,
-        sample: Sample,
-        generation: Generation,
-        frame_indices: tuple[tuple[int, ...], ...] = (),
-        prompt: str | None = None,
-        inputs: tuple[MediaInput, ...] = (),
-    ) -> SampleResult:
-        """Return the result of a sample that is not scored yet.
+    def of(cls, sample: Sample, generation: Generation) -> SampleResult:
+        """Return the result of a sample of which nothing is read yet, and that is not scored.
 
         Args:
             sample: what was asked.
             generation: what came of it.
-            frame_indices: for each medium of the sample the frames that were shown.
-            prompt: the user's text as it was asked, where that depended on the frames.
-            inputs: for each medium of the sample what was read of it.
         """
         return cls(
             id=sample.id,
@@ -749,13 +739,12 @@ class SampleResult:
             facets=sample.facets,
             question=sample.question,
             choices=sample.choices,
-            prompt=sample.prompt if prompt is None else prompt,
+            prompt=sample.prompt,
             media=sample.media_names,
-            frame_indices=frame_indices,
+            frame_indices=(),
             target=sample.targets,
             generation=generation,
             score=NOT_SCORED,
-            inputs=inputs,
         )
 
     @classmethod

@@ -206,8 +206,8 @@ def test_pieces_that_depend_on_frames_name_their_media_and_files() -> None:
     assert (failed.id, failed.group, failed.media) == ("q", "v", ("a.mp4", "b.mp4"))
     assert failed.generation == Generation(None, error="ValueError: no frames")
     assert failed.score == NOT_SCORED
-    told = SampleResult.of(asked, Generation("A"), ((0, 1), ()), prompt="Why? 2 frames")
-    assert (told.prompt, told.frame_indices) == ("Why? 2 frames", ((0, 1), ()))
+    unread = SampleResult.of(asked, Generation("A"))
+    assert (unread.prompt, unread.frame_indices) == (asked.prompt, ())
 
 
 def test_what_a_model_takes_is_found_in_a_request() -> None:

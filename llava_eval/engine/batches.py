@@ -313,10 +313,9 @@ def ask_batch(
     requests = [content.request(sample, settings) for sample, content in asked.values()]
     for request, generation in runner.generate(requests):
         sample, content = asked[request.id]
-        yield SampleResult.of(
-            sample,
-            generation,
-            tuple(content.frame_indices[medium] for medium in sample.media),
-            prompt_text(request.content),
-            tuple(content.inputs[medium] for medium in sample.media),
+        yield replace(
+            SampleResult.of(sample, generation),
+            prompt=prompt_text(request.content),
+            frame_indices=tuple(content.frame_indices[medium] for medium in sample.media),
+            inputs=tuple(content.inputs[medium] for medium in sample.media),
         )
