@@ -152,11 +152,17 @@ def _named(
         for role in NAMED_ROLES
     )
     judge = {key: value for key, value in protocol.items() if key.startswith("judge.")}
-    shown = {
-        key: value
-        for key, value in protocol.items()
-        if key not in judge and not key.startswith("benchmark.subsample.")
-    }
+    shown = short_keys(
+        {
+            key: value
+            for key, value in protocol.items()
+            if key not in judge and not key.startswith("benchmark.subsample.")
+        }
+    )
+    subsample = config.benchmark.subsample
+    if subsample.size is not None:
+        by = f" by {', '.join(subsample.by)}" if subsample.by else ""
+        shown["sample"] = f"{subsample.size}{by}, seed {subsample.seed}"
     for key, _, _ in meaningless_settings(config):
         model.pop(key, None)
     judge.pop("judge.model", None)  # every judged number carries its judge's name
@@ -164,7 +170,7 @@ def _named(
         config=config,
         resolved=resolved,
         choices=choices,
-        benchmark_overrides={**short_keys(shown), **_subsample_of(config)},
+        benchmark_overrides=shown,
         model_overrides=short_keys(model),
         judge_overrides=judge,
     )
@@ -293,15 +299,6 @@ def _replace_scorer(
             OmegaConf.update(chosen, key.removeprefix(f"{_SCORER}."), value, force_add=True)
     with read_write(root), open_dict(root):
         root[_SCORER] = chosen
-
-
-def _subsample_of(config: RunConfig) -> dict[str, str]:
-    """Return the seeded sample of the rows as one readable entry."""
-    subsample = config.benchmark.subsample
-    if subsample.size is None:
-        return {}
-    by = f" by {', '.join(subsample.by)}" if subsample.by else ""
-    return {"sample": f"{subsample.size}{by}, seed {subsample.seed}"}
 
 
 def sweep_options(overrides: Sequence[str], config_dir: Path | None = None) -> list[list[str]]:
