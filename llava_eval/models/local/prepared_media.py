@@ -149,7 +149,6 @@ def _media_arguments(media: Iterable[PreparedMedia]) -> dict[str, Any]:
     videos: list[Any] = []
     metadata: list[dict[str, Any]] = []
     for medium in media:
-        assert medium.clip is not None
         if "video" in medium.shown_kinds:
             videos += medium.shown
             clip, total = medium.clip, medium.clip.num_frames_sampled_from
@@ -263,7 +262,7 @@ def shown_medium(kind: MediaKind, clip: Clip, *, as_images: bool) -> PreparedMed
         as_images: each frame of a video is shown as an image of its own, too.
     """
     if kind == "video" and not as_images:
-        return PreparedMedia(kind, clip=clip, shown=(clip.frames,), shown_kinds=("video",))
+        return PreparedMedia(kind, clip, shown=(clip.frames,), shown_kinds=("video",))
     images = tuple(map(Image.fromarray, clip.pixels))  # some processors take no other images
     kinds: tuple[MediaKind, ...] = tuple("image" for _ in images)
-    return PreparedMedia(kind, clip=clip, shown=images, shown_kinds=kinds)
+    return PreparedMedia(kind, clip, shown=images, shown_kinds=kinds)
