@@ -49,9 +49,6 @@ from llava_eval.config.roles import overrides as overrides_of
 from llava_eval.config.schema import Role, RunConfig
 from llava_eval.errors import ConfigError, first_line
 
-#: What stands beside the name of a benchmark, and beside that of a model.
-NAMED_ROLES: Final[tuple[Role, Role]] = ("protocol", "model")
-
 #: The part that stands whole in a protocol's file, where other protocols have no use for it.
 _SCORER: Final = "scorer"
 
@@ -144,12 +141,13 @@ def _named(
         swapped: the parts that were replaced by another option.
         files: what the files of benchmark and model give by themselves.
     """
+    roles: tuple[Role, Role] = ("protocol", "model")
     protocol, model = (
         {
             **{name: choices.get(name) for name in swapped if role_of(name) == role},
             **overrides_of(resolved, files, role),
         }
-        for role in NAMED_ROLES
+        for role in roles
     )
     judge = {key: value for key, value in protocol.items() if key.startswith("judge.")}
     shown = short_keys(
