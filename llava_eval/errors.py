@@ -2,23 +2,9 @@
 
 Every error that a user can cause or act upon derives from :class:`LlavaEvalError` and holds one
 line: what came, what was expected, and which sample, file or key. The command line prints that
-line and exits with ``exit_code``; anything else that escapes is a defect and keeps its traceback.
-
-    LlavaEvalError
-    ├── ConfigError        a key, value or choice of the configuration          exit 2
-    ├── RunDirectoryError  the output folder cannot be used                     exit 2
-    ├── ScoreError         a score or a detail of one that no mean takes        exit 2
-    ├── RowsError          rows, columns, ids or generations files              exit 2
-    ├── CheckpointError    a model that cannot be loaded or used                exit 2
-    ├── ComparisonError    runs that cannot be compared                         exit 2
-    ├── ArchiveError       an archive that cannot or must not be unpacked       exit 1
-    ├── EngineError        workers that cannot be had, or that keep dying       exit 1
-    ├── FetchError         something that cannot be fetched                     exit 1
-    ├── MediaError         one video or image; recorded for its samples
-    ├── PromptError        a prompt that cannot be built as asked; recorded for its sample
-    ├── ForwardError       a model that fails on one prompt; recorded for its sample
-    ├── ServerError        a model server that has stopped answering            exit 1
-    └── StorageError       the run directory cannot be written                  exit 1
+line and exits with ``exit_code``: 2 where the command or its files are at fault, otherwise 1. A
+MediaError, PromptError or ForwardError is recorded for its samples instead. Anything else that
+escapes is a defect and keeps its traceback.
 """
 
 import os

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from llava_eval.borders.paths import local_path
 from llava_eval.config.compose import ComposedConfig
+from llava_eval.config.schema import RunConfig
 from llava_eval.engine.base import AnswerAll, Watch
 from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.engine.outcome import Outcome
@@ -27,6 +28,7 @@ from llava_eval.results import directory as run_directory
 from llava_eval.results import files
 from llava_eval.results.directory import claim, claim_new
 from llava_eval.results.exchange.trackers import build_tracker, track
+from llava_eval.results.identity import Identity
 from llava_eval.results.ledger import LedgerWriter, rewrite_ledger
 from llava_eval.results.manifest import RunRecord
 from llava_eval.results.summary import Summary
@@ -60,18 +62,20 @@ def run(
         LlavaEvalError: a mistake in the configuration or its files, or a full disk.
         KeyboardInterrupt: passed on once the manifest says so; the run can be continued.
     """
-    watch, tracker = watch or AnswerAll(), build_tracker(composed.config.tracker)
+    config, watch = composed.config, watch or AnswerAll()
+    tracker = build_tracker(config.tracker)
     with open_work(composed, only, model) as work:
         samples, parts = work.benchmark.samples, work.benchmark.parts
         watch.begin(samples, composed.resolved, parts.scorer, work.benchmark.label)
-        with _claimed_directory(work) as directory:
+        continued = work.identity() if config.resume else None
+        with _claimed_directory(config, config.model.short_name, continued) as directory:
             manifest, results = work.take_over(directory)
             with work.record(directory, manifest) as record:
                 for result in results:
                     watch.add(result)
                 pending = [] if watch.is_done else watch.order(work.unfinished(results))
                 if pending:
-                    check_before_loading(composed.config, pending, parts.judge, directory)
+                    check_before_loading(config, pending, parts.judge, directory)
                     log.info("loading %s", work.model_label)
                     for note in work.notes:
                         log.info(note)
@@ -80,7 +84,6 @@ def run(
                 results += _generate(work, pending, results, record, watch)
                 summary = _score_and_write(
                     work.benchmark,
-                    directory,
                     results,
                     work.model_label,
                     record,
@@ -90,7 +93,7 @@ def run(
                 if len(results) < len(samples):
                     record.end = "stopped"
         track(tracker, directory)
-    return Outcome(directory, summary, composed.config.errors.max)
+    return Outcome(directory, summary, config.errors.max)
 
 
 def _generate(
@@ -138,15 +141,12 @@ def score(composed: ComposedConfig, generations: Path, model_name: str | None = 
     clock, tracker = StageClock(), build_tracker(composed.config.tracker)
     given = GivenTexts.read(composed, generations, clock)
     label = model_name or given.model_label
-    named = _named_directory(composed)
-    scored = run_directory.runs_of(composed.config.benchmark.name, "scored")
-    with claim(named) if named else claim_new(scored) as directory:
+    with _claimed_directory(composed.config, "scored") as directory:
         run_directory.check_same_run(directory, given.identity(), resume=None)
         with given.record(directory, clock, label) as record, clock.stage("score"):
             record.begin({})
             summary = _score_and_write(
                 given.benchmark,
-                directory,
                 given.results,
                 label,
                 record,
@@ -159,15 +159,15 @@ def score(composed: ComposedConfig, generations: Path, model_name: str | None = 
 
 def _score_and_write(
     benchmark: Benchmark,
-    directory: Path,
     results: Sequence[SampleResult],
     model_label: str | None,
     record: RunRecord,
     *,
-    replies_of: Sequence[Path] = (),
-    notes: Sequence[str] = (),
+    replies_of: Sequence[Path],
+    notes: Sequence[str],
 ) -> Summary:
     """Score the whole set, ask the judge where there is one, and write ledger and tables."""
+    directory = record.directory
     scored = benchmark.evaluation.rescored(results, directory, replies_of)
     notes = [*notes, *record.notes]
     summary = benchmark.summary(scored.results, model_label, scored.judge, notes)
@@ -182,20 +182,15 @@ def _score_and_write(
     return summary
 
 
-def _named_directory(composed: ComposedConfig) -> Path | None:
-    named = composed.config.output_dir
-    return None if named is None else local_path(named)
-
-
-def _claimed_directory(work: Work) -> contextlib.AbstractContextManager[Path]:
-    """Claim the run directory: the named one, one to continue, or a new one."""
-    composed = work.benchmark.composed
-    named = _named_directory(composed)
-    if named is not None:
-        return claim(named)
-    runs = run_directory.runs_of(composed.config.benchmark.name, composed.config.model.short_name)
-    if composed.config.resume:
-        unfinished = run_directory.find_unfinished(runs, work.identity())
+def _claimed_directory(
+    config: RunConfig, model: str, continued: Identity | None = None
+) -> contextlib.AbstractContextManager[Path]:
+    """Claim the run directory: the named one, an unfinished one of an identity, or a new one."""
+    if config.output_dir is not None:
+        return claim(local_path(config.output_dir))
+    runs = run_directory.runs_of(config.benchmark.name, model)
+    if continued is not None:
+        unfinished = run_directory.find_unfinished(runs, continued)
         if unfinished is not None:
             return claim(unfinished)
         log.info("there is no run of this configuration to continue below %s; starting one", runs)

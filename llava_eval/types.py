@@ -497,11 +497,11 @@ class PreparedMedia:
 
     Attributes:
         kind: video or image.
+        clip: the frames that are shown.
         inputs: for models that encode media apart from prompts: what the checkpoint's processor
             makes of the pixels, by argument name, for instance ``pixel_values_videos``
             (1, F, 3, H, W); leading dimension 1, on the CPU.
         token_ids: for the same models: the tokens that stand for it in a prompt.
-        clip: the frames that are shown; None where only ``inputs`` are known.
         shown: the frames as the processor takes them: PIL images, or one tensor (F, 3, H, W); or
             the one thing that a user's own model made of them.
         shown_kinds: what the prompt shows: the medium itself, or each frame of a video as an image.
@@ -512,9 +512,9 @@ class PreparedMedia:
     """
 
     kind: MediaKind
+    clip: Clip
     inputs: Mapping[str, torch.Tensor] = field(default_factory=dict)
     token_ids: tuple[int, ...] = ()
-    clip: Clip | None = None
     shown: tuple[Any, ...] = ()
     shown_kinds: tuple[MediaKind, ...] = ()
     pixel_input_digest: str | None = None
@@ -522,7 +522,7 @@ class PreparedMedia:
     @property
     def frame_indices(self) -> tuple[int, ...]:
         """Numbers of the frames that are shown."""
-        return () if self.clip is None else self.clip.frame_indices
+        return self.clip.frame_indices
 
     @property
     def problems(self) -> tuple[MediaProblem, ...]:
@@ -534,7 +534,6 @@ class PreparedMedia:
             bool(self.token_ids) == bool(self.inputs),
             f"a {self.kind} has {len(self.token_ids)} tokens and {len(self.inputs)} inputs",
         )
-        _require(bool(self.inputs) or self.clip is not None, f"a {self.kind} has no pixels")
         if not self.shown_kinds:
             object.__setattr__(self, "shown_kinds", (self.kind,))
 
@@ -725,22 +724,12 @@ class SampleResult:
         return tuple(dict.fromkeys([*problems, *cut, *of_rule]))
 
     @classmethod
-    def of(
-        cls,
-        sample: Sample,
-        generation: Generation,
-        frame_indices: tuple[tuple[int, ...], ...] = (),
-        prompt: str | None = None,
-        inputs: tuple[MediaInput, ...] = (),
-    ) -> SampleResult:
-        """Return the result of a sample that is not scored yet.
+    def of(cls, sample: Sample, generation: Generation) -> SampleResult:
+        """Return the result of a sample of which nothing is read yet, and that is not scored.
 
         Args:
             sample: what was asked.
             generation: what came of it.
-            frame_indices: for each medium of the sample the frames that were shown.
-            prompt: the user's text as it was asked, where that depended on the frames.
-            inputs: for each medium of the sample what was read of it.
         """
         return cls(
             id=sample.id,
@@ -749,13 +738,12 @@ class SampleResult:
             facets=sample.facets,
             question=sample.question,
             choices=sample.choices,
-            prompt=sample.prompt if prompt is None else prompt,
+            prompt=sample.prompt,
             media=sample.media_names,
-            frame_indices=frame_indices,
+            frame_indices=(),
             target=sample.targets,
             generation=generation,
             score=NOT_SCORED,
-            inputs=inputs,
         )
 
     @classmethod

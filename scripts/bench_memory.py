@@ -18,11 +18,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from llava_eval.borders.paths import resolve_package_path
+from llava_eval.borders.paths import local_path
 from llava_eval.results.environment import processor_name
 
 ROOT = Path(__file__).resolve().parent.parent
-DEMO = Path(resolve_package_path("package://llava_eval/demo"))
+DEMO = local_path("package://llava_eval/demo")
 SECONDS_BETWEEN_LOOKS = 5.0
 
 

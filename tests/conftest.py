@@ -13,7 +13,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from llava_eval.borders.paths import resolve_package_path
+from llava_eval.borders.paths import local_path
 
 # Two processes of tests whose every operation waits for threads on the other's core take ten times
 # the time of two that work alone. It is read when torch is imported, also by commands of the tests.
@@ -29,7 +29,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("steady")
 
 #: Folder of the embedded checkpoint, videos and rows.
-DEMO = Path(resolve_package_path("package://llava_eval/demo"))
+DEMO = local_path("package://llava_eval/demo")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -110,10 +110,12 @@ def info(num_frames: int = 1, width: int = 1, height: int = 1) -> VideoInfo:
         (lambda: GenerationSettings(top_p=0.0), "top_p is 0.0, expected 0 < top_p <= 1"),
         (lambda: GenerationSettings(top_p=1.1), "top_p is 1.1"),
         (lambda: GenerationSettings(stop_strings=("a", "")), "stop_strings holds an empty text"),
-        (lambda: PreparedMedia("video"), "a video has no pixels"),
-        (lambda: PreparedMedia("image", token_ids=(1,)), "a image has 1 tokens and 0 inputs"),
         (
-            lambda: PreparedMedia("image", inputs={"pixel_values": torch.zeros(1)}),
+            lambda: PreparedMedia("image", clip(), token_ids=(1,)),
+            "a image has 1 tokens and 0 inputs",
+        ),
+        (
+            lambda: PreparedMedia("image", clip(), inputs={"pixel_values": torch.zeros(1)}),
             "a image has 0 tokens and 1 inputs",
         ),
         (lambda: ServedMedia("image", (), ()), "a image has no parts"),
@@ -140,7 +142,7 @@ def test_what_just_may_be_passes() -> None:
     assert settings.seed == 0
     assert Generation("", num_input_tokens=0, num_output_tokens=0).text == ""
     assert Generation(None, error="").error == ""
-    assert PreparedMedia("video", clip=clip()).shown_kinds == ("video",)
+    assert PreparedMedia("video", clip()).shown_kinds == ("video",)
     assert Score(None, None, unreadable=True).details == {}
 
 
@@ -206,12 +208,12 @@ def test_pieces_that_depend_on_frames_name_their_media_and_files() -> None:
     assert (failed.id, failed.group, failed.media) == ("q", "v", ("a.mp4", "b.mp4"))
     assert failed.generation == Generation(None, error="ValueError: no frames")
     assert failed.score == NOT_SCORED
-    told = SampleResult.of(asked, Generation("A"), ((0, 1), ()), prompt="Why? 2 frames")
-    assert (told.prompt, told.frame_indices) == ("Why? 2 frames", ((0, 1), ()))
+    unread = SampleResult.of(asked, Generation("A"))
+    assert (unread.prompt, unread.frame_indices) == (asked.prompt, ())
 
 
 def test_what_a_model_takes_is_found_in_a_request() -> None:
-    video = PreparedMedia("video", clip=clip())
+    video = PreparedMedia("video", clip())
     image = ServedMedia("image", ({"type": "image_url"},), ())
     request = Request("q", (video, "Why?", image), GenerationSettings())
     assert request.media == (video, image)

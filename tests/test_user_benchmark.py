@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from llava_eval import cli
-from llava_eval.borders.paths import resolve_package_path
+from llava_eval.borders.paths import local_path
 from tests.conftest import read_lines
 
 #: Real images, questions and answers; its rows are arrays: question, answer, number of the image.
@@ -70,8 +70,8 @@ def test_easy_vqa_runs_from_one_file() -> None:
 
 @pytest.mark.slow
 def test_all_of_easy_vqa_is_scored_by_its_own_answers() -> None:
-    package = resolve_package_path("package://easy_vqa/data/test/questions.json")
-    rows = json.loads(Path(package).read_text())
+    package = local_path("package://easy_vqa/data/test/questions.json")
+    rows = json.loads(package.read_text())
     with Path("texts.jsonl").open("w") as stream:
         for number, (_, answer, _) in enumerate(rows):
             text = f" {answer.capitalize()}. " if number % 4 else "nonsense"

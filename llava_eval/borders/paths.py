@@ -34,22 +34,6 @@ _REASONS = {
 }
 
 
-def resolve_package_path(location: str) -> str:
-    """Return the file system path of ``package://module/path``; any other text as it is.
-
-    Raises:
-        ConfigError: the package is not installed.
-    """
-    if not location.startswith(PACKAGE_SCHEME):
-        return location
-    module, _, inside = location.removeprefix(PACKAGE_SCHEME).partition("/")
-    package, *parts = module.split(".")  # looking up a part would import the package
-    folder = package_folder(package)
-    if folder is None:
-        raise ConfigError(f"{location}: there is no installed package {module!r}")
-    return str(Path(folder, *parts, inside))
-
-
 def package_folder(package: str) -> Path | None:
     """Return the folder of an installed package, without importing it; None where there is none.
 
@@ -62,19 +46,25 @@ def package_folder(package: str) -> Path | None:
 
 
 def local_path(location: str | os.PathLike[str]) -> Path:
-    """Return the path that a person means by a text: ``~`` is a home folder where there is one.
+    """Return the path that a person means by a text.
 
-    Args:
-        location: see :func:`resolve_package_path`.
+    ``~`` is a home folder where there is one, ``package://module/path`` lies in a package.
 
     Raises:
-        ConfigError: see :func:`resolve_package_path`.
+        ConfigError: the package is not installed.
     """
-    path = Path(resolve_package_path(os.fspath(location)))
+    text = os.fspath(location)
+    if text.startswith(PACKAGE_SCHEME):
+        module, _, inside = text.removeprefix(PACKAGE_SCHEME).partition("/")
+        package, *parts = module.split(".")  # looking up a part would import the package
+        folder = package_folder(package)
+        if folder is None:
+            raise ConfigError(f"{text}: there is no installed package {module!r}")
+        return Path(folder, *parts, inside)
     try:
-        return path.expanduser()
+        return Path(text).expanduser()
     except RuntimeError:  # a file whose name begins with a tilde
-        return path
+        return Path(text)
 
 
 #: What the system says of a name that no file can have, or that leads nowhere.

@@ -50,9 +50,6 @@ from llava_eval.config.roles import overrides as overrides_of
 from llava_eval.config.schema import Role, RunConfig
 from llava_eval.errors import ConfigError, first_line
 
-#: What stands beside the name of a benchmark, and beside that of a model.
-NAMED_ROLES: Final[tuple[Role, Role]] = ("protocol", "model")
-
 #: The part that stands whole in a protocol's file, where other protocols have no use for it.
 _SCORER: Final = "scorer"
 
@@ -145,19 +142,26 @@ def _named(
         swapped: the parts that were replaced by another option.
         files: what the files of benchmark and model give by themselves.
     """
+    roles: tuple[Role, Role] = ("protocol", "model")
     protocol, model = (
         {
             **{name: choices.get(name) for name in swapped if role_of(name) == role},
             **overrides_of(resolved, files, role),
         }
-        for role in NAMED_ROLES
+        for role in roles
     )
     judge = {key: value for key, value in protocol.items() if key.startswith("judge.")}
-    shown = {
-        key: value
-        for key, value in protocol.items()
-        if key not in judge and not key.startswith("benchmark.subsample.")
-    }
+    shown = short_keys(
+        {
+            key: value
+            for key, value in protocol.items()
+            if key not in judge and not key.startswith("benchmark.subsample.")
+        }
+    )
+    subsample = config.benchmark.subsample
+    if subsample.size is not None:
+        by = f" by {', '.join(subsample.by)}" if subsample.by else ""
+        shown["sample"] = f"{subsample.size}{by}, seed {subsample.seed}"
     for key, _, _ in meaningless_settings(config):
         model.pop(key, None)
     judge.pop("judge.model", None)  # every judged number carries its judge's name
@@ -165,7 +169,7 @@ def _named(
         config=config,
         resolved=resolved,
         choices=choices,
-        benchmark_overrides={**short_keys(shown), **_subsample_of(config)},
+        benchmark_overrides=shown,
         model_overrides=short_keys(model),
         judge_overrides=judge,
     )
@@ -301,15 +305,6 @@ def _replace_scorer(
         OmegaConf.update(chosen, key, OmegaConf.select(root[_SCORER], key), force_add=True)
     with read_write(root), open_dict(root):
         root[_SCORER] = chosen
-
-
-def _subsample_of(config: RunConfig) -> dict[str, str]:
-    """Return the seeded sample of the rows as one readable entry."""
-    subsample = config.benchmark.subsample
-    if subsample.size is None:
-        return {}
-    by = f" by {', '.join(subsample.by)}" if subsample.by else ""
-    return {"sample": f"{subsample.size}{by}, seed {subsample.seed}"}
 
 
 def sweep_options(overrides: Sequence[str], config_dir: Path | None = None) -> list[list[str]]:

@@ -203,18 +203,26 @@ def protocol_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> d
 
 def _is_compared(key: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
     """Return whether a key of two protocols is compared: both know it, and no sample shows it."""
-
-    def do_both_know(parent: str) -> bool:
-        return all(
-            any(f"{known}.".startswith(f"{parent}.") for known in side) for side in (ours, theirs)
-        )
-
-    if not do_both_know(key.partition(".")[0]):  # of scored texts, which have no sampler
-        return False
     setting = setting_of(key)
-    if setting is None:  # of another version
-        return True
-    return not setting.makes_samples and (setting.may_be_missing or do_both_know(setting.key))
+    if setting is None:  # of another version: its part has to be known
+        key = key.partition(".")[0]
+    elif setting.makes_samples:
+        return False
+    return has_setting(ours, key) and has_setting(theirs, key)
+
+
+def has_setting(leaves: Mapping[str, Any], key: str) -> bool:
+    """Return whether a configuration, perhaps of an earlier version, has the setting of a key.
+
+    Args:
+        leaves: the configuration by dotted key.
+        key: dotted, too.
+    """
+    setting = setting_of(key)
+    base = key if setting is None else setting.key
+    if setting is not None and setting.may_be_missing:
+        base = base.rpartition(".")[0].partition(".")[0]  # scored texts have no model at all
+    return not base or any(f"{leaf}.".startswith(f"{base}.") for leaf in leaves)
 
 
 def _media_options(leaves: Mapping[str, Any]) -> dict[str, Any]:

@@ -169,6 +169,7 @@ class GroupContent:
     """The media that the samples of a group share, as a model takes them.
 
     Attributes:
+        samples: with the same media.
         media: those that are shown as they are.
         frame_dependent: texts and images that the parts which depend on the shown frames expand
             to.
@@ -176,6 +177,7 @@ class GroupContent:
         frame_indices: by medium the frames that are shown, whether as one medium or as images.
     """
 
+    samples: Sequence[Sample]
     media: Mapping[Media, ShownMedia]
     frame_dependent: Mapping[FrameDependentPart, tuple[str | ShownMedia, ...]]
     inputs: Mapping[Media, MediaInput]
@@ -224,7 +226,7 @@ class GroupContent:
             # None where no frame is shown, or a server chooses them.
             are_known = any(item.frame_indices for item in items)
             frame_indices[medium] = clip.frame_indices if are_known else ()
-        return cls(media, frame_dependent, inputs, frame_indices)
+        return cls(samples, media, frame_dependent, inputs, frame_indices)
 
     def turn(self, sample: Sample) -> tuple[str | ShownMedia, ...]:
         """Return the user's turn of a sample, neighbouring texts joined."""
@@ -304,19 +306,16 @@ def placeholder(kind: MediaKind, clip: Clip) -> ServedMedia:
 
 
 def ask_batch(
-    groups: Sequence[tuple[MediaGroup, GroupContent]],
-    settings: PromptSettings,
-    runner: Runner,
+    groups: Sequence[GroupContent], settings: PromptSettings, runner: Runner
 ) -> Iterator[SampleResult]:
     """Yield a result, not scored yet, for every sample of groups that are ready."""
-    asked = {sample.id: (sample, content) for group, content in groups for sample in group.samples}
+    asked = {sample.id: (sample, content) for content in groups for sample in content.samples}
     requests = [content.request(sample, settings) for sample, content in asked.values()]
     for request, generation in runner.generate(requests):
         sample, content = asked[request.id]
-        yield SampleResult.of(
-            sample,
-            generation,
-            tuple(content.frame_indices[medium] for medium in sample.media),
-            prompt_text(request.content),
-            tuple(content.inputs[medium] for medium in sample.media),
+        yield replace(
+            SampleResult.of(sample, generation),
+            prompt=prompt_text(request.content),
+            frame_indices=tuple(content.frame_indices[medium] for medium in sample.media),
+            inputs=tuple(content.inputs[medium] for medium in sample.media),
         )

@@ -75,14 +75,14 @@ class LocalEngine(Engine):
             timeout_seconds=config.decode_timeout_seconds,
         )
         for batch in plan_batches(groups, runner.batch_size):
-            ready: list[tuple[MediaGroup, GroupContent]] = []
+            ready: list[GroupContent] = []
             for group in batch:
                 with self._clock.stage("decode_wait"):
                     outcome = next(outcomes)
                 self._clock.seconds[PREPARE_STAGE] += outcome.seconds
                 error = outcome.media_error()
                 if error is None:
-                    ready.append((group, outcome.unwrap()))
+                    ready.append(outcome.unwrap())
                 else:
                     yield from group.failed(error)
             num_answered = 0

@@ -57,20 +57,17 @@ class Work:
 
     @property
     def model_label(self) -> str:
-        """Name of the model with every override beside it."""
+        """Name of the model with every override beside it, and how it is shown videos otherwise."""
         name = self.benchmark.config.model.short_name
-        beside = {**self.benchmark.composed.model_overrides, **self._video_as()}
+        beside = dict(self.benchmark.composed.model_overrides)
+        shown_as = self.engine.identity()["model"].get("video_as", "video")
+        media = (medium for sample in self.benchmark.samples for medium in sample.media)
+        if shown_as != "video" and any(medium.kind == "video" for medium in media):
+            beside["video_as"] = shown_as
         own_class = str(beside.pop(TARGET_KEY, "")).rpartition(".")[2]
         if own_class not in ("", name):
             beside["class"] = own_class
         return named_with_overrides(name, beside)
-
-    def _video_as(self) -> dict[str, str]:
-        """Return how videos are shown to the model, where not as one video of their frames."""
-        how = self.engine.identity()["model"].get("video_as", "video")
-        media = (medium for sample in self.benchmark.samples for medium in sample.media)
-        has_videos = any(medium.kind == "video" for medium in media)
-        return {"video_as": how} if how != "video" and has_videos else {}
 
     @property
     def notes(self) -> list[str]:

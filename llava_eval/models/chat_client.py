@@ -1,16 +1,7 @@
 """OpenAI's chat protocol over HTTP: one request, its reply, and what its failures mean.
 
-    RequestError
-    ├── UnreachableError   nobody answers; may pass
-    ├── BrokenError        an answer that is cut off, too slow or too large; may pass
-    ├── BusyError          the server asks to come again later, or has failed; may pass
-    ├── MalformedError     an answer that is no chat completion; may pass
-    ├── WithheldError      a reply that was held back or broken off; may pass
-    ├── RejectedError      this request will always be refused
-    ├── RefusedError       every request will be refused: the key, the model, the quota
-    └── AddressError       an address that nothing can be asked from
-
-The first, the second and the last are of :mod:`llava_eval.borders.http_client`.
+Every failure is a :class:`RequestError`, and its ``may_pass`` says whether the same request may
+succeed later. Those of connections and addresses are of :mod:`llava_eval.borders.http_client`.
 """
 
 from __future__ import annotations

@@ -174,7 +174,7 @@ class OwnRunner(Runner):
             prepared = self._own.model.prepare(kind, clip)
         except Exception as error:  # the model is the user's, and may raise anything
             raise MediaError(self._own.failed("prepare", error)) from error
-        return PreparedMedia(kind, clip=clip, shown=(prepared,))
+        return PreparedMedia(kind, clip, shown=(prepared,))
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Generation]]:
         if not requests:

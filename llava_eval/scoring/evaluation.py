@@ -86,7 +86,12 @@ class Evaluation:
         pairs = [(sample, by_id[sample.id]) for sample in self.samples if sample.id in by_id]
         fresh = [
             self.scored(
-                SampleResult.of(sample, old.generation, old.frame_indices, old.prompt, old.inputs)
+                dataclasses.replace(
+                    SampleResult.of(sample, old.generation),
+                    prompt=old.prompt,
+                    frame_indices=old.frame_indices,
+                    inputs=old.inputs,
+                )
             )
             for sample, old in pairs
         ]

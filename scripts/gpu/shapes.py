@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import transformers
 
-from llava_eval.borders.paths import resolve_package_path
+from llava_eval.borders.paths import local_path
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
 from llava_eval.types import Clip
 
@@ -153,7 +153,7 @@ def write_llava_next_video(
 ) -> CheckpointFolder:
     """Write a checkpoint with random weights, and the demo's tokenizer."""
     parts = SHAPES[shape]
-    demo = resolve_package_path(DEMO)
+    demo = local_path(DEMO)
     processor = transformers.AutoProcessor.from_pretrained(demo)
     edge = parts["vision"]["image_size"]
     for part in (processor.video_processor, processor.image_processor):
@@ -174,7 +174,7 @@ def write_qwen2_5_vl(
 ) -> CheckpointFolder:
     """Write a checkpoint with random weights, and the demo's tokenizer."""
     parts = QWEN_SHAPES[shape]
-    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(resolve_package_path(DEMO))
+    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(local_path(DEMO))
     names = ("vision_start", "vision_end", "image_pad", "video_pad")
     tokens = [f"<|{name}|>" for name in names]
     tokenizer.add_special_tokens({"additional_special_tokens": tokens})

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from gpu.shapes import make_clip, write_llava_next_video, write_qwen2_5_vl
-from llava_eval.borders.paths import resolve_package_path
+from llava_eval.borders.paths import local_path
 from llava_eval.config.schema import ConversationConfig, ModelConfig, QuantizationConfig
 from llava_eval.models.clock import MODEL_STAGES, StageClock
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
@@ -87,7 +87,7 @@ def correct(setting: Setting) -> Iterator[dict[str, Any]]:
     Answers of 24 videos with three questions each; batched and shared as a run asks them, and one
     question at a time as a whole prompt.
     """
-    checkpoint = find_checkpoint(resolve_package_path("package://llava_eval/demo/checkpoint"))
+    checkpoint = find_checkpoint("package://llava_eval/demo/checkpoint")
     is_small = setting.shape == "tiny"
     work = _demo_requests(2 if is_small else 24)
     reference = _texts(_loaded(checkpoint, "cpu", "float32", "sdpa"), work)
@@ -406,7 +406,7 @@ def _demo_requests(num_videos: int) -> list[tuple[Clip, tuple[str, ...]]]:
     from llava_eval.video import decode_frames, probe
     from llava_eval.video.samplers import linspace_to_last_frame
 
-    folder = Path(resolve_package_path("package://llava_eval/demo/videos"))
+    folder = local_path("package://llava_eval/demo/videos")
     asked = ("How many objects appear?\nA. 1\nB. 2\nC. 3\nD. 4\nThe best answer is:",)
     work: list[tuple[Clip, tuple[str, ...]]] = []
     for path in sorted(folder.glob("*.mp4"))[:num_videos]:

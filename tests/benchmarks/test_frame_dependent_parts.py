@@ -55,7 +55,7 @@ def counting() -> tuple[list[MediaKind], Callable[[MediaKind, Clip], PreparedMed
 
     def prepare(kind: MediaKind, clip: Clip) -> PreparedMedia:
         prepared.append(kind)
-        return PreparedMedia(kind, {"pixels": clip.frames}, (7,), clip)
+        return PreparedMedia(kind, clip, {"pixels": clip.frames}, (7,))
 
     return prepared, prepare
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from llava_eval.benchmarks.sources import read_rows
-from llava_eval.borders.paths import resolve_package_path
+from llava_eval.borders.paths import local_path
 from llava_eval.errors import ConfigError, RowsError
 
 ROWS: list[dict[str, Any]] = [
@@ -144,11 +144,11 @@ def test_a_hub_set_needs_a_split() -> None:
 
 
 def test_package_paths() -> None:
-    inside = resolve_package_path("package://llava_eval/demo/videos")
-    assert Path(inside).parts[-3:] == ("llava_eval", "demo", "videos")
-    assert resolve_package_path("/some/where") == "/some/where"
+    inside = local_path("package://llava_eval/demo/videos")
+    assert inside.parts[-3:] == ("llava_eval", "demo", "videos")
+    assert local_path("/some/where") == Path("/some/where")
     with pytest.raises(ConfigError, match="no installed package 'no_such_package'"):
-        resolve_package_path("package://no_such_package/x")
+        local_path("package://no_such_package/x")
 
 
 def test_an_object_of_rows_names_them(tmp_path: Path) -> None:

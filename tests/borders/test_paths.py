@@ -27,7 +27,6 @@ from llava_eval.borders.paths import (
     package_folder,
     read_file,
     reason,
-    resolve_package_path,
     status_of,
     storage_errors,
     whole_file,
@@ -176,14 +175,13 @@ def test_an_odd_name_is_only_not_there(tmp_path: Path, name: str) -> None:
 
 def test_a_package_is_found_without_its_import(tmp_path: Path) -> None:
     folder = Path(json.__file__).parent
-    assert resolve_package_path("package://json/decoder.py") == str(folder / "decoder.py")
-    assert resolve_package_path("package://json.sub/x") == str(folder / "sub" / "x")
-    assert resolve_package_path("package://json") == str(folder)
+    assert local_path("package://json.sub/x") == folder / "sub" / "x"
+    assert local_path("package://json") == folder
     for plain in ("/some/where", "relative", "hub://org/set", ""):
-        assert resolve_package_path(plain) == plain
+        assert local_path(plain) == Path(plain)
     for location in ("package://no_such_package/x", "package://", "package://math/x"):
         with pytest.raises(ConfigError, match="there is no installed package"):
-            resolve_package_path(location)
+            local_path(location)
     assert local_path("package://json/decoder.py") == folder / "decoder.py"
     assert local_path("~/x") == Path.home() / "x"
     assert local_path("~nobody_of_this_name/x") == Path("~nobody_of_this_name/x")

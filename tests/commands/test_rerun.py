@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from llava_eval.borders.paths import resolve_package_path
+from llava_eval.borders.paths import local_path
 from llava_eval.cli import run_command
 from llava_eval.commands import rerun
 from llava_eval.commands.rerun import SWITCHES
@@ -103,7 +103,7 @@ def test_an_audit_tells_what_fails_now_and_gives_no_tracker_its_runs(
     monkeypatch.setenv("TRACKED", str(tmp_path / "tracked"))
     folder.mkdir(parents=True)
     (folder / "mine.yaml").write_text(f"_target_: {__name__}.Tracker\n")
-    shutil.copytree(resolve_package_path("package://llava_eval/demo/videos"), media)
+    shutil.copytree(local_path("package://llava_eval/demo/videos"), media)
     mine = ["--config-dir", str(folder.parent)]
     words = ["benchmark.limit=6", f"benchmark.media_root={media}", "tracker=mine"]
     assert run_command([*mine, "-q", *words, f"output_dir={run}"]) == 0
@@ -127,7 +127,7 @@ def test_a_judge_is_not_asked_again_of_the_same_texts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    source = resolve_package_path("package://llava_eval/demo/videos/demo_001.mp4")
+    source = local_path("package://llava_eval/demo/videos/demo_001.mp4")
     shutil.copy(source, tmp_path / "v_a.mp4")
     row = {"question_id": "q", "video_name": "a", "question": "color?", "answer": "x", "type": "1"}
     (tmp_path / "rows.jsonl").write_text(json.dumps(row))

@@ -114,7 +114,7 @@ class Subtitles:
 def prepared(kind: MediaKind, clip: Clip) -> ShownMedia:
     """As a model in this process takes it."""
     digest = f"{kind}{clip.frame_indices}"
-    return PreparedMedia(kind, clip=clip, pixel_input_digest=digest)
+    return PreparedMedia(kind, clip, pixel_input_digest=digest)
 
 
 def served(kind: MediaKind, clip: Clip) -> ShownMedia:

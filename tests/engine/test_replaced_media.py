@@ -53,8 +53,11 @@ class Case:
             clip = read_media(medium, first_and_last)
             self.samples[sample.id] = sample
             read = MediaInput(clip.pts_seconds, clip.proof)
-            self.results[sample.id] = SampleResult.of(
-                sample, Generation("A"), (clip.frame_indices,), "Why?", (read,)
+            self.results[sample.id] = dataclasses.replace(
+                SampleResult.of(sample, Generation("A")),
+                prompt="Why?",
+                frame_indices=(clip.frame_indices,),
+                inputs=(read,),
             )
 
     def replaced(self, started: str | None = "", *, moved: bool = False) -> set[str]:

@@ -25,7 +25,8 @@ def make_clip(num_frames: int, *, seed: int = 0, size: tuple[int, int] = (112, 1
 
 def make_medium(kind: MediaKind = "video", *, token_id: int = 4, count: int = 4) -> PreparedMedia:
     """Return a medium for tests that never show it to a model."""
-    return PreparedMedia(kind, {"pixel_values": torch.zeros(1)}, (token_id,) * count)
+    clip = make_clip(1, size=(8, 8))
+    return PreparedMedia(kind, clip, {"pixel_values": torch.zeros(1)}, (token_id,) * count)
 
 
 def make_request(*content: str | PreparedMedia, name: str = "q", **changes: Any) -> Request:

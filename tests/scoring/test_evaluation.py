@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -39,8 +39,11 @@ class Longest:
 def results() -> list[SampleResult]:
     by_id = {sample.id: sample for sample in SAMPLES}
     return [
-        SampleResult.of(
-            by_id[name], Generation(text, error=None if text else "MediaError: broken"), ((3, 4),)
+        replace(
+            SampleResult.of(
+                by_id[name], Generation(text, error=None if text else "MediaError: broken")
+            ),
+            frame_indices=((3, 4),),
         )
         for name, text in TEXTS.items()
     ]

@@ -108,11 +108,11 @@ class ModelWorker:
         runner, prompts = self._runner, self._prompts
         assert runner is not None
         assert prompts is not None
-        ready: list[tuple[MediaGroup, GroupContent]] = []
+        ready: list[GroupContent] = []
         failed: list[SampleResult] = []
         for group, clips in zip(batch, decoded, strict=True):
             try:
-                ready.append((group, GroupContent.of(group.samples, clips, runner.prepare)))
+                ready.append(GroupContent.of(group.samples, clips, runner.prepare))
             except MediaError as error:  # of these samples alone
                 failed += group.failed(error)
         with self._lock:

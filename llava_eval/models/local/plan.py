@@ -56,7 +56,7 @@ class ModelPlan:
         generation_settings: of the checkpoint's generation_config.json, apart from tokens.
         unstated_generation_settings: those of them that change a text and that no protocol states
             (a repetition penalty).
-        keeps_generation_settings: the latter stay in force.
+        kept_generation_settings: the latter where they stay in force beside the protocol's.
         shows_images: each frame of a video is shown as an image of its own.
         trust_remote_code: run code from the checkpoint's folder.
     """
@@ -70,7 +70,7 @@ class ModelPlan:
     processor: Mapping[str, Any] = field(default_factory=dict)
     generation_settings: Mapping[str, Any] = field(default_factory=dict)
     unstated_generation_settings: Mapping[str, Any] = field(default_factory=dict)
-    keeps_generation_settings: bool = False
+    kept_generation_settings: Mapping[str, Any] = field(default_factory=dict)
     shows_images: bool = False
     trust_remote_code: bool = False
     stored_dtype: torch.dtype | None = None
@@ -94,11 +94,6 @@ class ModelPlan:
             f"{device_name(self.device)}"
         )
 
-    @property
-    def kept_generation_settings(self) -> dict[str, Any]:
-        """Generation settings of the checkpoint that are in force beside the protocol's."""
-        return dict(self.unstated_generation_settings) if self.keeps_generation_settings else {}
-
     def identity(self) -> dict[str, Any]:
         """Return what about the model can change a generation, for a run's identity."""
         model: dict[str, Any] = {
@@ -110,7 +105,7 @@ class ModelPlan:
         if self.processor:
             model["processor"] = dict(self.processor)
         if self.unstated_generation_settings:
-            kept = "kept" if self.keeps_generation_settings else "dropped"
+            kept = "kept" if self.kept_generation_settings else "dropped"
             model["generation_settings"] = {kept: dict(self.unstated_generation_settings)}
         if self.shows_images:
             model["video_as"] = "images"
@@ -130,7 +125,7 @@ def plan_checkpoint(
         checkpoint: the folder.
         model: how it is loaded; what is ``auto`` is chosen here.
         quantization: how weights are quantized; None for not at all.
-        keeps_generation_settings: see :class:`ModelPlan`.
+        keeps_generation_settings: those of the checkpoint that no protocol states stay in force.
 
     Raises:
         CheckpointError: the checkpoint is of another kind, or something cannot run here.
@@ -173,6 +168,7 @@ def plan_checkpoint(
             f"{quantization.name} would change nothing; name a checkpoint with plain weights, or "
             "leave quantization out"
         )
+    settings, unstated = _generation_settings(checkpoint, config, keeps=keeps_generation_settings)
     return ModelPlan(
         checkpoint,
         device,
@@ -181,8 +177,9 @@ def plan_checkpoint(
         quantization,
         dict(model.rope_scaling or {}),
         dict(model.processor),
-        *_generation_settings(checkpoint, config, keeps=keeps_generation_settings),
-        keeps_generation_settings,
+        generation_settings=settings,
+        unstated_generation_settings=unstated,
+        kept_generation_settings=unstated if keeps_generation_settings else {},
         shows_images=model.video_as == "images",
         trust_remote_code=model.trust_remote_code,
         stored_dtype=config.dtype if isinstance(config.dtype, torch.dtype) else None,

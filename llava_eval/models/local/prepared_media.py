@@ -149,7 +149,6 @@ def _media_arguments(media: Iterable[PreparedMedia]) -> dict[str, Any]:
     videos: list[Any] = []
     metadata: list[dict[str, Any]] = []
     for medium in media:
-        assert medium.clip is not None
         if "video" in medium.shown_kinds:
             videos += medium.shown
             clip, total = medium.clip, medium.clip.num_frames_sampled_from
@@ -186,16 +185,13 @@ class MediaPreparer:
     Args:
         loaded: the model.
         whole: its processor.
-        takes_apart: media are encoded apart from their prompts (LLaVA-NeXT-Video's). Frames of a
-            video then travel as uint8, resized and cropped, and the other half of the processor's
-            work is done on the device.
+        takes_apart: media are encoded apart from their prompts (LLaVA-NeXT-Video's).
     """
 
     def __init__(self, loaded: LoadedModel, whole: WholePrompts, *, takes_apart: bool) -> None:
         self._loaded = loaded
         self._whole = whole
         self._takes_apart = takes_apart
-        self._pin = loaded.plan.device.type == "cuda"
         self._video_tokens: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def prepare(self, kind: MediaKind, clip: Clip) -> PreparedMedia:
@@ -208,40 +204,22 @@ class MediaPreparer:
         Raises:
             CheckpointError: the processor takes no media of this kind, or makes no tokens of it.
         """
+        pixels = self._loaded.pixels
+        in_halves = self._takes_apart and kind == "video" and pixels.is_split
+        if in_halves and not clip.is_resized:
+            clip = replace(clip, frames=pixels.prepare(clip.frames), is_resized=True)
         medium = shown_medium(kind, clip, as_images=self._loaded.plan.shows_images)
         if "video" in medium.shown_kinds and self._loaded.placeholder("video") is None:
             raise takes_none(self._loaded.processor, kind)
         if not self._takes_apart:
             made = self._whole.inputs_ahead(medium)
             return replace(medium, pixel_input_digest=pixel_input_digest(made))
-        if kind == "video" and self._loaded.pixels.is_split:
-            return self._resized_video(medium, clip)
-        inputs, token_ids = self._inputs_and_tokens(medium)
-        return replace(
-            medium,
-            inputs=self._pinned(inputs),
-            token_ids=token_ids,
-            pixel_input_digest=pixel_input_digest(inputs),
-        )
-
-    def _resized_video(self, medium: PreparedMedia, clip: Clip) -> PreparedMedia:
-        """Return a video whose inputs are uint8 frames, resized and cropped."""
-        if not clip.is_resized:
-            prepared = self._loaded.pixels.prepare(clip.frames)
-            clip = replace(clip, frames=prepared, is_resized=True)
-        frames, shape = clip.frames, tuple(clip.frames.shape)  # (F, 3, h, w)
-        medium = replace(medium, clip=clip, shown=(frames,))
-        if shape not in self._video_tokens:
-            # Their number follows from the shape alone; resizing again changes nothing.
-            _, self._video_tokens[shape] = self._inputs_and_tokens(medium)
-        inputs = {"pixel_values_videos": frames.unsqueeze(0)}  # (1, F, 3, h, w)
-        values = {"pixel_values_videos": self._loaded.pixels.finish(frames).unsqueeze(0)}
-        return replace(
-            medium,
-            inputs=self._pinned(inputs),
-            token_ids=self._video_tokens[shape],
-            pixel_input_digest=pixel_input_digest(values),
-        )
+        make = self._of_resized_video if in_halves else self._inputs_and_tokens
+        inputs, token_ids = make(medium)
+        if self._loaded.plan.device.type == "cuda":  # copies from page-locked memory on its own
+            inputs = {name: value.pin_memory() for name, value in inputs.items()}
+        digest = pixel_input_digest(inputs)
+        return replace(medium, inputs=inputs, token_ids=token_ids, pixel_input_digest=digest)
 
     def _inputs_and_tokens(
         self, medium: PreparedMedia
@@ -262,9 +240,17 @@ class MediaPreparer:
         first, last = ids.index(token_id), len(ids) - ids[::-1].index(token_id)
         return inputs, tuple(ids[first:last])
 
-    def _pinned(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return inputs in page-locked memory, from which a CUDA device copies on its own."""
-        return {name: value.pin_memory() if self._pin else value for name, value in inputs.items()}
+    def _of_resized_video(
+        self, medium: PreparedMedia
+    ) -> tuple[dict[str, torch.Tensor], tuple[int, ...]]:
+        """Return the same of a video whose frames are resized: only the other half is done."""
+        (frames,) = medium.shown  # (F, 3, h, w)
+        shape = tuple(frames.shape)
+        if shape not in self._video_tokens:
+            # Their number follows from the shape alone; resizing again changes nothing.
+            _, self._video_tokens[shape] = self._inputs_and_tokens(medium)
+        values = self._loaded.pixels.finish(frames).unsqueeze(0)  # (1, F, 3, h, w)
+        return {"pixel_values_videos": values}, self._video_tokens[shape]
 
 
 def shown_medium(kind: MediaKind, clip: Clip, *, as_images: bool) -> PreparedMedia:
@@ -276,7 +262,7 @@ def shown_medium(kind: MediaKind, clip: Clip, *, as_images: bool) -> PreparedMed
         as_images: each frame of a video is shown as an image of its own, too.
     """
     if kind == "video" and not as_images:
-        return PreparedMedia(kind, clip=clip, shown=(clip.frames,), shown_kinds=("video",))
+        return PreparedMedia(kind, clip, shown=(clip.frames,), shown_kinds=("video",))
     images = tuple(map(Image.fromarray, clip.pixels))  # some processors take no other images
     kinds: tuple[MediaKind, ...] = tuple("image" for _ in images)
-    return PreparedMedia(kind, clip=clip, shown=images, shown_kinds=kinds)
+    return PreparedMedia(kind, clip, shown=images, shown_kinds=kinds)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from llava_eval.config.build import TARGET_KEY
 from llava_eval.config.former_names import current_node
-from llava_eval.config.roles import flat, put, role_of, setting_of
+from llava_eval.config.roles import flat, has_setting, put, role_of, setting_of
 from llava_eval.config.schema import Role
 from llava_eval.results.runs import Run
 
@@ -90,9 +90,10 @@ def switches(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Switch]
     left, right = flat(ours), flat(theirs)
     changed: dict[str, list[str]] = {}
     for key in {**left, **right}:
-        if left.get(key) == right.get(key) or not (_knows(left, key) and _knows(right, key)):
+        if left.get(key) == right.get(key):
             continue
-        is_setting = role_of(key) in ("protocol", "model", "speed")
+        do_both_know = has_setting(left, key) and has_setting(right, key)
+        is_setting = do_both_know and role_of(key) in ("protocol", "model", "speed")
         if is_setting and not key.startswith(_SAYS_NOTHING):
             changed.setdefault(_unit(key, left, right), []).append(key)
     changes = [
@@ -101,15 +102,6 @@ def switches(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Switch]
     ]
     order: list[Role] = ["protocol", "model", "speed"]
     return sorted(changes, key=lambda switch: (order.index(switch.role), switch.work))
-
-
-def _knows(leaves: Mapping[str, Any], key: str) -> bool:
-    """Return whether a configuration, perhaps of an earlier version, has the setting of a key."""
-    setting = setting_of(key)
-    base = key if setting is None else setting.key
-    if setting is not None and setting.may_be_missing:
-        base = base.rpartition(".")[0].partition(".")[0]  # scored texts have no model at all
-    return not base or any(leaf == base or leaf.startswith(f"{base}.") for leaf in leaves)
 
 
 def _unit(key: str, left: Mapping[str, Any], right: Mapping[str, Any]) -> str:
