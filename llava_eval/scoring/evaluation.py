@@ -103,7 +103,7 @@ class Evaluation:
         if isinstance(self.scorer, JudgedScorer):
             assert self.judge is not None
             judge = RecordedJudge(self.judge, directory, others)
-            scores = self.scorer.score_asking(judge, generations, samples)
+            scores = self.scorer.score_asking(judge.ask, generations, samples)
         else:
             scores = self.scorer.score_all(generations, samples)
         if len(scores) != len(answered):

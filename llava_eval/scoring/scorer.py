@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -123,12 +123,8 @@ class JudgeReply:
     error: str | None = None
 
 
-class Judge(Protocol):
-    """A language model that judges."""
-
-    def ask(self, prompts: Sequence[Messages]) -> list[JudgeReply]:
-        """Return one reply per prompt."""
-        ...
+#: Asks a language model that judges: one reply per prompt.
+Ask = Callable[[Sequence[Messages]], list[JudgeReply]]
 
 
 class JudgedScorer(ABC):
@@ -156,14 +152,14 @@ class JudgedScorer(ABC):
         """
 
     def score_asking(
-        self, judge: Judge, generations: Sequence[Generation], samples: Sequence[Sample]
+        self, ask: Ask, generations: Sequence[Generation], samples: Sequence[Sample]
     ) -> list[Score]:
         """Return one score per generation by what a judge says; see :class:`Scorer`."""
         texts = [str(generation.text) for generation in generations]
         # A judge compares with the right answer: where that is hidden, there is nothing to ask.
         judged_texts = [text for text, sample in zip(texts, samples, strict=True) if sample.targets]
         judged_samples = [sample for sample in samples if sample.targets]
-        replies = judge.ask(judge_prompts(self, judged_texts, judged_samples))
+        replies = ask(judge_prompts(self, judged_texts, judged_samples))
         scores = list(self.score_judged(judged_texts, judged_samples, replies))
         following = iter(scores)
         if len(scores) != len(judged_texts):

@@ -64,7 +64,7 @@ def test_a_hidden_answer_is_kept_and_not_scored(
 ) -> None:
     hidden = sample(targets=(), facets={"task": "multi-choice"})
     if isinstance(rule, JudgedText):
-        (score,) = rule.score_asking(AlwaysFour(), [Generation(reply)], [hidden])
+        (score,) = rule.score_asking(AlwaysFour().ask, [Generation(reply)], [hidden])
     else:
         (score,) = rule.score_all([Generation(reply)], [hidden])
     assert (score.value, score.answer, score.unreadable) == (None, answer, False)
@@ -85,7 +85,7 @@ def test_a_judge_is_not_asked_about_hidden_answers() -> None:
     judge = AlwaysFour()
     samples = [sample("a", ["x"]), sample("b", []), sample("c", ["y"])]
     texts = [Generation(text) for text in ("1", "2", "3")]
-    scores = judged().score_asking(judge, texts, samples)
+    scores = judged().score_asking(judge.ask, texts, samples)
     assert [score.value for score in scores] == [4.0, None, 4.0]
     assert [prompt[1]["content"] for prompt in judge.asked] == [" x 1", " y 3"]
 
@@ -101,7 +101,7 @@ def test_a_judged_scorer_that_gives_too_few_is_told_so() -> None:
     generations, samples = [Generation("x"), Generation("y")], [sample("a"), sample("b")]
     short = OneShort("s", "{{question}}", "score_or_zero")
     with pytest.raises(ConfigError, match="scorer: OneShort gave 1 scores of 2 texts"):
-        short.score_asking(AlwaysFour(), generations, samples)
+        short.score_asking(AlwaysFour().ask, generations, samples)
 
 
 class PlainPrompts(JudgedText):
@@ -112,7 +112,7 @@ class PlainPrompts(JudgedText):
 def test_a_judged_scorer_whose_prompts_are_plain_texts_is_told_so() -> None:
     plain = PlainPrompts("s", "{{question}}", "score_or_zero")
     with pytest.raises(ConfigError, match=r"PlainPrompts made the prompt 'Is x right\?'; expected"):
-        plain.score_asking(AlwaysFour(), [Generation("x")], [sample("a")])
+        plain.score_asking(AlwaysFour().ask, [Generation("x")], [sample("a")])
 
 
 def test_explanations_say_what_was_read_and_what_it_is_worth() -> None:
