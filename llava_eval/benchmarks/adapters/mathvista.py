@@ -17,7 +17,7 @@ _INSTRUCTIONS = {
 }
 
 
-def mathvista(row: Row, *, media: list[str], image: str = "decoded_image") -> Sample:
+def mathvista(row: Row, *, media: list[str]) -> Sample:
     """Make a sample whose question is the data set's own query, for the language model that reads.
 
     Real row, shortened: ``{"pid": "1", "question": "When a spring does work on an object, ...",
@@ -32,7 +32,6 @@ def mathvista(row: Row, *, media: list[str], image: str = "decoded_image") -> Sa
     Args:
         row: the row.
         media: templates of the image's file, for rows that hold none.
-        image: name of the column that holds the image.
 
     Raises:
         RowsError: a missing column, a type of answer that has no instruction, or no choices.
@@ -57,7 +56,7 @@ def mathvista(row: Row, *, media: list[str], image: str = "decoded_image") -> Sa
         id=row.text("{pid}"),
         row=row.number,
         group=row.text("{pid}"),
-        content=(row_image(row, column=image, files=media).media, text),
+        content=(row_image(row, column="decoded_image", files=media).media, text),
         targets=row.answers("answer", one=True),
         choices=choices,
         question=row.text("{query}"),

@@ -21,7 +21,6 @@ def mmbench(
     prompt: str,
     hint_format: str,
     empty_cells: Literal["nan", "pandas"],
-    image: str = "image",
     upright: bool = True,
     facets: dict[str, list[str]] | None = None,
 ) -> Sample:
@@ -35,7 +34,7 @@ def mmbench(
 
     Args:
         row: the row.
-        media, image, upright, facets: as in
+        media, upright, facets: as in
             :func:`llava_eval.benchmarks.adapters.image.image_question`.
         prompt: template of the user's text; beside the columns it may use ``{hint}`` and
             ``{options}`` (one a line, "A. ...").
@@ -69,7 +68,7 @@ def mmbench(
         id=str(index),
         row=row.number,
         group=str(index % _CIRCULAR_STEP),
-        content=(row_image(row, column=image, files=media, upright=upright).media, text),
+        content=(row_image(row, column="image", files=media, upright=upright).media, text),
         targets=() if answer is None else (answer,),
         choices=tuple(cell or "" for cell in cells),
         question=row.text("{question}"),

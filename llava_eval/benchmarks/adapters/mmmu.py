@@ -37,8 +37,6 @@ def mmmu(
     media: list[str],
     choice_prompt: str,
     open_prompt: str = "{question}",
-    image: str = "image_{}",
-    upright: bool = True,
 ) -> Sample:
     """Make a sample with the images that its question and options mention, in the order of names.
 
@@ -54,8 +52,6 @@ def mmmu(
         choice_prompt: template of the user's text, with ``{question}`` and ``{options}`` (one a
             line, "A. ...").
         open_prompt: the same for open questions, which are those of another question_type.
-        image: name of the columns with images, with ``{}`` for their number.
-        upright: see :func:`llava_eval.benchmarks.image_rows.row_image`.
 
     Raises:
         RowsError: a missing column, or an id that names no subject.
@@ -72,13 +68,10 @@ def mmmu(
             f"the id {row.text('{id}')!r} names no subject; "
             "expected one like validation_Accounting_1"
         )
-    names = sorted({image.format(number) for number in _IMAGE.findall(text)})
+    names = sorted({f"image_{number}" for number in _IMAGE.findall(text)})
     images = [
         row_image(
-            row,
-            column=name,
-            files=[template.replace("{image}", name) for template in media],
-            upright=upright,
+            row, column=name, files=[template.replace("{image}", name) for template in media]
         ).media
         for name in names
     ]

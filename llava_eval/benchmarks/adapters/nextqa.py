@@ -18,9 +18,7 @@ TYPES = ("CW", "CH", "TN", "TP", "TC", "DC", "DL", "DB", "DO")
 GROUPS = {"C": "causal", "T": "temporal", "D": "descriptive"}
 
 
-def with_types(
-    row: Row, *, media: list[str], prompt: str, options: list[str], merge_previous: bool = False
-) -> Sample:
+def with_types(row: Row, *, media: list[str], prompt: str, options: list[str]) -> Sample:
     """Make a multiple-choice sample with the facets ``type`` and ``type_group``.
 
     Real row: ``{"video": "4010069381", "frame_count": 369, "width": 640, "height": 480,
@@ -33,7 +31,6 @@ def with_types(
         media: templates of the video file.
         prompt: template of the user's text, with ``{question}`` and ``{options}``, both stripped.
         options: the columns of the options.
-        merge_previous: see :func:`open_answer`.
     """
     sample = multiple_choice(
         row,
@@ -47,7 +44,7 @@ def with_types(
         answer_form="index",
         prompt=prompt,
     )
-    return dataclasses.replace(sample, facets=_types(row, merge_previous=merge_previous))
+    return dataclasses.replace(sample, facets=_types(row))
 
 
 def open_answer(
@@ -96,7 +93,7 @@ def open_answer(
     )
 
 
-def _types(row: Row, *, merge_previous: bool) -> dict[str, str]:
+def _types(row: Row, *, merge_previous: bool = False) -> dict[str, str]:
     kind = str(row.column("type"))
     if kind not in TYPES:
         raise row.error(f"the type {kind!r} is none of {', '.join(TYPES)}")
