@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from llava_eval.borders.json_text import parse_json
@@ -41,7 +40,6 @@ def fenced_result(reply: str, *, quote_words: bool = False) -> tuple[Any, ...]:
         return ()
 
 
-@dataclass(frozen=True)
 class CgBench(ReplyScorer):
     """CG-Bench: a letter, or the clue's intervals and their overlap with the right ones.
 

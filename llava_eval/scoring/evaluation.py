@@ -57,7 +57,7 @@ class Evaluation:
         elif isinstance(self.scorer, SampleScorer):
             sample = self._sample_of[result.id]
             score = self.scorer.score_generation(self._cleaned(generation), sample)
-            score = _checked(score, self.scorer, sample, generation)
+            score = self._checked(score, sample, generation)
         else:
             score = _AWAITS_SET
         return dataclasses.replace(result, score=score)
@@ -102,23 +102,23 @@ class Evaluation:
             for result, (sample, _) in zip(fresh, pairs, strict=True)
             if result.generation.text is not None
         ]
-        scorer, judge = self.scorer, None
-        if isinstance(scorer, JudgedScorer):
+        generations = [self._cleaned(result.generation) for result, _ in answered]
+        samples = [sample for _, sample in answered]
+        judge = None
+        if isinstance(self.scorer, JudgedScorer):
             assert self.judge is not None
             judge = RecordedJudge(self.judge, directory, others)
-            scorer = scorer.given(judge)
-        scores = scorer.score_all(
-            [self._cleaned(result.generation) for result, _ in answered],
-            [sample for _, sample in answered],
-        )
+            scores = self.scorer.score_asking(judge.ask, generations, samples)
+        else:
+            scores = self.scorer.score_all(generations, samples)
         if len(scores) != len(answered):
             raise ConfigError(
-                f"scorer: {scorer_name(scorer)} gave {len(scores)} scores of {len(answered)} "
-                "generations"
+                f"scorer: {scorer_name(self.scorer)} gave {len(scores)} scores of "
+                f"{len(answered)} generations"
             )
         scored = {result.id: result for result in fresh}
         for (result, sample), score in zip(answered, scores, strict=True):
-            checked = _checked(score, scorer, sample, result.generation)
+            checked = self._checked(score, sample, result.generation)
             scored[result.id] = dataclasses.replace(result, score=checked)
         return Scored([*scored.values()], None if judge is None else judge.report)
 
@@ -135,28 +135,27 @@ class Evaluation:
         """Return a generation as the protocol hands it to its rule."""
         return dataclasses.replace(generation, text=cleaned(str(generation.text), self.reply))
 
+    def _checked(self, score: object, sample: Sample, generation: Generation) -> Score:
+        """Return a score that the ledger can hold and give back.
 
-def _checked(score: object, scorer: Scorer, sample: Sample, generation: Generation) -> Score:
-    """Return a score that the ledger can hold and give back.
+        It says where the text holds reasoning; the tables count these.
 
-    It says where the text holds reasoning; the tables count these.
-
-    Raises:
-        ConfigError: the scorer, which may be the user's, gave something else.
-    """
-    given = f"scorer: of sample {sample.id} {scorer_name(scorer)} gave"
-    if not isinstance(score, Score):
-        raise ConfigError(f"{given} a {type(score).__name__}, expected a Score")
-    faults = _faults(score)
-    if faults:
-        raise ConfigError(
-            f"{given} a Score with {', '.join(faults)}; expected a plain number or None as value, "
-            "a text or None as answer and explanation, a bool as unreadable and plain numbers and "
-            "texts as details"
-        )
-    if not holds_reasoning(str(generation.text)):
-        return score
-    return dataclasses.replace(score, details={**score.details, HAS_REASONING: True})
+        Raises:
+            ConfigError: the scorer, which may be the user's, gave something else.
+        """
+        given = f"scorer: of sample {sample.id} {scorer_name(self.scorer)} gave"
+        if not isinstance(score, Score):
+            raise ConfigError(f"{given} a {type(score).__name__}, expected a Score")
+        faults = _faults(score)
+        if faults:
+            raise ConfigError(
+                f"{given} a Score with {', '.join(faults)}; expected a plain number or None as "
+                "value, a text or None as answer and explanation, a bool as unreadable and plain "
+                "numbers and texts as details"
+            )
+        if not holds_reasoning(str(generation.text)):
+            return score
+        return dataclasses.replace(score, details={**score.details, HAS_REASONING: True})
 
 
 def _faults(score: Score) -> list[str]:

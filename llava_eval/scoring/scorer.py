@@ -5,15 +5,14 @@ help to write one:
 
 * :class:`ReplyScorer` for a rule that looks at one reply alone (:class:`SampleScorer`: at one
   generation), so that results are scored as they come in;
-* :class:`JudgedScorer` for a rule that asks a language model; it becomes a scorer when it is given
-  its judge.
+* :class:`JudgedScorer` for a rule that asks a language model, its judge.
 """
 
 from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -124,12 +123,8 @@ class JudgeReply:
     error: str | None = None
 
 
-class Judge(Protocol):
-    """A language model that judges."""
-
-    def ask(self, prompts: Sequence[Messages]) -> list[JudgeReply]:
-        """Return one reply per prompt."""
-        ...
+#: Asks a language model that judges: one reply per prompt.
+Ask = Callable[[Sequence[Messages]], list[JudgeReply]]
 
 
 class JudgedScorer(ABC):
@@ -156,29 +151,20 @@ class JudgedScorer(ABC):
             replies: ``replies[j]`` answers ``prompts(texts, samples)[j]``.
         """
 
-    def given(self, judge: Judge) -> Scorer:
-        """Return the scorer that asks this judge."""
-        return _WithJudge(self, judge)
-
-
-@dataclass(frozen=True)
-class _WithJudge:
-    rule: JudgedScorer
-    judge: Judge
-
-    def score_all(
-        self, generations: Sequence[Generation], samples: Sequence[Sample]
+    def score_asking(
+        self, ask: Ask, generations: Sequence[Generation], samples: Sequence[Sample]
     ) -> list[Score]:
+        """Return one score per generation by what a judge says; see :class:`Scorer`."""
         texts = [str(generation.text) for generation in generations]
         # A judge compares with the right answer: where that is hidden, there is nothing to ask.
         judged_texts = [text for text, sample in zip(texts, samples, strict=True) if sample.targets]
         judged_samples = [sample for sample in samples if sample.targets]
-        replies = self.judge.ask(judge_prompts(self.rule, judged_texts, judged_samples))
-        scores = list(self.rule.score_judged(judged_texts, judged_samples, replies))
+        replies = ask(judge_prompts(self, judged_texts, judged_samples))
+        scores = list(self.score_judged(judged_texts, judged_samples, replies))
         following = iter(scores)
         if len(scores) != len(judged_texts):
             gave = f"{len(scores)} scores of {len(judged_texts)} texts"
-            raise ConfigError(f"scorer: {scorer_name(self)} gave {gave}")
+            raise ConfigError(f"scorer: {type(self).__name__} gave {gave}")
         return [
             next(following) if sample.targets else read(sample, text.strip(), 0.0, "as it is")
             for text, sample in zip(texts, samples, strict=True)
@@ -239,10 +225,9 @@ class _ScoreMethod(ReplyScorer):
         return self.rule.score(reply, sample)
 
 
-def scorer_name(scorer: Scorer) -> str:
+def scorer_name(scorer: Scorer | JudgedScorer) -> str:
     """Return the name of a scorer's class, for messages."""
-    owner = scorer.rule if isinstance(scorer, _ScoreMethod | _WithJudge) else scorer
-    return type(owner).__name__
+    return type(scorer.rule if isinstance(scorer, _ScoreMethod) else scorer).__name__
 
 
 def read(

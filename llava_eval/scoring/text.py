@@ -17,7 +17,6 @@ from llava_eval.scoring.scorer import ReplyScorer, read
 from llava_eval.types import Sample, Score
 
 
-@dataclass(frozen=True)
 class ExactMatch(ReplyScorer):
     """The whole reply equals an accepted answer.
 
@@ -99,7 +98,6 @@ class LmmsEvalExactMatch(ReplyScorer):
         return read(sample, answer, right, f"{how}, case and punctuation ignored")
 
 
-@dataclass(frozen=True)
 class GqaLlava(ReplyScorer):
     """GQA as LLaVA hands it to GQA's own script: full stops at the end go, and case.
 
@@ -129,7 +127,6 @@ def edit_distance(first: str, second: str) -> int:
     return row[-1]
 
 
-@dataclass(frozen=True)
 class Anls(ReplyScorer):
     """Average normalised Levenshtein similarity (arXiv 1907.00490); below a half it is 0.
 
@@ -153,7 +150,6 @@ class Anls(ReplyScorer):
 _MAX_RELATIVE_CHANGE = 0.05
 
 
-@dataclass(frozen=True)
 class RelaxedAccuracy(ReplyScorer):
     """ChartQA's relaxed accuracy (arXiv 2203.10244, section 5.1).
 
@@ -180,7 +176,6 @@ def _share(text: str) -> float | None:
     return number / 100.0 if number is not None and text.endswith("%") else number
 
 
-@dataclass(frozen=True)
 class PopeLmmsEval(ReplyScorer):
     """POPE in lmms-eval: the reply is "yes" or "no" and nothing else, "Yes." is neither.
 
@@ -194,7 +189,6 @@ class PopeLmmsEval(ReplyScorer):
         return read(sample, answer, answer in sample.targets, how)
 
 
-@dataclass(frozen=True)
 class PopeLlava(ReplyScorer):
     """POPE in LLaVA: "No", "no" or "not" among the words of the first sentence is no.
 
@@ -212,7 +206,6 @@ class PopeLlava(ReplyScorer):
         return read(sample, shown, answer in sample.targets, how, {"counted_as": answer})
 
 
-@dataclass(frozen=True)
 class MmeLmmsEval(ReplyScorer):
     """MME in lmms-eval: yes or no among the first four characters, full stops removed.
 
@@ -326,7 +319,6 @@ _FULL_WIDTH = {0xFEE0 + code: code for code in range(0x21, 0x7F)} | {0x3000: 0x2
 _FORMULAS = ("HME100k", "Handwritten Mathematical Expression Recognition")
 
 
-@dataclass(frozen=True)
 class OcrBenchLmmsEval(ReplyScorer):
     """OCRBench in lmms-eval: an accepted answer stands somewhere in the reply.
 

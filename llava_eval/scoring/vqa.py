@@ -26,7 +26,6 @@ def leave_one_out(reply: str, answers: Sequence[str]) -> float:
     return float(statistics.mean(min(1.0, (matches - own) / 3) for own in same))
 
 
-@dataclass(frozen=True)
 class VqaOfficial(ReplyScorer):
     """VQA's own accuracy.
 

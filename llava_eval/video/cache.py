@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,13 +34,7 @@ _KEEP = 0.9
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError)
 
 T = TypeVar("T")
-
-
-class Entry(NamedTuple):
-    """An array with the facts that were stored beside it."""
-
-    array: npt.NDArray[Any]
-    facts: dict[str, Any]
+Array = npt.NDArray[Any]
 
 
 def cache_folder() -> Path | None:
@@ -82,13 +76,14 @@ class ArrayStore:
         self._until_cleaning = 0  # bytes that may still be written before sizes are added up again
         self._works = True
 
-    def get(self, key: str, read: Callable[[Entry], T]) -> T | None:
+    def get(self, key: str, read: Callable[[Array, dict[str, Any]], T]) -> T | None:
         """Return what was stored under ``key``, None if there is nothing (any more).
 
         Args:
             key: that it was put under.
-            read: makes of an entry what is wanted. An entry that it cannot read (it raises one of
-                :data:`_UNREADABLE`) is dropped as a broken file is.
+            read: makes of an array, and the facts that were stored beside it, what is wanted. An
+                entry that it cannot read (it raises one of :data:`_UNREADABLE`) is dropped as a
+                broken file is.
         """
         path = self._path(key)
         try:
@@ -98,7 +93,7 @@ class ArrayStore:
                 expected, content = facts.pop("crc32"), bytearray(file.read())
             if zlib.crc32(content) != expected:
                 raise ValueError("its bytes are not those that were written")
-            value = read(Entry(np.frombuffer(content, dtype).reshape(shape), facts))
+            value = read(np.frombuffer(content, dtype).reshape(shape), facts)
             with suppress(OSError):  # of somebody else, or on a disk that cannot be written
                 os.utime(path)
             return value
@@ -110,9 +105,7 @@ class ArrayStore:
             path.unlink()
         return None
 
-    def put(
-        self, key: str, array: npt.NDArray[Any], facts: Mapping[str, Any] | None = None
-    ) -> None:
+    def put(self, key: str, array: Array, facts: Mapping[str, Any] | None = None) -> None:
         """Store an array and JSON-able facts about it under ``key``."""
         if not self._works:
             return

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from llava_eval.borders.paths import file_identity
 from llava_eval.borders.typed_json import as_type
 from llava_eval.types import Clip, MediaProblem, PixelProof, distinct_problems
-from llava_eval.video.cache import ArrayStore, Entry, cache_folder, digest
+from llava_eval.video.cache import Array, ArrayStore, cache_folder, digest
 from llava_eval.video.decode import decode_frames, probe
 
 if TYPE_CHECKING:
@@ -110,12 +110,12 @@ class _Facts:
     proof: PixelProof
 
 
-def _frame_of(index: int, entry: Entry) -> Clip:
+def _frame_of(index: int, pixels: Array, facts: dict[str, Any]) -> Clip:
     """Return the frame with this index, which an entry of the store holds."""
     import torch
 
-    facts = as_type(entry.facts, _Facts)
-    return Clip(torch.from_numpy(entry.array[None]), (index,), **vars(facts))  # (1, 3, h, w)
+    known = as_type(facts, _Facts)
+    return Clip(torch.from_numpy(pixels[None]), (index,), **vars(known))  # (1, 3, h, w)
 
 
 def default_store() -> ArrayStore | None:

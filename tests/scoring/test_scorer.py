@@ -56,12 +56,17 @@ class AlwaysFour:
         (VqaOfficial(), "Two", "2"),
         (TempCompassRules([]), "B. up", "B"),
         (CaptionScorer(), "a cat", "a cat"),
-        (judged().given(AlwaysFour()), "a cat ", "a cat"),
+        (judged(), "a cat ", "a cat"),
     ],
 )
-def test_a_hidden_answer_is_kept_and_not_scored(rule: Scorer, reply: str, answer: str) -> None:
+def test_a_hidden_answer_is_kept_and_not_scored(
+    rule: Scorer | JudgedText, reply: str, answer: str
+) -> None:
     hidden = sample(targets=(), facets={"task": "multi-choice"})
-    (score,) = rule.score_all([Generation(reply)], [hidden])
+    if isinstance(rule, JudgedText):
+        (score,) = rule.score_asking(AlwaysFour().ask, [Generation(reply)], [hidden])
+    else:
+        (score,) = rule.score_all([Generation(reply)], [hidden])
     assert (score.value, score.answer, score.unreadable) == (None, answer, False)
     assert "hidden" in score.explanation
 
@@ -80,7 +85,7 @@ def test_a_judge_is_not_asked_about_hidden_answers() -> None:
     judge = AlwaysFour()
     samples = [sample("a", ["x"]), sample("b", []), sample("c", ["y"])]
     texts = [Generation(text) for text in ("1", "2", "3")]
-    scores = judged().given(judge).score_all(texts, samples)
+    scores = judged().score_asking(judge.ask, texts, samples)
     assert [score.value for score in scores] == [4.0, None, 4.0]
     assert [prompt[1]["content"] for prompt in judge.asked] == [" x 1", " y 3"]
 
@@ -94,9 +99,9 @@ class OneShort(JudgedText):
 
 def test_a_judged_scorer_that_gives_too_few_is_told_so() -> None:
     generations, samples = [Generation("x"), Generation("y")], [sample("a"), sample("b")]
-    short = OneShort("s", "{{question}}", "score_or_zero").given(AlwaysFour())
+    short = OneShort("s", "{{question}}", "score_or_zero")
     with pytest.raises(ConfigError, match="scorer: OneShort gave 1 scores of 2 texts"):
-        short.score_all(generations, samples)
+        short.score_asking(AlwaysFour().ask, generations, samples)
 
 
 class PlainPrompts(JudgedText):
@@ -105,9 +110,9 @@ class PlainPrompts(JudgedText):
 
 
 def test_a_judged_scorer_whose_prompts_are_plain_texts_is_told_so() -> None:
-    plain = PlainPrompts("s", "{{question}}", "score_or_zero").given(AlwaysFour())
+    plain = PlainPrompts("s", "{{question}}", "score_or_zero")
     with pytest.raises(ConfigError, match=r"PlainPrompts made the prompt 'Is x right\?'; expected"):
-        plain.score_all([Generation("x")], [sample("a")])
+        plain.score_asking(AlwaysFour().ask, [Generation("x")], [sample("a")])
 
 
 def test_explanations_say_what_was_read_and_what_it_is_worth() -> None:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -21,8 +22,8 @@ from llava_eval.borders.paths import file_identity
 from llava_eval.types import Clip, Media
 from llava_eval.video import decode_frames, probe, read_media
 from llava_eval.video.cache import (
+    Array,
     ArrayStore,
-    Entry,
     cache_folder,
     digest,
 )
@@ -33,8 +34,8 @@ from llava_eval.video.frame_cache import FrameCache, default_store
 FileOf = Callable[[str], str]
 
 
-def whole(entry: Entry) -> Entry:
-    return entry
+def whole(array: Array, facts: dict[str, Any]) -> tuple[Array, dict[str, Any]]:
+    return array, facts
 
 
 def test_what_is_put_can_be_got(tmp_path: Path) -> None:
@@ -43,8 +44,8 @@ def test_what_is_put_can_be_got(tmp_path: Path) -> None:
     store.put("key", array, {"pts": 1.5, "notes": ["a\nb"]})
     entry = store.get("key", whole)
     assert entry is not None
-    assert np.array_equal(entry.array, array)
-    assert entry.facts == {"pts": 1.5, "notes": ["a\nb"]}
+    assert np.array_equal(entry[0], array)
+    assert entry[1] == {"pts": 1.5, "notes": ["a\nb"]}
     assert store.get("other", whole) is None
 
 
@@ -161,8 +162,8 @@ def _write_and_read(folder: str, seed: int) -> int:
         if entry is None:
             store.put(f"{number:02d}", np.full(10_000, number, np.uint8))
         else:
-            assert entry.array.shape == (10_000,)
-            assert (entry.array == number).all()
+            assert entry[0].shape == (10_000,)
+            assert (entry[0] == number).all()
             hits += 1
     return hits
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: Most changed samples that are listed each way, and most characters of a cell.
 SHOWN_FLIPS, _MOST_CELL = 10, 300
-#: What XML 1.0 cannot hold, not even escaped.
+#: What XML 1.0 cannot hold, not even escaped; printable texts have none of it.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -305,7 +305,7 @@ def annotation(kind: str, title: str, message: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable(text).replace("%", "%25")
 
 
 def to_junit(verdict: GateVerdict | SequentialGate, text: str) -> str:
@@ -315,17 +315,17 @@ def to_junit(verdict: GateVerdict | SequentialGate, text: str) -> str:
     suite = _suite(f"llava-eval gate: {verdict.label}", len(checks), num_failures)
     listed = SubElement(suite, "properties")
     for key, value in verdict.properties.items():
-        SubElement(listed, "property", name=_xml_line(key), value=_xml_line(value))
+        SubElement(listed, "property", name=printable(key), value=printable(value))
     for check in checks:
         named = {"classname": verdict.benchmark, "name": f"{check.name} has not regressed"}
-        case = SubElement(suite, "testcase", {k: _xml_line(v) for k, v in named.items()}, time="0")
-        message = _xml_line(check.message)
+        case = SubElement(suite, "testcase", {k: printable(v) for k, v in named.items()}, time="0")
+        message = printable(check.message)
         if check.fails:
             kind = "Regression" if check.regressed else "NotShown"
             SubElement(case, "failure", type=kind, message=message).text = message
         else:
             SubElement(case, "system-out").text = message
-    SubElement(suite, "system-out").text = _xml_text(text)
+    SubElement(suite, "system-out").text = _NOT_XML.sub("\ufffd", text)
     return _document(suite)
 
 
@@ -333,14 +333,14 @@ def not_comparable_junit(reason: str) -> str:
     """Return one test case that ended with an error."""
     suite = _suite("llava-eval gate", num_tests=1, num_errors=1)
     case = SubElement(suite, "testcase", classname="llava_eval", name="can be compared", time="0")
-    SubElement(case, "error", type="ComparisonError", message=_xml_line(reason))
+    SubElement(case, "error", type="ComparisonError", message=printable(reason))
     return _document(suite)
 
 
 def _suite(name: str, num_tests: int, num_failures: int = 0, num_errors: int = 0) -> Element:
     return Element(
         "testsuite",
-        name=_xml_line(name),
+        name=printable(name),
         tests=str(num_tests),
         failures=str(num_failures),
         errors=str(num_errors),
@@ -356,11 +356,3 @@ def _document(suite: Element) -> str:
     root.append(suite)
     indent(root)
     return f"<?xml version='1.0' encoding='utf-8'?>\n{tostring(root, encoding='unicode')}\n"
-
-
-def _xml_line(text: str) -> str:
-    return _xml_text(printable(text))
-
-
-def _xml_text(text: str) -> str:
-    return _NOT_XML.sub("\ufffd", text)

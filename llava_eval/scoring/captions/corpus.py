@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -35,7 +34,6 @@ def caption_values(captions: Captions) -> dict[str, FloatArray]:
     return values
 
 
-@dataclass(frozen=True)
 class CaptionScorer:
     """CIDEr, ROUGE-L and BLEU of each caption, as pycocoevalcap computes them.
 

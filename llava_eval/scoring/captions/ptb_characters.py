@@ -3,7 +3,7 @@
 Found by asking the tokenizer of stanford-corenlp 3.4.1 about every code point of the basic
 multilingual plane (its tables were frozen in 2014, so the running Python's `unicodedata` is no
 substitute). Each string lists inclusive hexadecimal ranges, in ascending order. A code point in
-none of them, nor in `ptb_rules.STAND_INS`, is dropped by the tokenizer and ends the token before
+none of them, nor in `ptb_rules._SPECIAL`, is dropped by the tokenizer and ends the token before
 it: emoji, private use, control characters, scripts and letters newer than the tables.
 """
 

@@ -13,7 +13,7 @@ Two ideas carry them:
   on a tie. A rule's `context` counts for the length but is left for the next token, so a longer
   context is how one reading beats another ("A. The" is a sentence's end, "A. Smith" is not).
 * **Stand-ins.** The rules never see a non-ASCII character itself, only one character that stands
-  for its class (`STAND_INS`), so that they stay small and readable. The token's text is cut from
+  for its class (`stand_ins`), so that they stay small and readable. The token's text is cut from
   the original.
 
 Case: JFlex, which generated the original, folds case in literal words but not in `[...]` classes.
@@ -279,146 +279,113 @@ def _long_dash(token: str) -> str:
 
 # ------------------------------------------------------------------------------- rules
 
+_WITH_APOSTROPHE = _words("cont'd. cont'd nor'easter c'mon e'er s'mores ev'ry li'l nat'l")
+_WWW = r"(?i:www)\.(?:[^ \t\n\"<>|.!?(){},]+\.)+[a-zA-Z]{2,4}"
+# In the original's class ",-_" is a range: capitals, digits and most signs are excluded.
+_DOMAIN = r"(?:[^ \t\n\"`'<>|.!?(){},-_$]+\.)+(?i:com|net|org|edu)"
+_USER = r"(?:(?i:&lt;)|<)?[a-zA-Z0-9][^ \t\n\"<>|(){}\u00a0]*"
+_HOST = r"(?:[^ \t\n\"<>|(){}.\u00a0]+\.)*[^ \t\n\"<>|(){}.\u00a0]+"
+_OPENS_SENTENCE = f"{_SPACE_OR_LINE}+(?:{_SENTENCE_OPENER}|{_TAG}){_SPACE_OR_LINE}"
 
-def rules() -> tuple[Rule, ...]:
-    """All rules; on equal length the earlier one wins."""
-    return (*_word_rules(), *_number_rules(), *_abbreviation_rules(), *_sign_rules())
-
-
-def _word_rules() -> tuple[Rule, ...]:
-    """Words, contractions, markup, addresses."""
-    return (
-        # "cannot" and friends are two tokens
-        Rule("(?i:can)", "(?i:not)"),
-        Rule("(?i:gon)", "(?i:na)"),
-        Rule("(?i:got)", "(?i:ta)"),
-        Rule("(?i:gim)", "(?i:me)"),
-        Rule("(?i:lem)", "(?i:me)"),
-        Rule("(?i:wan)", "(?i:na)"),
-        Rule(_TAG, rewrite=_keep_together),
-        Rule("(?i:&(?:md|mdash|ndash);)|\u2013", rewrite=_constant("--")),
-        Rule("(?i:&amp;)", rewrite=_constant("&")),
-        Rule("(?i:&nbsp;)", rewrite=_constant("")),
-        Rule("(?i:&(?:ht|tl|ur|lr|qc|ql|qr|odq|cdq|#[0-9]+);)"),
-        Rule(_WORD, _CLITIC, _drop_soft_hyphens),
-        Rule(r"[A-Za-z\u00ad]*[A-MO-Za-mo-z]\u00ad*", _NOT, _drop_soft_hyphens),
-        Rule(_WORD, rewrite=_drop_soft_hyphens),
-        *_apostrophe_rules(),
-        Rule("'[tT]", "(?i:is|was)"),
-        Rule(f"[yY]{_APOSTROPHE}", f"[{_ALPHA}]"),
-        Rule(r"(?i:https?)://[^ \t\n\"<>|(){}]+[^ \t\n\"<>|.!?(){},-]"),
-        *_address_rules(),
-        Rule("@[a-zA-Z_][a-zA-Z_0-9]*"),
-        Rule(f"#{_LETTER}+"),
-        Rule(_CLITIC, "[^A-Za-z]", _plain_apostrophe),
-        Rule(f"{_APOSTROPHE}[0-9][0-9]", _SPACE_OR_LINE),
-        Rule(_NOT, rewrite=_plain_not),
-    )
-
-
-def _apostrophe_rules() -> tuple[Rule, ...]:
-    """Words that keep an apostrophe inside, before or after them."""
-    special = _words("cont'd. cont'd nor'easter c'mon e'er s'mores ev'ry li'l nat'l")
-    return (
-        Rule(f"{_APOSTROPHE}(?:[nN]{_APOSTROPHE}?|(?i:em|cause|till?)|[2-9]0(?i:s))"),
-        Rule(f"[lLdDjJ]{_APOSTROPHE}"),
-        Rule(f"(?i:dunkin|somethin|ol){_APOSTROPHE}"),
-        Rule(f"[A-HJ-XZn]{_APOSTROPHE_OR_QUOTE}[{_ALPHA}]{{2,}}"),
-        Rule(f"[{_ALPHA}]+[aeiouyAEIOUY]{_APOSTROPHE_OR_QUOTE}[aeiouA-Z][{_ALPHA}]*"),
-        Rule(special),
-        Rule(f"[cC](?:(?i:ap){_APOSTROPHE}[nN]|{_APOSTROPHE}(?i:est))"),
-        Rule(f"[oO]{_APOSTROPHE_OR_QUOTE}[oO]"),
-    )
-
-
-def _address_rules() -> tuple[Rule, ...]:
-    """Addresses of the web without a scheme, and of mail."""
-    www = r"(?i:www)\.(?:[^ \t\n\"<>|.!?(){},]+\.)+[a-zA-Z]{2,4}"
-    # In the original's class ",-_" is a range: capitals, digits and most signs are excluded.
-    domain = r"(?:[^ \t\n\"`'<>|.!?(){},-_$]+\.)+(?i:com|net|org|edu)"
-    user = r"(?:(?i:&lt;)|<)?[a-zA-Z0-9][^ \t\n\"<>|(){}\u00a0]*"
-    host = r"(?:[^ \t\n\"<>|(){}.\u00a0]+\.)*[^ \t\n\"<>|(){}.\u00a0]+"
-    return (
-        Rule(www),
-        Rule(www + _PATH),
-        Rule(domain),
-        Rule(domain + _PATH),
-        Rule(f"{user}@{host}>?"),
-    )
-
-
-def _number_rules() -> tuple[Rule, ...]:
-    """Numbers, dates, fractions, money and a few fixed spellings."""
-    return (
-        Rule(f"[{_NUMERAL}]{{1,2}}[-/][{_NUMERAL}]{{1,2}}[-/][{_NUMERAL}]{{2,4}}"),
-        Rule(f"[-+]?{_NUMBER}", rewrite=_drop_soft_hyphens),
-        Rule("\u207a?(?:\u00b2+|\u2082+)"),
-        Rule(
-            rf"(?:[{_NUMERAL}]{{1,4}}[- \u00a0])?[{_NUMERAL}]{{1,4}}(?:\\?/|\u2044)"
-            rf"[{_NUMERAL}]{{1,4}}",
-            rewrite=_keep_together,
-        ),
-        Rule("\u00bd", rewrite=lambda token: _FRACTION.get(token, token)),
-        Rule("(?i:-[rl][rcs]b-)"),
-        Rule(r"(?i:c\.d\.s)"),
-        Rule("(?i:pro|anti)-"),
-        Rule("(?i:s(?:&amp;|&)(?:p-500|ls))", rewrite=_plain_ampersand),
-        Rule(r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}(?:\\?/[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}){1,2}"),
-        Rule(r"[A-Z]*\$|#"),
-        Rule("\u20ac", rewrite=lambda token: _CURRENCY.get(token, token)),
-    )
-
-
-def _abbreviation_rules() -> tuple[Rule, ...]:
-    """Full stops that belong to the word before them, file names, telephone numbers."""
-    opener = f"{_SPACE_OR_LINE}+(?:{_SENTENCE_OPENER}|{_TAG}){_SPACE_OR_LINE}"
-    return (
-        Rule("[A-Za-z]", rf"\.{opener}"),
-        Rule(rf"{_CLOSING_ABBREVIATION}\.", r"[\s\S]{2}|[\s\S]?\Z"),
-        Rule(rf"{_OPENING_ABBREVIATION}\."),
-        Rule(rf"(?:{_ACRONYM}|{_COMPOUND_ACRONYM})\."),
-        Rule(rf"{_NUMBERED_ABBREVIATION}\.", f"{_SPACE_OR_LINE}?[{_NUMERAL}]"),
-        Rule(r"(?i:pte|pty)\.", f"{_SPACE}(?i:ltd|lim)"),
-        Rule(
-            rf"{_ANY_WORD_PART}(?:\.{_ANY_WORD_PART})*\.{_FILE_EXTENSION}",
-            f"{_SPACE_OR_LINE}|[.?!,]",
-        ),
-        Rule(
-            rf"(?:{_WORD}|{_HYPHENATED}|{_COMPOUND})\.",
-            "[,;:\u3001]",
-            _drop_soft_hyphens,
-        ),
-        Rule(rf"{_JOINED_CAPITALS}\.", "[,;:\u3001]", _plain_ampersand),
-        Rule(_PHONE, rewrite=_phone),
-    )
-
-
-def _sign_rules() -> tuple[Rule, ...]:
-    """Quotes, brackets, dots, hyphenated words, smileys, symbols."""
-    return (
-        Rule('"|(?i:&quot;)', rewrite=_constant("")),
-        Rule("<|(?i:&lt;)", rewrite=_angle("&lt;", "<")),
-        Rule(">|(?i:&gt;)", rewrite=_angle("&gt;", ">")),
-        Rule(r"[()\[\]{}]", rewrite=_bracket),
-        Rule("-+", rewrite=_long_dash),
-        Rule(r"\.{3,5}|(?:\.[ \u00a0]){2,4}\.|[\u2026\u0085]", rewrite=_constant("...")),
-        Rule("@+|#+|_+"),
-        Rule(r"\*+|(?:\\\*){1,3}"),
-        Rule("[?!]+"),
-        Rule(_HYPHENATED, rewrite=_drop_soft_hyphens),
-        Rule(_COMPOUND),
-        Rule(_JOINED_CAPITALS, rewrite=_plain_ampersand),
-        Rule(r"[cC]\+\+|[cCfF]#"),
-        Rule(_APOSTROPHE, rewrite=_constant("'")),
-        Rule("'", "[A-Za-z][^ \t\n\u00a0]", _constant("`")),
-        Rule(_CLITIC, rewrite=_plain_apostrophe),
-        Rule("<<|>>"),
-        Rule("''|[`\u2018\u2019\u201c]{1,2}", rewrite=_quote),
-        Rule(r"[<>]?[:;=][-o*']?[()DPdpO\\{@|\[\]]", "[^A-Za-z0-9]", _smiley),
-        Rule(
-            r"[\^x=~<>]\.\[\^x=~<>\]|[-^x=~<>']_[-^x=~<>']"
-            r"|\([-^x=~<>'][_.]?[-^x=~<>']\)|\([\^x=~<>']-[\^x=~<>'`]\)",
-            rewrite=_smiley,
-        ),
-        Rule(f"[.,;:%+^~|\\\\&=/{SYMBOL}\u207a\u2044\u3001]"),
-    )
+# All rules; on equal length the earlier one wins.
+RULES = (
+    # words, contractions, markup, addresses; "cannot" and friends are two tokens
+    Rule("(?i:can)", "(?i:not)"),
+    Rule("(?i:gon)", "(?i:na)"),
+    Rule("(?i:got)", "(?i:ta)"),
+    Rule("(?i:gim)", "(?i:me)"),
+    Rule("(?i:lem)", "(?i:me)"),
+    Rule("(?i:wan)", "(?i:na)"),
+    Rule(_TAG, rewrite=_keep_together),
+    Rule("(?i:&(?:md|mdash|ndash);)|\u2013", rewrite=_constant("--")),
+    Rule("(?i:&amp;)", rewrite=_constant("&")),
+    Rule("(?i:&nbsp;)", rewrite=_constant("")),
+    Rule("(?i:&(?:ht|tl|ur|lr|qc|ql|qr|odq|cdq|#[0-9]+);)"),
+    Rule(_WORD, _CLITIC, _drop_soft_hyphens),
+    Rule(r"[A-Za-z\u00ad]*[A-MO-Za-mo-z]\u00ad*", _NOT, _drop_soft_hyphens),
+    Rule(_WORD, rewrite=_drop_soft_hyphens),
+    # words that keep an apostrophe inside, before or after them
+    Rule(f"{_APOSTROPHE}(?:[nN]{_APOSTROPHE}?|(?i:em|cause|till?)|[2-9]0(?i:s))"),
+    Rule(f"[lLdDjJ]{_APOSTROPHE}"),
+    Rule(f"(?i:dunkin|somethin|ol){_APOSTROPHE}"),
+    Rule(f"[A-HJ-XZn]{_APOSTROPHE_OR_QUOTE}[{_ALPHA}]{{2,}}"),
+    Rule(f"[{_ALPHA}]+[aeiouyAEIOUY]{_APOSTROPHE_OR_QUOTE}[aeiouA-Z][{_ALPHA}]*"),
+    Rule(_WITH_APOSTROPHE),
+    Rule(f"[cC](?:(?i:ap){_APOSTROPHE}[nN]|{_APOSTROPHE}(?i:est))"),
+    Rule(f"[oO]{_APOSTROPHE_OR_QUOTE}[oO]"),
+    Rule("'[tT]", "(?i:is|was)"),
+    Rule(f"[yY]{_APOSTROPHE}", f"[{_ALPHA}]"),
+    Rule(r"(?i:https?)://[^ \t\n\"<>|(){}]+[^ \t\n\"<>|.!?(){},-]"),
+    # addresses of the web without a scheme, and of mail
+    Rule(_WWW),
+    Rule(_WWW + _PATH),
+    Rule(_DOMAIN),
+    Rule(_DOMAIN + _PATH),
+    Rule(f"{_USER}@{_HOST}>?"),
+    Rule("@[a-zA-Z_][a-zA-Z_0-9]*"),
+    Rule(f"#{_LETTER}+"),
+    Rule(_CLITIC, "[^A-Za-z]", _plain_apostrophe),
+    Rule(f"{_APOSTROPHE}[0-9][0-9]", _SPACE_OR_LINE),
+    Rule(_NOT, rewrite=_plain_not),
+    # numbers, dates, fractions, money and a few fixed spellings
+    Rule(f"[{_NUMERAL}]{{1,2}}[-/][{_NUMERAL}]{{1,2}}[-/][{_NUMERAL}]{{2,4}}"),
+    Rule(f"[-+]?{_NUMBER}", rewrite=_drop_soft_hyphens),
+    Rule("\u207a?(?:\u00b2+|\u2082+)"),
+    Rule(
+        rf"(?:[{_NUMERAL}]{{1,4}}[- \u00a0])?[{_NUMERAL}]{{1,4}}(?:\\?/|\u2044)"
+        rf"[{_NUMERAL}]{{1,4}}",
+        rewrite=_keep_together,
+    ),
+    Rule("\u00bd", rewrite=lambda token: _FRACTION.get(token, token)),
+    Rule("(?i:-[rl][rcs]b-)"),
+    Rule(r"(?i:c\.d\.s)"),
+    Rule("(?i:pro|anti)-"),
+    Rule("(?i:s(?:&amp;|&)(?:p-500|ls))", rewrite=_plain_ampersand),
+    Rule(r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}(?:\\?/[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}){1,2}"),
+    Rule(r"[A-Z]*\$|#"),
+    Rule("\u20ac", rewrite=lambda token: _CURRENCY.get(token, token)),
+    # full stops that belong to the word before them, file names, telephone numbers
+    Rule("[A-Za-z]", rf"\.{_OPENS_SENTENCE}"),
+    Rule(rf"{_CLOSING_ABBREVIATION}\.", r"[\s\S]{2}|[\s\S]?\Z"),
+    Rule(rf"{_OPENING_ABBREVIATION}\."),
+    Rule(rf"(?:{_ACRONYM}|{_COMPOUND_ACRONYM})\."),
+    Rule(rf"{_NUMBERED_ABBREVIATION}\.", f"{_SPACE_OR_LINE}?[{_NUMERAL}]"),
+    Rule(r"(?i:pte|pty)\.", f"{_SPACE}(?i:ltd|lim)"),
+    Rule(
+        rf"{_ANY_WORD_PART}(?:\.{_ANY_WORD_PART})*\.{_FILE_EXTENSION}",
+        f"{_SPACE_OR_LINE}|[.?!,]",
+    ),
+    Rule(
+        rf"(?:{_WORD}|{_HYPHENATED}|{_COMPOUND})\.",
+        "[,;:\u3001]",
+        _drop_soft_hyphens,
+    ),
+    Rule(rf"{_JOINED_CAPITALS}\.", "[,;:\u3001]", _plain_ampersand),
+    Rule(_PHONE, rewrite=_phone),
+    # quotes, brackets, dots, hyphenated words, smileys, symbols
+    Rule('"|(?i:&quot;)', rewrite=_constant("")),
+    Rule("<|(?i:&lt;)", rewrite=_angle("&lt;", "<")),
+    Rule(">|(?i:&gt;)", rewrite=_angle("&gt;", ">")),
+    Rule(r"[()\[\]{}]", rewrite=_bracket),
+    Rule("-+", rewrite=_long_dash),
+    Rule(r"\.{3,5}|(?:\.[ \u00a0]){2,4}\.|[\u2026\u0085]", rewrite=_constant("...")),
+    Rule("@+|#+|_+"),
+    Rule(r"\*+|(?:\\\*){1,3}"),
+    Rule("[?!]+"),
+    Rule(_HYPHENATED, rewrite=_drop_soft_hyphens),
+    Rule(_COMPOUND),
+    Rule(_JOINED_CAPITALS, rewrite=_plain_ampersand),
+    Rule(r"[cC]\+\+|[cCfF]#"),
+    Rule(_APOSTROPHE, rewrite=_constant("'")),
+    Rule("'", "[A-Za-z][^ \t\n\u00a0]", _constant("`")),
+    Rule(_CLITIC, rewrite=_plain_apostrophe),
+    Rule("<<|>>"),
+    Rule("''|[`\u2018\u2019\u201c]{1,2}", rewrite=_quote),
+    Rule(r"[<>]?[:;=][-o*']?[()DPdpO\\{@|\[\]]", "[^A-Za-z0-9]", _smiley),
+    Rule(
+        r"[\^x=~<>]\.\[\^x=~<>\]|[-^x=~<>']_[-^x=~<>']"
+        r"|\([-^x=~<>'][_.]?[-^x=~<>']\)|\([\^x=~<>']-[\^x=~<>'`]\)",
+        rewrite=_smiley,
+    ),
+    Rule(f"[.,;:%+^~|\\\\&=/{SYMBOL}\u207a\u2044\u3001]"),
+)

@@ -53,8 +53,7 @@ _BLANKS = re.compile("[ \n]+")
 def _rules() -> list[tuple[re.Pattern[str], Callable[[str], str] | None]]:
     """All rules, compiled at the first use, not at import."""
     return [
-        (re.compile(f"({rule.token})(?:{rule.context})"), rule.rewrite)
-        for rule in ptb_rules.rules()
+        (re.compile(f"({rule.token})(?:{rule.context})"), rule.rewrite) for rule in ptb_rules.RULES
     ]
 
 

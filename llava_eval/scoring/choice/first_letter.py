@@ -84,7 +84,6 @@ class StandaloneLetter(LetterRule):
         return match.group(), f"the first of {self.letters} as a word"
 
 
-@dataclass(frozen=True)
 class MlvuOfficial(LetterRule):
     """MLVU's official rule.
 
@@ -103,7 +102,6 @@ class MlvuOfficial(LetterRule):
         return None, f"{where} is no option's letter"
 
 
-@dataclass(frozen=True)
 class OnlyTheLetter(ReplyScorer):
     """The whole reply is the right answer, to the letter: MMMU-Pro's vision part in lmms-eval.
 
@@ -114,7 +112,6 @@ class OnlyTheLetter(ReplyScorer):
         return read(sample, reply, reply in sample.targets, "the whole reply")
 
 
-@dataclass(frozen=True)
 class FirstCharacter(ReplyScorer):
     """Vinoground's rule: the first character of the reply, in either case.
 
@@ -130,7 +127,6 @@ class FirstCharacter(ReplyScorer):
         return read(sample, reply[0].upper() if known else None, right, "the first character")
 
 
-@dataclass(frozen=True)
 class SeedBenchLmmsEval(FirstCharacter):
     """SEED-Bench in lmms-eval: the first character that is no white space, in either case.
 
@@ -144,7 +140,6 @@ class SeedBenchLmmsEval(FirstCharacter):
 _BLINK_START = re.compile(r"[\(\s]*([A-Z])", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
 class BlinkLmmsEval(LetterRule):
     """BLINK in lmms-eval: the letter that the reply begins with, also that of a word.
 
@@ -167,7 +162,6 @@ _MOTIONBENCH_PHRASES = (
 )
 
 
-@dataclass(frozen=True)
 class MotionBenchLmmsEval(ReplyScorer):
     """MotionBench in lmms-eval: the first of A to F, in capitals, after the last "</think>".
 
@@ -192,7 +186,6 @@ class MotionBenchLmmsEval(ReplyScorer):
 _HOLMES_ANSWER = re.compile(r"<answer>\s*(.*?)\s*</answer>", re.DOTALL)
 
 
-@dataclass(frozen=True)
 class VideoHolmesOfficial(LetterRule):
     """Video-Holmes's own rule: the first letter from A to F that occurs in the last answer tag.
 
@@ -212,7 +205,6 @@ class VideoHolmesOfficial(LetterRule):
         return None, "none of A to F occurs"
 
 
-@dataclass(frozen=True)
 class FirstAlphabetic(LetterRule):
     """VideoEval-Pro's rule for options: the first character of the alphabet, in either case.
 
@@ -233,7 +225,6 @@ class FirstAlphabetic(LetterRule):
         return letter.upper(), "the first character of the alphabet"
 
 
-@dataclass(frozen=True)
 class LvBenchOfficial(LetterRule):
     """LVBench's own way to read a reply: the first character behind "(" and before ")".
 

@@ -6,7 +6,6 @@ import math
 import random
 import string
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import Literal
 
 from llava_eval.errors import ConfigError
@@ -100,7 +99,6 @@ class LetterRule(ReplyScorer):
         return unread(sample, "wrong", how) if letter is None else read_letter(letter, sample, how)
 
 
-@dataclass(frozen=True)
 class LowestLoss(SampleScorer):
     """The option with the lowest mean loss is the answer, of equal ones the first.
 

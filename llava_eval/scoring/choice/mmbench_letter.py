@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from llava_eval.scoring.choice.letter import LetterRule
 from llava_eval.scoring.choice.ranked_letter import ranked_letter
@@ -31,7 +30,6 @@ _VLMEVALKIT_REFUSALS = (
 _LAST_WORDS = 4
 
 
-@dataclass(frozen=True)
 class MmBenchLmmsEval(ReplyScorer):
     """MMBench in lmms-eval, as far as it needs no language model.
 
@@ -53,7 +51,6 @@ class MmBenchLmmsEval(ReplyScorer):
         return read(sample, letter, letter in sample.targets, how, details)
 
 
-@dataclass(frozen=True)
 class MmBenchVlmEvalKit(LetterRule):
     """MMBench in VLMEvalKit with exact matching, after its spreadsheet.
 

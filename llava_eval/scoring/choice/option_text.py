@@ -119,7 +119,6 @@ def furthest(positions: Mapping[str, int]) -> str | None:
     return max(positions, key=positions.__getitem__, default=None)
 
 
-@dataclass(frozen=True)
 class TomatoLmmsEval(ReplyScorer):
     """TOMATO in lmms-eval: the first option's letter that occurs as a capital anywhere, else A.
 
@@ -144,7 +143,6 @@ _OPTION = re.compile(r"([A-E])\.\s*(.+)", re.IGNORECASE)
 _LETTER = re.compile(r"\b([A-E])\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
 class MvBenchOfficial(ReplyScorer):
     """MVBench's official rule.
 
@@ -169,7 +167,6 @@ class MvBenchOfficial(ReplyScorer):
         return read(sample, fitting[0] if len(fitting) == 1 else None, right, how)
 
 
-@dataclass(frozen=True)
 class MvBenchLmmsEval(ReplyScorer):
     """lmms-eval's rule for MVBench; empty replies leave the denominator.
 
@@ -197,7 +194,6 @@ class MvBenchLmmsEval(ReplyScorer):
 _TVBENCH_START = re.compile(r"\s*[(\[]?([A-Z])")
 
 
-@dataclass(frozen=True)
 class TvBenchLmmsEval(LetterRule):
     """TVBench in lmms-eval: a letter as a word, a letter at the start, or one candidate's text.
 

@@ -93,7 +93,6 @@ class RankedLetter(ReplyScorer):
         return read(sample, letter, letter in targets, "the letter in the most telling position")
 
 
-@dataclass(frozen=True)
 class RealWorldQaLmmsEval(ReplyScorer):
     """RealWorldQA in lmms-eval: its shared extractor where A to D is right, else the whole reply.
 
@@ -120,7 +119,6 @@ _LLAVA_START = re.compile(rf"([{_LLAVA_LETTERS}])(?:\. .*)?", re.DOTALL)
 _LLAVA_PHRASE = re.compile(r"The answer is ([A-Z]).")
 
 
-@dataclass(frozen=True)
 class ScienceQaLmmsEval(ReplyScorer):
     """ScienceQA in lmms-eval: a letter in either case, or a capital and a full stop.
 
@@ -136,7 +134,6 @@ class ScienceQaLmmsEval(ReplyScorer):
         return read(sample, letter.upper() if known else None, right, how)
 
 
-@dataclass(frozen=True)
 class ScienceQaLlava(LetterRule):
     """ScienceQA in LLaVA: a letter, "A. " and more, or "The answer is A." exactly once.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from llava_eval.errors import ConfigError
 from llava_eval.scoring.choice.letter import LetterRule
@@ -49,7 +48,6 @@ def read_choice(reply: str, choices: Sequence[str]) -> tuple[str | None, str]:
     return letter, f"stated in {quote!r}"
 
 
-@dataclass(frozen=True)
 class StrictChoice(LetterRule):
     """An answer counts where it can be read in one way only; an unreadable reply is wrong.
 

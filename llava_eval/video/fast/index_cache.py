@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import asdict, replace
 from functools import cache
+from typing import Any
 
 import av
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from llava_eval.borders.paths import file_identity
 from llava_eval.borders.typed_json import as_type
 from llava_eval.types import VideoInfo
-from llava_eval.video.cache import ArrayStore, Entry, cache_folder, digest
+from llava_eval.video.cache import Array, ArrayStore, cache_folder, digest
 from llava_eval.video.fast.index import VideoIndex
 
 #: Changes whenever an index means something else than before.
@@ -84,8 +85,7 @@ def _store() -> ArrayStore | None:
     return None if folder is None else _store_at(folder / "indices", _MAX_BYTES_ON_DISK)
 
 
-def _from_entry(entry: Entry) -> VideoIndex:
-    table, facts = entry
+def _from_entry(table: Array, facts: dict[str, Any]) -> VideoIndex:
     if table.dtype != np.int64 or table.ndim != 2:
         raise ValueError(f"{table.dtype} {table.shape} is not a table of keyframes")
     return VideoIndex(

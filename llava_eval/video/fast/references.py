@@ -27,13 +27,6 @@ class Frame(NamedTuple):
     references: tuple[int, ...] | None
 
 
-class _Packet(NamedTuple):
-    """The frames of a packet: the number of the first, and (start, end) of each in its bytes."""
-
-    first: int
-    spans: tuple[tuple[int, int], ...] | None
-
-
 class References:
     """The frames of packets in a row, from a key frame on, and what each may refer to.
 
@@ -46,7 +39,8 @@ class References:
         self._needs: list[tuple[int, ...] | None] = []  # of each frame; None: all before it
         self._keys: set[int] = set()
         self._targets: list[int] = []
-        self._packets: dict[int, _Packet] = {}
+        # by packet, the number of its first frame, and its frames
+        self._packets: dict[int, tuple[int, Sequence[Frame] | None]] = {}
         self._is_needed = bytearray()
 
     def add(self, packet: int, frames: Sequence[Frame] | None, *, is_wanted: bool) -> None:
@@ -58,11 +52,10 @@ class References:
             is_wanted: the frame that it shows is asked for.
         """
         first = len(self._needs)
+        self._packets[packet] = first, frames
         if frames is None:
-            self._packets[packet] = _Packet(first, None)
             self._store(0xFF, None)
         else:
-            self._packets[packet] = _Packet(first, tuple((f.start, f.end) for f in frames))
             for frame in frames:
                 self._add_frame(frame, is_wanted=is_wanted and frame.is_shown)
         if len(self._packets) == 1 or (is_wanted and frames is None):
@@ -86,19 +79,19 @@ class References:
             number: that it was added with.
             packet: its bytes.
         """
-        first, spans = self._packets[number]
-        if spans is None:
+        first, frames = self._packets[number]
+        if frames is None:
             return packet if self._is_needed[first] else b""
-        flags = self._is_needed[first : first + len(spans)]
+        flags = self._is_needed[first : first + len(frames)]
         if all(flags):
             return packet
         if not any(flags):
             return b""
         parts, position = [], 0
-        for (start, end), is_needed in zip(spans, flags, strict=True):
+        for frame, is_needed in zip(frames, flags, strict=True):
             if not is_needed:
-                parts.append(packet[position:start])
-                position = end
+                parts.append(packet[position : frame.start])
+                position = frame.end
         return b"".join([*parts, packet[position:]])
 
     def _add_frame(self, frame: Frame, *, is_wanted: bool) -> None:
