@@ -1,8 +1,8 @@
 """Whether "auto" may take flash-attention: tried on a run's first prompts.
 
-Every fourth family refuses it, as a whole or in one of its parts. Others take it and answer otherwise
-than with the attention that transformers gives them: it knows causal masks and padding alone, and
-drops without a word that the tokens of an image see each other (Gemma 3, PaliGemma). A model is
+Every fourth family refuses it, as a whole or in one of its parts. Others take it and answer
+otherwise than with the attention that transformers gives them: it knows causal masks and padding
+alone, and drops without a word that the tokens of an image see each other (Gemma 3). A model is
 therefore loaded with its own attention, and gets flash-attention where its logits stay the same.
 """
 
@@ -48,7 +48,7 @@ class FlashTrial:
         return cls([(config, config._attn_implementation) for config in parts])
 
     def set_back(self) -> None:
-        """Give every part its own attention again; outer parts, which come first, set inner ones."""
+        """Give every part its own attention again: outer ones come first, and set inner ones."""
         for config, name in self.own:
             config._attn_implementation = name
 
