@@ -53,8 +53,13 @@ def raw_server(speak: Speak) -> Iterator[str]:
     def serve(connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
             request = b""
-            while b"\r\n\r\n" not in request:
-                request += connection.recv(65536)
+            is_tls = False
+            while b"\r\n\r\n" not in request and not is_tls:
+                received = connection.recv(65536)
+                if not received:  # the client has gone
+                    return
+                request += received
+                is_tls = request.startswith(b"\x16")  # a handshake
             speak(connection, stop, request)
 
     def listen() -> None:

@@ -1,0 +1,251 @@
+"""A CUDA device that is pretended: tensors that say cuda:0, and hold their numbers on the CPU.
+
+An operation that is given tensors of both devices raises, as CUDA's kernels do, and memory is
+limited and counted. It says nothing of speed or rounding; it shows tensors that were made on the
+wrong device, and what is left of a batch. A process that installs it cannot go back::
+
+    python -m tests.models.pretended_cuda 14e6 output_dir=run benchmark=demo/caption
+
+runs ``llava-eval`` with 14 MB of memory, and writes what is held at the end as its last line.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+CUDA = torch.device("cuda:0")
+aten = torch.ops.aten
+
+#: Operations that take tensors of both devices; indices may lie on the CPU.
+MIXED = {aten.copy_.default, aten._to_copy.default, aten.index.Tensor, aten.index_put_.default}
+
+
+class Memory:
+    """Bytes of the storages that tensors of the device hold.
+
+    Attributes:
+        limit: of all together; more raises ``torch.OutOfMemoryError``.
+        live: now.
+        peak: the most at one time.
+        num_failures: how often there was too little.
+    """
+
+    def __init__(self) -> None:
+        self.limit, self.live, self.peak, self.num_failures = 1 << 40, 0, 0, 0
+        self._holders: collections.Counter[int] = collections.Counter()
+        self._lock = threading.RLock()
+
+    def hold(self, holder: torch.Tensor, data: torch.Tensor) -> None:
+        storage = data.untyped_storage()
+        place, size = storage.data_ptr(), storage.nbytes()
+        with self._lock:
+            if not self._holders[place]:
+                if self.live + size > self.limit:
+                    self.num_failures += 1
+                    raise torch.OutOfMemoryError(f"{size} more bytes, {self.live} are in use")
+                self.live += size
+                self.peak = max(self.peak, self.live)
+            self._holders[place] += 1
+        weakref.finalize(holder, self._let_go, place, size)
+
+    def _let_go(self, place: int, size: int) -> None:
+        with self._lock:
+            self._holders[place] -= 1
+            if not self._holders[place]:
+                self.live -= size
+
+
+MEMORY = Memory()
+
+
+class Pretended(torch.Tensor):
+    """A tensor on the device; its numbers are ``held``."""
+
+    held: torch.Tensor
+
+    @staticmethod
+    def __new__(cls, held: torch.Tensor, requires_grad: bool = False) -> Pretended:
+        made: Pretended = torch.Tensor._make_wrapper_subclass(
+            cls,
+            held.size(),
+            strides=held.stride(),
+            storage_offset=held.storage_offset(),
+            dtype=held.dtype,
+            device=CUDA,
+            requires_grad=requires_grad,
+        )
+        made.held = held
+        MEMORY.hold(made, held)
+        return made
+
+    @classmethod
+    def __torch_dispatch__(
+        cls,
+        func: Any,
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        return dispatch(func, args, kwargs or {})
+
+    def __repr__(self, **_: Any) -> str:
+        return f"{self.held!r} on {CUDA}"
+
+    def __format__(self, form: str) -> str:
+        return format(self.held, form)
+
+    def tolist(self) -> Any:
+        return self.held.tolist()
+
+    def numpy(self, **arguments: Any) -> Any:
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+
+def is_cuda(device: Any) -> bool:
+    return device is not None and torch.device(device).type == "cuda"
+
+
+def dispatch(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Do on the CPU what an operation of the device would do there.
+
+    Raises:
+        RuntimeError: it is given tensors of both devices.
+    """
+    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+    here = [tensor for tensor in tensors if isinstance(tensor, Pretended)]
+    on_cpu = [tensor for tensor in tensors if not isinstance(tensor, Pretended) and tensor.dim()]
+    if func is torch.ops.prim.device.default:
+        return CUDA
+    if str(func).startswith("aten.to."):
+        with DISPATCH:
+            return func.decompose(*args, **kwargs)
+    is_index = func in (aten.index.Tensor, aten.index_put_.default)
+    if here and on_cpu and (func not in MIXED or (is_index and not isinstance(args[0], Pretended))):
+        raise RuntimeError(f"{func}: tensors on cuda:0 and on cpu, {on_cpu[0].shape} for instance")
+    device = kwargs.get("device")
+    stays = is_cuda(device) if device is not None else bool(here)
+    if func is aten.copy_.default:
+        stays = isinstance(args[0], Pretended)
+    kwargs = {name: value for name, value in kwargs.items() if name != "pin_memory"}
+    if is_cuda(device):
+        kwargs["device"] = torch.device("cpu")
+    arguments, named = tree_map(_held, (tuple(args), kwargs))
+    result = func(*arguments, **named)
+    owners = {id(tensor.held): tensor for tensor in here}  # of what was changed in place
+
+    def wrapped(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor) or not stays:
+            return value
+        return owners[id(value)] if id(value) in owners else Pretended(value)
+
+    return tree_map(wrapped, result)
+
+
+def _held(value: Any) -> Any:
+    return value.held if isinstance(value, Pretended) else value
+
+
+class Dispatch(TorchDispatchMode):
+    """Catches operations that make tensors on the device from none."""
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if any(isinstance(item, torch.device) and item.type == "cuda" for item in args):
+            with self:
+                return func.decompose(*args, **kwargs)
+        if is_cuda(kwargs.get("device")) or _has_pretended((args, kwargs)):
+            return dispatch(func, args, kwargs)
+        return func(*args, **kwargs)
+
+
+class Constructors(TorchFunctionMode):
+    """Makes tensors of numbers on the CPU first: torch does it below its dispatcher."""
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if func in (torch.tensor, torch.as_tensor):
+            device = kwargs.get("device")
+            if is_cuda(device) or _has_pretended((args, kwargs)):
+                numbers = tree_map(_number, args[0])
+                made = torch.as_tensor(numbers, dtype=kwargs.get("dtype"), device="cpu")
+                return made if device is None else made.to(device)
+        return func(*args, **kwargs)
+
+
+def _number(value: Any) -> Any:
+    return value.tolist() if isinstance(value, Pretended) else value
+
+
+def _has_pretended(values: Any) -> bool:
+    return any(isinstance(leaf, Pretended) for leaf in tree_leaves(values))
+
+
+DISPATCH = Dispatch()
+
+
+def install(limit: float) -> None:
+    """Pretend a device in this process, with so many bytes of memory."""
+    MEMORY.limit = int(limit)
+    torch._C._ensureCUDADeviceGuardSet()
+    torch._C._set_only_lift_cpu_tensors(True)
+    torch.__future__.set_overwrite_module_params_on_conversion(True)
+    replacements: dict[str, Callable[..., Any]] = {
+        "_lazy_init": lambda: None,
+        "is_available": lambda: True,
+        "device_count": lambda: 1,
+        "current_device": lambda: 0,
+        "get_device_name": lambda *_: "pretended",
+        "get_device_capability": lambda *_: (9, 0),
+        "get_device_properties": lambda *_: SimpleNamespace(major=9, minor=0),
+        "mem_get_info": lambda *_: (MEMORY.limit - MEMORY.live, MEMORY.limit),
+        "max_memory_allocated": lambda *_: MEMORY.peak,
+        "reset_peak_memory_stats": lambda *_: None,
+        "empty_cache": lambda: None,
+    }
+    for name, replacement in replacements.items():
+        setattr(torch.cuda, name, replacement)
+    setattr(torch, "inference_mode", lambda: torch.no_grad())  # noqa: B010 - its tensors cannot be wrapped
+    setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)  # noqa: B010 - typed as a method
+    run = threading.Thread.run
+
+    def run_with_modes(thread: threading.Thread) -> None:
+        with Constructors(), Dispatch():
+            run(thread)
+
+    setattr(threading.Thread, "run", run_with_modes)  # noqa: B010 - modes are each thread's own
+    Constructors().__enter__()
+    DISPATCH.__enter__()
+
+
+if __name__ == "__main__":
+    install(float(sys.argv[1]))
+    from llava_eval.cli import main
+
+    try:
+        main(sys.argv[2:])
+    finally:
+        sys.stdout.write(json.dumps({"live": MEMORY.live, "num_failures": MEMORY.num_failures}))

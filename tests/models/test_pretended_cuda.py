@@ -1,0 +1,54 @@
+"""A run on a pretended GPU: no tensor is on the wrong device; too little memory costs nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+import llava_eval
+
+SMALL = ("benchmark=demo/multiple_choice", "benchmark.limit=30")
+
+
+def run_on_gpu(folder: Path, limit: float, *overrides: str) -> dict[str, Any]:
+    """Run the program in a process with a pretended GPU of so many bytes.
+
+    Returns:
+        What was held on it in the end, and how often it had too little memory.
+    """
+    named = (str(limit), f"output_dir={folder}", *overrides)
+    command = [sys.executable, "-m", "tests.models.pretended_cuda", *named]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    counted: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return counted
+
+
+def weights_bytes(demo: Path) -> int:
+    weights = load_file(demo / "checkpoint" / "model.safetensors").values()
+    return sum(weight.numel() * weight.element_size() for weight in weights)
+
+
+@pytest.mark.slow
+def test_the_ledger_of_a_gpu_is_that_of_a_cpu(demo: Path, tmp_path: Path) -> None:
+    llava_eval.evaluate(f"output_dir={tmp_path / 'cpu'}", "model.device=cpu", *SMALL)
+    expected = (tmp_path / "cpu" / "samples.jsonl").read_text()
+    counted = run_on_gpu(tmp_path / "gpu", 80e9, *SMALL)
+    assert (tmp_path / "gpu" / "samples.jsonl").read_text() == expected
+    assert counted["num_failures"] == 0
+    manifest = json.loads((tmp_path / "gpu" / "manifest.json").read_text())
+    assert manifest["model"]["device_name"] == "pretended"
+    # Nothing of a batch is left: rotary frequencies and the places of patches are no weights.
+    assert 0 <= counted["live"] - weights_bytes(demo) < 10_000
+
+    many = ("runner.max_batch_tokens=100000", *SMALL)
+    counted = run_on_gpu(tmp_path / "little", 12e6, *many)
+    assert counted["num_failures"] > 0
+    assert (tmp_path / "little" / "samples.jsonl").read_text() == expected
+    assert 0 <= counted["live"] - weights_bytes(demo) < 10_000
