@@ -441,7 +441,7 @@ class QuantizationConfig:
     method: str | None = setting("model", None, choices=QUANTIZATIONS)
     double_quant: bool = setting("model", True, only_for="bnb_nf4")
     compute_dtype: str | None = setting("model", None, choices=DTYPES[1:], only_for="bnb_nf4")
-    group_size: int = setting("model", 64, only_for="torchao_int4", minimum=1)
+    group_size: int = setting("model", 64, only_for="torchao_int4")
     skip_modules: list[str] = setting("model", [], only_for="quantized")
 
 

@@ -199,7 +199,6 @@ def test_another_checkpoint_under_a_models_name_is_shown() -> None:
         ("quantization=int4", ["unknown quantization 'int4'", "bnb_int8, bnb_nf4, none, torch"]),
         ("experiment=zzz", ["unknown experiment 'zzz'", "available"]),
         ("runner.batch_size=0", ["runner.batch_size", "at least 1"]),
-        ("quantization.group_size=0", ["quantization.group_size", "at least 1"]),
         ("runner=fast", ["unknown runner 'fast'", "default"]),
         ("errors.max=-1", ["errors.max", "at least 0"]),
         ("resume=perhaps", ["resume", "perhaps"]),

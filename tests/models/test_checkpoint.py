@@ -808,9 +808,10 @@ def test_plain_weights_that_are_said_to_be_quantized(copied: Path, bits: str) ->
         load_model(plan)
 
 
-def test_groups_that_do_not_fit_into_a_layer(checkpoint: CheckpointFolder) -> None:
-    scheme = QuantizationConfig("torchao_int4", "torchao_int4", group_size=128)
-    with pytest.raises(CheckpointError, match=r"group_size=128 does not divide .* model, 192$"):
+@pytest.mark.parametrize("size", [128, 0])
+def test_groups_that_do_not_fit_into_a_layer(checkpoint: CheckpointFolder, size: int) -> None:
+    scheme = QuantizationConfig("torchao_int4", "torchao_int4", group_size=size)
+    with pytest.raises(CheckpointError, match=rf"group_size={size} does not divide .* model, 192$"):
         plan_checkpoint(checkpoint, ModelConfig(device="cpu"), scheme)
 
 

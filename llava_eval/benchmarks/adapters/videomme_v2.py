@@ -19,6 +19,7 @@ Frames = Literal["video", "jpeg_images"]
 SubtitleOrder = Literal["listed", "interleaved"]
 
 _OPTION = re.compile(r"^([A-H])\. *(.*)$", re.MULTILINE)
+_ANSWERS = tuple("ABCDEFGH")
 _FACETS = ("group_type", "group_structure", "second_head", "third_head")
 
 #: A pause of so many seconds ends a sentence; behind a full stop a shorter one does.
@@ -55,16 +56,11 @@ def videomme_v2(
         heading_needs_words: a video of which no words are listed has no heading.
 
     Raises:
-        RowsError: a missing column, or an answer that is no letter of the options.
+        RowsError: a missing column, or an answer other than A to H.
     """
-    options = row.column("options")
-    listed = options if isinstance(options, str) else "\n".join(row.options("options"))
-    lettered = _OPTION.findall(listed)
-    letters, answer = [letter for letter, _ in lettered], row.text("{answer}")
-    if answer not in letters:
-        raise row.error(
-            f"the answer {answer!r} is none of {', '.join(letters)} in the options {listed!r:.80}"
-        )
+    answer = row.text("{answer}")
+    if answer not in _ANSWERS:
+        raise row.error(f"the answer {answer!r} is none of {', '.join(_ANSWERS)}")
     video = Media("video", row.media_path(media))
     path = "" if subtitles is None else row.media_path([subtitles])
     shown: Media | FrameDependentPart = (
@@ -76,13 +72,15 @@ def videomme_v2(
     elif subtitles is not None:
         words = (ListedWords(video, path, heading, heading_needs_words),)
     level = row.optional("level")
+    options = row.column("options")
+    listed = options if isinstance(options, str) else "\n".join(row.options("options"))
     return Sample(
         id=row.text("{question_id}"),
         row=row.number,
         group=row.text("{video_id}"),
         content=(shown, *words, row.text(prompt, options=listed)),
         targets=(answer,),
-        choices=tuple(text for _, text in lettered),
+        choices=tuple(text for _, text in _OPTION.findall(listed)),
         question=row.text("{question}"),
         facets={
             **{name: row.level(name) or UNKNOWN for name in _FACETS},

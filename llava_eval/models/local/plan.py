@@ -154,10 +154,10 @@ def plan_checkpoint(
     dtype = choose_dtype(model.dtype, device, config)
     quantization = quantization or QuantizationConfig(name="none")
     quantization_config(quantization, dtype, device)
-    width = getattr(config.get_text_config(), "hidden_size", 0)
-    if quantization.method == "torchao_int4" and width % quantization.group_size:
+    width, size = getattr(config.get_text_config(), "hidden_size", 0), quantization.group_size
+    if quantization.method == "torchao_int4" and (size < 1 or width % size):
         raise CheckpointError(
-            f"{checkpoint.name}: quantization.group_size={quantization.group_size} does not divide "
+            f"{checkpoint.name}: quantization.group_size={size} does not divide "
             f"the hidden size of its language model, {width}"
         )
     stored = getattr(config, "quantization_config", None)
