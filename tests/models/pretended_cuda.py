@@ -12,6 +12,7 @@ runs ``llava-eval`` with 14 MB of memory, and writes what is held at the end as 
 from __future__ import annotations
 
 import collections
+import contextlib
 import json
 import sys
 import threading
@@ -91,7 +92,7 @@ class Pretended(torch.Tensor):
         return made
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls,
         func: Any,
         types: Any,
@@ -100,7 +101,7 @@ class Pretended(torch.Tensor):
     ) -> Any:
         return dispatch(func, args, kwargs or {})
 
-    def __repr__(self, **_: Any) -> str:
+    def __repr__(self) -> str:  # type: ignore[override]
         return f"{self.held!r} on {CUDA}"
 
     def __format__(self, form: str) -> str:
@@ -157,7 +158,7 @@ def _held(value: Any) -> Any:
     return value.held if isinstance(value, Pretended) else value
 
 
-class Dispatch(TorchDispatchMode):
+class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Catches operations that make tensors on the device from none."""
 
     def __torch_dispatch__(
@@ -204,7 +205,7 @@ def _has_pretended(values: Any) -> bool:
     return any(isinstance(leaf, Pretended) for leaf in tree_leaves(values))
 
 
-DISPATCH = Dispatch()
+DISPATCH = Dispatch()  # type: ignore[no-untyped-call]
 
 
 def install(limit: float) -> None:
@@ -233,12 +234,12 @@ def install(limit: float) -> None:
     run = threading.Thread.run
 
     def run_with_modes(thread: threading.Thread) -> None:
-        with Constructors(), Dispatch():
+        with Constructors(), Dispatch():  # type: ignore[no-untyped-call]
             run(thread)
 
     setattr(threading.Thread, "run", run_with_modes)  # noqa: B010 - modes are each thread's own
-    Constructors().__enter__()
-    DISPATCH.__enter__()
+    for mode in (Constructors(), DISPATCH):
+        contextlib.ExitStack().enter_context(mode)
 
 
 if __name__ == "__main__":
