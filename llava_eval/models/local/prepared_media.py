@@ -192,6 +192,7 @@ class MediaPreparer:
         self._loaded = loaded
         self._whole = whole
         self._takes_apart = takes_apart
+        self._pin = loaded.plan.device.type == "cuda"
         self._video_tokens: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def prepare(self, kind: MediaKind, clip: Clip) -> PreparedMedia:
@@ -216,10 +217,12 @@ class MediaPreparer:
             return replace(medium, pixel_input_digest=pixel_input_digest(made))
         make = self._of_resized_video if in_halves else self._inputs_and_tokens
         inputs, token_ids = make(medium)
-        if self._loaded.plan.device.type == "cuda":  # copies from page-locked memory on its own
-            inputs = {name: value.pin_memory() for name, value in inputs.items()}
-        digest = pixel_input_digest(inputs)
-        return replace(medium, inputs=inputs, token_ids=token_ids, pixel_input_digest=digest)
+        return replace(
+            medium,
+            inputs=self._pinned(inputs),
+            token_ids=token_ids,
+            pixel_input_digest=pixel_input_digest(inputs),
+        )
 
     def _inputs_and_tokens(
         self, medium: PreparedMedia
@@ -251,6 +254,10 @@ class MediaPreparer:
             _, self._video_tokens[shape] = self._inputs_and_tokens(medium)
         values = self._loaded.pixels.finish(frames).unsqueeze(0)  # (1, F, 3, h, w)
         return {"pixel_values_videos": values}, self._video_tokens[shape]
+
+    def _pinned(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return inputs in page-locked memory, from which a CUDA device copies on its own."""
+        return {name: value.pin_memory() if self._pin else value for name, value in inputs.items()}
 
 
 def shown_medium(kind: MediaKind, clip: Clip, *, as_images: bool) -> PreparedMedia:
