@@ -244,9 +244,10 @@ def test_token_ids_are_the_processors(loaded: LoadedModel, name: str) -> None:
 
 def test_pixel_values_are_the_processors(loaded: LoadedModel) -> None:
     prepared = ModelRunner(loaded, PLAIN).prepare(*VIDEO_16)
-    given = FeaturePrefixes(loaded).inputs([prepared])["pixel_values_videos"]
+    assert prepared.inputs["pixel_values_videos"].dtype == torch.uint8
+    finished = FeaturePrefixes(loaded).inputs([prepared])["pixel_values_videos"]
     direct = loaded.processor.video_processor([VIDEO_16[1].frames], return_tensors="pt")
-    assert torch.equal(given, direct["pixel_values_videos"])
+    assert torch.equal(finished, direct["pixel_values_videos"])
 
 
 def test_frames_that_were_resized_before_give_the_same(loaded: LoadedModel) -> None:

@@ -121,10 +121,15 @@ class FeaturePrefixes:
 
     def inputs(self, media: Sequence[PreparedMedia]) -> dict[str, torch.Tensor]:
         """Return the model's arguments for B media of one kind and shape, on its device."""
-        device, inputs = self._loaded.plan.device, {}
+        inputs = {}
         for name in media[0].inputs:
-            parts = [medium.inputs[name].to(device, non_blocking=True) for medium in media]
-            inputs[name] = torch.cat(parts)  # (B, ...)
+            value = torch.cat([medium.inputs[name] for medium in media])  # (B, ...)
+            value = value.to(self._loaded.plan.device, non_blocking=True)
+            if value.dtype == torch.uint8:
+                # Frames (B, F, 3, h, w) that still lack the second half of the processor's work.
+                finished = self._loaded.pixels.finish(value.flatten(0, 1))  # (B * F, 3, h, w)
+                value = finished.reshape(*value.shape[:2], *finished.shape[1:])
+            inputs[name] = value
         return self._loaded.to_device(inputs)
 
     def _scattered(

@@ -185,7 +185,9 @@ class MediaPreparer:
     Args:
         loaded: the model.
         whole: its processor.
-        takes_apart: media are encoded apart from their prompts (LLaVA-NeXT-Video's).
+        takes_apart: media are encoded apart from their prompts (LLaVA-NeXT-Video's). Frames of a
+            video then travel as uint8, resized and cropped, and the other half of the processor's
+            work is done on the device.
     """
 
     def __init__(self, loaded: LoadedModel, whole: WholePrompts, *, takes_apart: bool) -> None:
@@ -205,23 +207,39 @@ class MediaPreparer:
         Raises:
             CheckpointError: the processor takes no media of this kind, or makes no tokens of it.
         """
-        pixels = self._loaded.pixels
-        in_halves = self._takes_apart and kind == "video" and pixels.is_split
-        if in_halves and not clip.is_resized:
-            clip = replace(clip, frames=pixels.prepare(clip.frames), is_resized=True)
         medium = shown_medium(kind, clip, as_images=self._loaded.plan.shows_images)
         if "video" in medium.shown_kinds and self._loaded.placeholder("video") is None:
             raise takes_none(self._loaded.processor, kind)
         if not self._takes_apart:
             made = self._whole.inputs_ahead(medium)
             return replace(medium, pixel_input_digest=pixel_input_digest(made))
-        make = self._of_resized_video if in_halves else self._inputs_and_tokens
-        inputs, token_ids = make(medium)
+        if kind == "video" and self._loaded.pixels.is_split:
+            return self._resized_video(medium, clip)
+        inputs, token_ids = self._inputs_and_tokens(medium)
         return replace(
             medium,
             inputs=self._pinned(inputs),
             token_ids=token_ids,
             pixel_input_digest=pixel_input_digest(inputs),
+        )
+
+    def _resized_video(self, medium: PreparedMedia, clip: Clip) -> PreparedMedia:
+        """Return a video whose inputs are uint8 frames, resized and cropped."""
+        if not clip.is_resized:
+            prepared = self._loaded.pixels.prepare(clip.frames)
+            clip = replace(clip, frames=prepared, is_resized=True)
+        frames, shape = clip.frames, tuple(clip.frames.shape)  # (F, 3, h, w)
+        medium = replace(medium, clip=clip, shown=(frames,))
+        if shape not in self._video_tokens:
+            # Their number follows from the shape alone; resizing again changes nothing.
+            _, self._video_tokens[shape] = self._inputs_and_tokens(medium)
+        inputs = {"pixel_values_videos": frames.unsqueeze(0)}  # (1, F, 3, h, w)
+        values = {"pixel_values_videos": self._loaded.pixels.finish(frames).unsqueeze(0)}
+        return replace(
+            medium,
+            inputs=self._pinned(inputs),
+            token_ids=self._video_tokens[shape],
+            pixel_input_digest=pixel_input_digest(values),
         )
 
     def _inputs_and_tokens(
@@ -242,18 +260,6 @@ class MediaPreparer:
             raise CheckpointError(f"{name} makes no {token} tokens of a {medium.kind}")
         first, last = ids.index(token_id), len(ids) - ids[::-1].index(token_id)
         return inputs, tuple(ids[first:last])
-
-    def _of_resized_video(
-        self, medium: PreparedMedia
-    ) -> tuple[dict[str, torch.Tensor], tuple[int, ...]]:
-        """Return the same of a video whose frames are resized: only the other half is done."""
-        (frames,) = medium.shown  # (F, 3, h, w)
-        shape = tuple(frames.shape)
-        if shape not in self._video_tokens:
-            # Their number follows from the shape alone; resizing again changes nothing.
-            _, self._video_tokens[shape] = self._inputs_and_tokens(medium)
-        values = self._loaded.pixels.finish(frames).unsqueeze(0)  # (1, F, 3, h, w)
-        return {"pixel_values_videos": values}, self._video_tokens[shape]
 
     def _pinned(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return inputs in page-locked memory, from which a CUDA device copies on its own."""
