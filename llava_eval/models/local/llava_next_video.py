@@ -121,10 +121,11 @@ class FeaturePrefixes:
 
     def inputs(self, media: Sequence[PreparedMedia]) -> dict[str, torch.Tensor]:
         """Return the model's arguments for B media of one kind and shape, on its device."""
-        inputs = {}
+        device, inputs = self._loaded.plan.device, {}
         for name in media[0].inputs:
-            value = torch.cat([medium.inputs[name] for medium in media])  # (B, ...)
-            value = value.to(self._loaded.plan.device, non_blocking=True)
+            # Each from its own page-locked memory: joined on the CPU they would leave it.
+            parts = [medium.inputs[name].to(device, non_blocking=True) for medium in media]
+            value = torch.cat(parts)  # (B, ...)
             if value.dtype == torch.uint8:
                 # Frames (B, F, 3, h, w) that still lack the second half of the processor's work.
                 finished = self._loaded.pixels.finish(value.flatten(0, 1))  # (B * F, 3, h, w)
