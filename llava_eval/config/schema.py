@@ -327,7 +327,9 @@ class ModelConfig:
         revision: branch, tag or commit of a hub checkpoint.
         dtype: auto (float32 on a CPU, the checkpoint's own elsewhere and where that is quantized),
             float32, float16, bfloat16.
-        attention: auto, sdpa, eager, flash_attention_2, flash_attention_3, flash_attention_4.
+        attention: auto (transformers' own for this model; flash-attention 2 or 3 where that is
+            installed, the device is CUDA, ``dtype`` has 16 bits and the logits stay the same),
+            sdpa, eager, flash_attention_2, flash_attention_3, flash_attention_4.
         device: auto (CUDA where there is one), cpu, cuda, cuda:1, ...; a run may go on with another
             where ``dtype`` and ``attention`` come out the same.
         rope_scaling: replaces entries of the checkpoint's RoPE parameters, for instance
