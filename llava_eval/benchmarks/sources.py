@@ -237,7 +237,9 @@ def _read_csv(path: Path, *, separator: str = ",") -> Iterator[Mapping[str, Any]
     try:
         frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
     except pd.errors.ParserError as error:
-        raise RowsError(f"{path} cannot be read with {separator!r} between fields: {error}") from error
+        raise RowsError(
+            f"{path} cannot be read with {separator!r} between fields: {error}"
+        ) from error
     if not isinstance(frame.index, pd.RangeIndex):  # it would take the first field for a label
         raise RowsError(f"{path}: its rows have more fields than its first line has names")
     for row in frame.to_dict(orient="records"):
