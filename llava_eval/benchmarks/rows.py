@@ -19,6 +19,7 @@ from typing import Any, Literal
 from llava_eval.benchmarks.sources import HUB_SCHEME
 from llava_eval.borders.json_text import JsonError, parse_json
 from llava_eval.borders.paths import is_there
+from llava_eval.config.choices import suggest
 from llava_eval.errors import ConfigError, RowsError
 
 #: Level of a facet that a row says nothing of.
@@ -71,8 +72,9 @@ class Row:
             RowsError: the row has no such column, or it is empty.
         """
         if not {name, name.partition("[")[0]} & self.columns.keys():
+            names = list(map(str, self.columns))
             raise self.error(
-                f"there is no column {name!r}; columns: {', '.join(map(str, self.columns))}"
+                f"there is no column {name!r}{suggest(name, names)}; columns: {', '.join(names)}"
             )
         value = self._value_of(name)
         if is_null(value):

@@ -234,7 +234,12 @@ def _read_csv(path: Path, *, separator: str = ",") -> Iterator[Mapping[str, Any]
     import pandas as pd
 
     # Everything stays text: ids such as "001" and answers such as "None" or "1.0" must not change.
-    frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
+    try:
+        frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
+    except pd.errors.ParserError as error:
+        raise RowsError(
+            f"{path} cannot be read with {separator!r} between fields: {error}"
+        ) from error
     if not isinstance(frame.index, pd.RangeIndex):  # it would take the first field for a label
         raise RowsError(f"{path}: its rows have more fields than its first line has names")
     for row in frame.to_dict(orient="records"):

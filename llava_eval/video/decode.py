@@ -109,7 +109,9 @@ def decode_frames(
         collector = FrameCollector(path, wanted)
         info, why_not, problems = fast.decode(collector, num_threads)
         if why_not:
-            _log.info("%s: decoded sequentially: %s", path, why_not)
+            # A data set may hold thousands of one codec: a terminal shows none of these lines.
+            place = {"is_for_file": True}
+            _log.info("%s: decoded sequentially: %s", path, why_not, extra=place)
             # frames that came before the doubt are doubtful too
             collector = FrameCollector(path, wanted)
             plain, error = _decode_plainly(

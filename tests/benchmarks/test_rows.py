@@ -478,6 +478,12 @@ def test_a_name_with_a_dot_is_a_column_as_flattened_json_has_them() -> None:
         row.text("{a.text}")
 
 
+def test_a_column_with_a_blank_at_its_end_is_told_as_it_is_written() -> None:
+    row = Row(0, {"id": "1", "Task Type ": "colour"}, "rows.csv")
+    with pytest.raises(RowsError, match=r"no column 'Task Type' \(did you mean 'Task Type '\?\)"):
+        row.column("Task Type")
+
+
 @pytest.mark.parametrize("value", [b"what?", memoryview(b"what?")])
 def test_bytes_are_no_text(value: object) -> None:
     row = Row(3, {"question": value}, "rows.parquet")

@@ -117,6 +117,7 @@ def test_a_file_of_lines_that_begins_with_a_mark_of_the_byte_order(tmp_path: Pat
         ("rows.parquet", "not parquet", ["cannot be read as .parquet"]),
         ("rows.csv", "", ["cannot be read as .csv"]),
         ("rows.csv", "id,answer\n1,A,\n2,B,\n", ["more fields than", "names"]),
+        ("rows.csv", "id;q\n1;Who?\n2;Who, when?\n", ["rows.csv cannot be read with ',' between"]),
         ("rows.tsv", "id\tanswer\n1\tA\tx\n", ["more fields than", "names"]),
         ("rows.txt", "a", [".parquet, .jsonl, .json, .csv", "'.txt'"]),
     ],

@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 
+from llava_eval.engine.console import messages_shown
 from llava_eval.errors import MediaError
 from llava_eval.types import VideoInfo
 from llava_eval.video import decode_ahead, decode_frames, probe
@@ -231,6 +232,16 @@ def test_the_reason_of_a_sequential_decode_is_logged(
         "mpeg4.avi" in record.getMessage() and "nothing is known" in record.getMessage()
         for record in caplog.records
     )
+
+
+def test_the_codec_of_each_video_is_told_in_the_log_and_not_on_a_terminal(
+    file_of: FileOf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with messages_shown():
+        logging.getLogger("llava_eval").info("there", extra={"run_directory": tmp_path})
+        decode_frames(file_of("mpeg4.avi"), [3])
+    assert "mpeg4.avi: decoded sequentially" in (tmp_path / "run.log").read_text()
+    assert capsys.readouterr().err == "llava-eval: there\n"
 
 
 def test_sets_are_decoded_together(file_of: FileOf) -> None:

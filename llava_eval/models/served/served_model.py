@@ -319,9 +319,10 @@ def _with_checked_videos(
         except FramesMissingError as error:
             may_count_none = model.video_as == "images" and error.is_constant
             if not may_count_none or trial.count_tokens(0) != trial.count_tokens(LENGTHS[0][0]):
+                remedy = ' (start vLLM with --media-io-kwargs \'{"video":{"num_frames":-1}}\')'
                 raise CheckpointError(
-                    f"{address} does not show the model every frame that it is sent: {error} "
-                    '(start vLLM with --media-io-kwargs \'{"video":{"num_frames":-1}}\')'
+                    f"{address} does not show the model every frame that it is sent: {error}"
+                    f"{remedy if model.video_as == 'video' else ''}"
                 ) from None
             reason = "its counts are the same with any number of images: it does not count images"
     except (RefusedError, AddressError, UnreachableError):

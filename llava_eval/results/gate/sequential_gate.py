@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,8 @@ from llava_eval.scoring.scorer import SampleScorer
 from llava_eval.types import Generation, Sample, SampleResult
 
 SequentialVerdict = Literal["regressed", "no worse", "not shown"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -116,7 +119,15 @@ class SequentialGate:
         order = seeded_order(self._members, self.seed)
         self._members = {group: self._members[group] for group in order}
         share = len(samples) / (len(self._members) * self._largest)
-        self._bounds = ConfidenceSequence(self.rule.alpha, -tolerance / 100 * share)
+        bounds = self.rule.alpha, -tolerance / 100 * share
+        self._bounds = ConfidenceSequence(*bounds)
+        if not _equal_run_passes(ConfidenceSequence(*bounds), len(self._members)):
+            log.warning(
+                "%s (videos) are too few for a tolerance of %g: a run that answers as the baseline "
+                "does is not shown to be no worse; gate without --sequential asks for no proof",
+                count(len(self._members), "group"),
+                tolerance,
+            )
 
     def order(self, samples: Sequence[Sample]) -> list[Sample]:
         """Return samples in the seeded order of their groups."""
@@ -262,6 +273,20 @@ class SequentialGate:
             if not 0 <= values[result.id] <= 1:
                 raise ComparisonError(f"{result.id}: {self._metric} is {value}, expected 0 to 1")
         return values
+
+
+def _equal_run_passes(bounds: ConfidenceSequence, num_groups: int) -> bool:
+    """Return whether so many groups without any change show that a run is no worse.
+
+    Args:
+        bounds: that have seen nothing.
+        num_groups: of the run.
+    """
+    for _ in range(num_groups):
+        bounds.add(0.0)
+        if bounds.is_above:
+            return True
+    return False
 
 
 def _planned(samples: Sequence[Sample], config: Mapping[str, Any], label: str) -> ComparableRun:

@@ -83,6 +83,20 @@ def test_the_checks_hold_the_verdict_and_what_failed(tmp_path: Path) -> None:
     assert gate.checks[1].message == "2 samples failed"
 
 
+def test_a_tolerance_that_no_equal_run_can_pass_is_told_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = [answered(n, n % 4 > 0) for n in range(180)]
+    for tolerance, told, verdict in ((5.0, True, "not shown"), (15.0, False, "no worse")):
+        caplog.clear()
+        rule = GateRule(tolerance={"accuracy": tolerance})
+        gate = gate_on(tmp_path / verdict, before, rule)
+        assert ("60 groups (videos) are too few for a tolerance of 5" in caplog.text) == told
+        for sample in gate.order([sample_of(one) for one in before]):
+            gate.add(answered(sample.row, sample.row % 4 > 0))
+        assert gate.verdict == verdict
+
+
 def test_failed_samples_that_count_0_are_told(tmp_path: Path) -> None:
     before = [answered(n, True) for n in range(12)]
     gate = gate_on(tmp_path, before)
