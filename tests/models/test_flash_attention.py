@@ -46,7 +46,7 @@ def test_it_is_used_where_first_logits_stay_the_same(
         monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS, "tried", attend)
         monkeypatch.setitem(ALL_MASK_ATTENTION_FUNCTIONS, "tried", sdpa_mask)
     plan = plan_checkpoint(checkpoint, ModelConfig(device="cpu"))
-    choice = AttentionChoice("tried", "installed", is_to_be_tried=True)
+    choice = AttentionChoice("tried", "installed")
     loaded = load_model(dataclasses.replace(plan, attention=choice))
     runner = ModelRunner(loaded, ConversationConfig("plain", "{user}:"))
     assert runner.describe()["attention"] == "sdpa"  # its own, until a prompt has shown more

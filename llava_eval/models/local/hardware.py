@@ -25,6 +25,8 @@ _FLASH_MODULES = {
     ),
 }
 
+_ASKED_FOR = "asked for"
+
 #: Share of the free memory that a batch may take; the rest is for fragments and temporary copies.
 _BATCH_SHARE = 0.4
 
@@ -90,13 +92,16 @@ class AttentionChoice(NamedTuple):
         implementation: its name in transformers.
         reason: why this one, in words.
         is_default: transformers may take another for models that it does not support sdpa for.
-        is_to_be_tried: the model is loaded with its own attention, and its first prompts decide.
     """
 
     implementation: str
     reason: str
     is_default: bool = False
-    is_to_be_tried: bool = False
+
+    @property
+    def is_to_be_tried(self) -> bool:
+        """Whether the model is loaded with its own attention, and its first prompts decide."""
+        return not self.is_default and self.reason != _ASKED_FOR
 
 
 def choose_attention(requested: str, device: torch.device, dtype: torch.dtype) -> AttentionChoice:
@@ -115,13 +120,12 @@ def choose_attention(requested: str, device: torch.device, dtype: torch.dtype) -
         obstacle = _obstacle(requested, device, dtype)
         if obstacle:
             raise CheckpointError(f"model.attention={requested} cannot run: {obstacle}")
-        return AttentionChoice(requested, "asked for")
+        return AttentionChoice(requested, _ASKED_FOR)
     names = ("flash_attention_2", "flash_attention_3")
     obstacles = [_obstacle(name, device, dtype) for name in names]
     if None in obstacles:
         name = names[obstacles.index(None)]
-        reason = "installed, on CUDA, in half precision"
-        return AttentionChoice(name, reason, is_to_be_tried=True)
+        return AttentionChoice(name, "installed, on CUDA, in half precision")
     return AttentionChoice("sdpa", f"flash-attention is not used: {obstacles[0]}", is_default=True)
 
 
