@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import operator
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -142,8 +141,8 @@ def frame_files(folder: str) -> list[str]:
         known = ", ".join(sorted(IMAGE_SUFFIXES))
         raise MediaError(f"{folder}: the folder holds no image files ({known})")
     names.sort(key=_natural_key)
-    prefix = os.path.commonprefix(names).rstrip("0123456789.")
-    numbers = [Path(name.removeprefix(prefix)).stem for name in names]
+    before_number = Path(names[0]).stem.rstrip("0123456789.")
+    numbers = [Path(name).stem.removeprefix(before_number) for name in names]
     if all(map(_is_decimal, numbers)):
         names = [name for _, name in sorted(zip(map(float, numbers), names, strict=True))]
     for one, other in pairwise(names):

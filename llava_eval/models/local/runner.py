@@ -185,9 +185,7 @@ class ModelRunner(Runner):
         groups = group_prompts(prompts)
         comparison = self._sharing.try_first(groups)
         if comparison is not None:
-            self.guards.setdefault(
-                "shared_prefix_logit_difference", comparison.recorded_difference
-            )
+            self.guards.setdefault("shared_prefix_logit_difference", comparison.recorded_difference)
         sharing: list[PromptGroup] = []
         whole: list[PromptGroup] = []
         for group in groups:
