@@ -141,10 +141,10 @@ def frame_files(folder: str) -> list[str]:
         known = ", ".join(sorted(IMAGE_SUFFIXES))
         raise MediaError(f"{folder}: the folder holds no image files ({known})")
     names.sort(key=_natural_key)
-    before_number = Path(names[0]).stem.rstrip("0123456789.")
-    numbers = [Path(name).stem.removeprefix(before_number) for name in names]
-    if all(map(_is_decimal, numbers)):
-        names = [name for _, name in sorted(zip(map(float, numbers), names, strict=True))]
+    stems = [Path(name).stem for name in names]
+    text = stems[0].rstrip("0123456789.")
+    if all(stem.startswith(text) and _is_decimal(stem.removeprefix(text)) for stem in stems):
+        names.sort(key=lambda name: float(Path(name).stem.removeprefix(text)))
     for one, other in pairwise(names):
         if Path(one).stem == Path(other).stem:
             raise MediaError(f"{folder}: {one} and {other} are one frame twice; remove one kind")

@@ -174,6 +174,7 @@ def test_names_are_sorted_naturally(tmp_path: Path) -> None:
         ["1234567.25.png", "1234567.5.png", "1234568.png"],
         ["1.8.png", "1.9.png", "1.10.png", "2.1.png"],  # of scenes, and frames in them
         ["2024.1.5.png", "2024.1.25.png"],
+        ["a3.png", "1.png"],
     ],
 )
 def test_frames_that_are_named_by_seconds(names: list[str], tmp_path: Path) -> None:
