@@ -58,3 +58,28 @@ def test_it_is_used_where_first_logits_stay_the_same(
     assert record["model"]["attention"] == used
     assert reason in record["model"]["attention_reason"]
     json.dumps(record, allow_nan=False)  # as the manifest is written
+
+
+@pytest.mark.slow
+def test_prompts_without_finite_logits_decide_nothing(
+    checkpoint: CheckpointFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a model whose own attention overflows on the first prompt."""
+    sdpa, sdpa_mask = ALL_ATTENTION_FUNCTIONS["sdpa"], ALL_MASK_ATTENTION_FUNCTIONS["sdpa"]
+
+    def overflowing(*arguments: Any, **settings: Any) -> tuple[torch.Tensor, None]:
+        return sdpa(*arguments, **settings)[0] * float("nan"), None
+
+    monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS, "sdpa", overflowing)
+    monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS, "tried", sdpa)
+    monkeypatch.setitem(ALL_MASK_ATTENTION_FUNCTIONS, "tried", sdpa_mask)
+    plan = plan_checkpoint(checkpoint, ModelConfig(device="cpu"))
+    choice = AttentionChoice("tried", "installed")
+    loaded = load_model(dataclasses.replace(plan, attention=choice))
+    runner = ModelRunner(loaded, ConversationConfig("plain", "{user}:"))
+    ((_, generation),) = runner.generate([make_request("what?")])
+    assert "logits are not finite" in (generation.error or "")
+    monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS, "sdpa", sdpa)
+    ((_, generation),) = runner.generate([make_request("what?")])
+    assert generation.error is None
+    assert runner.record()["model"]["attention"] == "tried"

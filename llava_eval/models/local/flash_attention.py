@@ -99,9 +99,12 @@ def _try_with(whole: WholeBatches, prompt: Prompt, trial: FlashTrial) -> None:
         except (torch.OutOfMemoryError, ForwardError) as error:
             trial.problem = first_line(error)
         else:
-            if comparison is not None:
-                trial.comparisons.append(comparison)
-                trial.problem = None if comparison.agrees else comparison.describe("with it")
+            if comparison is None:  # neither do plain logits that are no numbers
+                trial.kinds.discard(prompt.media_name)
+                trial.set_back()
+                return
+            trial.comparisons.append(comparison)
+            trial.problem = None if comparison.agrees else comparison.describe("with it")
     if trial.problem is not None:
         trial.set_back()
         log.info("%s: %s is not used: %s", loaded.name, name, trial.problem)
