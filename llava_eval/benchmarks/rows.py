@@ -453,8 +453,10 @@ class _Filler(string.Formatter):
         return super().get_field(field_name, args, kwargs)
 
     def get_value(self, key: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        if isinstance(key, int) or key in kwargs:
-            return super().get_value(key, args, kwargs)
+        if isinstance(key, int):
+            raise ValueError("a field has no name")
+        if key in kwargs:
+            return kwargs[key]
         if key == "row_number" and key not in self._row.columns:
             return self._row.number
         return self._row.column(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import re
@@ -90,11 +91,11 @@ def by_proxy(address: str) -> str:
 def _is_of_network(host: str, no_proxy: str) -> bool:
     """Return whether NO_PROXY names a network of the host, as 10.0.0.0/8, which urllib ignores."""
     networks = [name.strip() for name in no_proxy.split(",") if "/" in name]
-    try:
-        address = ipaddress.ip_address(host)
-        return any(address in ipaddress.ip_network(name, strict=False) for name in networks)
-    except ValueError:
-        return False
+    for network in networks:
+        with contextlib.suppress(ValueError):  # a host's name, or no network
+            if ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False):
+                return True
+    return False
 
 
 def read_key(variable: str, address: str, *, part: str, name: str) -> str:

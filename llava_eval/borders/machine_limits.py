@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,9 +23,10 @@ def num_cores(root: Path = Path("/")) -> int:
         count = os.cpu_count() or 1
     for folder in control_groups("cpu", root):
         version_1 = [text_of(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
-        quota, period = text_of(folder / "cpu.max").split() or version_1
-        if quota.isdecimal():  # without a limit it is "max", or -1
-            count = min(count, int(quota) // int(period))
+        stated = text_of(folder / "cpu.max") or " ".join(version_1)
+        quota = re.match(r"(\d+) ([1-9]\d*)", stated)  # without a limit it is "max", or -1
+        if quota is not None:
+            count = min(count, int(quota[1]) // int(quota[2]))
     return max(count, 1)
 
 

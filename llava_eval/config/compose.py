@@ -114,9 +114,9 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
             for group, choice in root.hydra.runtime.choices.items()
             if choice is not None and not str(group).startswith("hydra/")
         }
-        swapped, files, scorer = _files_alone(choices, search)
+        swapped, files, merged = _files_alone(choices, search)
         if _SCORER in swapped:
-            _replace_scorer(root, choices, search, scorer, parsed)
+            _replace_scorer(root, choices, search, merged, parsed)
         own = without_hydra(root)
         resolved = plain_values(own)
         check_complete(own)
@@ -239,8 +239,8 @@ def _files_alone(
         The parts that were replaced by another option, and the values with these replaced too: a
         replaced part is named by its option, and its keys are compared with that option's. Of a
         replaced sampler there is only the function, so that all its settings stand beside its name:
-        the protocol's number of frames stays, and may mean something else to it. Then the scorer
-        before it was replaced, as Hydra merges that of the protocol's file into a chosen one.
+        the protocol's number of frames stays, and may mean something else to it. Then, where the
+        scorer was replaced, all values by dotted key as Hydra has merged the two.
     """
     groups = ("benchmark", "model", *replaceable_parts())
     compose_files = _compose_files if search else _compose_packaged_files
@@ -263,13 +263,14 @@ def _compose_files(
     ]
     if swapped:
         alone = compose_root([*search, *named, *(f"{part}={chosen.get(part)}" for part in swapped)])
-    scorer = plain_values(alone[_SCORER], resolve=False)
+    merged: dict[str, Any] = {}
     if _SCORER in swapped:
-        _replace_scorer(alone, chosen, search, scorer)
+        merged = flat(plain_values(alone, resolve=False))
+        _replace_scorer(alone, chosen, search, merged)
     values = plain_values(without_hydra(alone))
     if "sampler" in swapped:  # its number of frames is the protocol's, whichever function takes it
         values["sampler"] = {TARGET_KEY: values["sampler"][TARGET_KEY]}
-    return swapped, values, scorer
+    return swapped, values, merged
 
 
 _compose_packaged_files = cache(_compose_files)
@@ -296,13 +297,14 @@ def _replace_scorer(
     """
     option = _scorer(choices[_SCORER], search)
     chosen = OmegaConf.create(OmegaConf.to_container(option))
-    keys = [str(override.key_or_group) for override in given]
-    stated = [key.removeprefix(f"{_SCORER}.") for key in keys if key.startswith(f"{_SCORER}.")]
-    if _SCORER not in keys:
-        of_files, leaves = flat(merged), flat(plain_values(root[_SCORER], resolve=False))
-        stated += [key for key in leaves if key not in of_files or leaves[key] != of_files[key]]
+    stated = [str(override.key_or_group) for override in given]
+    if _SCORER not in stated:
+        leaves = flat(plain_values(root, resolve=False))
+        stated += [key for key in leaves if key not in merged or leaves[key] != merged[key]]
     for key in stated:
-        OmegaConf.update(chosen, key, OmegaConf.select(root[_SCORER], key), force_add=True)
+        if key.startswith(f"{_SCORER}."):
+            value = OmegaConf.select(root, key)
+            OmegaConf.update(chosen, key.removeprefix(f"{_SCORER}."), value, force_add=True)
     with read_write(root), open_dict(root):
         root[_SCORER] = chosen
 

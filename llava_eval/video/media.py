@@ -124,7 +124,7 @@ def media_info(media: Media) -> VideoInfo:
 def frame_files(folder: str) -> list[str]:
     """Return the names of the image files in a folder, in the order of the numbers in them.
 
-    Names that all are decimal numbers, as frames named by seconds have, go by their values.
+    Where these are decimal numbers behind the same text, as of seconds, they go by their values.
 
     Raises:
         MediaError: there are none.
@@ -141,19 +141,22 @@ def frame_files(folder: str) -> list[str]:
         known = ", ".join(sorted(IMAGE_SUFFIXES))
         raise MediaError(f"{folder}: the folder holds no image files ({known})")
     names.sort(key=_natural_key)
-    if all(map(_is_decimal, names)):
-        names.sort(key=lambda name: float(Path(name).stem))
+    stems = [Path(name).stem for name in names]
+    text = stems[0].rstrip("0123456789.")
+    if all(stem.startswith(text) and _is_decimal(stem.removeprefix(text)) for stem in stems):
+        names.sort(key=lambda name: float(Path(name).stem.removeprefix(text)))
     for one, other in pairwise(names):
         if Path(one).stem == Path(other).stem:
             raise MediaError(f"{folder}: {one} and {other} are one frame twice; remove one kind")
     return names
 
 
-def _is_decimal(name: str) -> bool:
-    """Return whether a file is named by a number as Python writes it: 0.5, not 1.10 after 1.9."""
-    stem = Path(name).stem
-    is_number = re.fullmatch(r"\d+(\.\d+)?", stem) is not None
-    return is_number and stem in (str(float(stem)), f"{float(stem):g}")
+def _is_decimal(text: str) -> bool:
+    """Return whether a text is a number as Python writes it: 0.5, not 1.10 after 1.9."""
+    if re.fullmatch(r"\d+(\.\d+)?", text) is None:
+        return False
+    written = str(float(text))
+    return text in (written, written.removesuffix(".0"))
 
 
 def _natural_key(name: str) -> tuple[tuple[int, int, str], ...]:

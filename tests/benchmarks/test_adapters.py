@@ -128,9 +128,11 @@ def test_a_bad_row_is_named(
         assert part in str(caught.value)
 
 
-def test_a_template_with_unpaired_braces_is_a_mistake_of_the_configuration() -> None:
+def test_a_template_that_cannot_be_filled_is_a_mistake_of_the_configuration() -> None:
     with pytest.raises(ConfigError, match="literal brace"):
         choice(VIDEOMME_ROW, prompt="{question")
+    with pytest.raises(RowsError, match="cannot be filled: a field has no name"):
+        choice(VIDEOMME_ROW, prompt="{}")
 
 
 def test_open_ended_and_caption() -> None:

@@ -371,6 +371,18 @@ def test_an_experiments_own_keys_of_the_scorer_that_it_chooses_stay(tmp_path: Pa
 
 
 @pytest.mark.slow
+def test_a_scorer_that_stands_for_what_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "benchmark").mkdir()
+    (tmp_path / "benchmark" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults: [/benchmark/demo/multiple_choice]\nscorer: ${nothing}\n"
+    )
+    with pytest.raises(ConfigError, match="scorer: Interpolation key 'nothing' not found"):
+        compose_config(["benchmark=mine"], tmp_path)
+    swapped = compose_config(["benchmark=mine", "scorer=longvideobench"], tmp_path)
+    assert swapped.resolved["scorer"]["letters"] == "ABCDE"
+
+
+@pytest.mark.slow
 def test_the_default_rule_is_a_swap_like_any_other() -> None:
     swapped = compose_config(["benchmark=mlvu/official", "scorer=strict_choice"])
     assert swapped.resolved["scorer"] == {"_target_": "llava_eval.scoring.choice.StrictChoice"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,9 @@ def test_meteor_is_the_reference_s() -> None:
     metric = meteor(results())
     assert metric.value == pytest.approx(100 * METEOR, abs=1e-6)
     assert (metric.num_samples, metric.unit, metric.note) == (4, "points", "")
+    # The answer of another rule is no caption.
+    answered = Score(1.0, "yes", details={"has_reasoning": True})
+    assert meteor([replace(item, score=answered) for item in results()]).value == metric.value
 
 
 def test_without_java_there_is_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

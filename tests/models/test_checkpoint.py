@@ -574,6 +574,10 @@ def test_settings_of_generating_may_stand_in_the_configuration(place: str, copie
         plan = plan_checkpoint(checkpoint, model, keeps_generation_settings=keeps)
         assert plan.identity()["model"]["generation_settings"] == {how: {"repetition_penalty": 1.2}}
         assert plan.kept_generation_settings == ({"repetition_penalty": 1.2} if keeps else {})
+    (config[place] if place else config)["repetition_penalty"] = -1
+    (copied / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r"repetition_penalty=-1 of its config\.json: "):
+        plan_checkpoint(checkpoint, model, keeps_generation_settings=True)
 
 
 def test_what_of_a_plan_identifies_a_run(checkpoint: CheckpointFolder) -> None:

@@ -59,6 +59,7 @@ def test_without_finite_logits_nothing_is_compared(loaded: LoadedModel) -> None:
     found = compare_steps(loaded, [([lost], [PLAIN])])
     assert found is not None
     assert (found.difference, found.agrees) == (math.inf, False)
+    assert found.recorded_difference is None
 
 
 def test_an_encoder_reads_the_prompt_in_a_context_of_its_own() -> None:

@@ -169,7 +169,12 @@ def test_names_are_sorted_naturally(tmp_path: Path) -> None:
     [
         ["0.0.png", "0.25.png", "0.5.png", "1.0.png", "10.0.png"],  # of seconds, as str() writes
         ["0.png", "0.25.png", "0.5.png", "1.png", "10.png"],  # likewise by %g
+        ["frame_0.25.png", "frame_0.5.png", "frame_1.png"],
+        ["cut2_0.25.png", "cut2_0.5.png"],
+        ["1234567.25.png", "1234567.5.png", "1234568.png"],
         ["1.8.png", "1.9.png", "1.10.png", "2.1.png"],  # of scenes, and frames in them
+        ["2024.1.5.png", "2024.1.25.png"],
+        ["a3.png", "1.png"],
     ],
 )
 def test_frames_that_are_named_by_seconds(names: list[str], tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import torch
 from transformers import PreTrainedModel
 
 from llava_eval.errors import ForwardError, first_line
-from llava_eval.models.local.guards import compare_steps
+from llava_eval.models.local.guards import LogitComparison, compare_steps
 from llava_eval.models.local.prompt import Prompt
 from llava_eval.models.local.whole_prompts import WholeBatches
 
@@ -32,13 +32,13 @@ class FlashTrial:
     Attributes:
         own: the attention that transformers gave each of its parts, by their configurations.
         kinds: what prompts show that it was tried with.
-        differences: of their logits, in standard deviations.
+        comparisons: of their logits.
         problem: why the model goes without flash-attention, in words.
     """
 
     own: Sequence[tuple[Any, str]]
     kinds: set[str] = field(default_factory=set)
-    differences: list[float] = field(default_factory=list)
+    comparisons: list[LogitComparison] = field(default_factory=list)
     problem: str | None = None
 
     @classmethod
@@ -99,9 +99,12 @@ def _try_with(whole: WholeBatches, prompt: Prompt, trial: FlashTrial) -> None:
         except (torch.OutOfMemoryError, ForwardError) as error:
             trial.problem = first_line(error)
         else:
-            if comparison is not None:
-                trial.differences.append(comparison.difference)
-                trial.problem = None if comparison.agrees else comparison.describe("with it")
+            if comparison is None:  # neither do plain logits that are no numbers
+                trial.kinds.discard(prompt.media_name)
+                trial.set_back()
+                return
+            trial.comparisons.append(comparison)
+            trial.problem = None if comparison.agrees else comparison.describe("with it")
     if trial.problem is not None:
         trial.set_back()
         log.info("%s: %s is not used: %s", loaded.name, name, trial.problem)

@@ -6,6 +6,7 @@ that says which key to set; what the guards saw goes into the manifest.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,7 +100,8 @@ class LogitComparison:
     """Logits of a faster way, such as shared prefixes, beside those of the model's plain pass.
 
     Attributes:
-        difference: the largest, relative to the standard deviation of the plain logits.
+        difference: the largest, relative to the standard deviation of the plain logits; infinite
+            where those of the faster way are no numbers.
         limit: what rounding explains.
         has_other_answer: a token differs although its logits are not nearly equal.
     """
@@ -112,6 +114,11 @@ class LogitComparison:
     def agrees(self) -> bool:
         """Whether both are the same but for rounding."""
         return self.difference <= self.limit and not self.has_other_answer
+
+    @property
+    def recorded_difference(self) -> float | None:
+        """The difference for the manifest, as JSON knows no infinity."""
+        return self.difference if math.isfinite(self.difference) else None
 
     def describe(self, tried: str) -> str:
         """Return in words how far they are apart.

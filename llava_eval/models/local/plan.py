@@ -16,7 +16,7 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS, RopeParameters
 from transformers.modeling_utils import get_state_dict_dtype, load_state_dict
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.quantizers.auto import AutoQuantizationConfig
-from transformers.utils import GENERATION_CONFIG_NAME
+from transformers.utils import CONFIG_NAME, GENERATION_CONFIG_NAME
 
 from llava_eval.config.schema import ModelConfig, QuantizationConfig
 from llava_eval.errors import CheckpointError, first_line
@@ -279,18 +279,15 @@ def _generation_settings(
     to generate is the protocol's to say.
 
     Raises:
-        CheckpointError: generation_config.json is damaged, or a setting in force cannot be used.
+        CheckpointError: the file is damaged, or a setting in force cannot be used.
     """
-    with foreign_code(f"{checkpoint.name}: generation_config.json cannot be used"):
-        try:
-            stored = GenerationConfig.from_pretrained(checkpoint.path)
-        except OSError:
-            if (checkpoint.path / GENERATION_CONFIG_NAME).exists():
-                raise  # not read as none: replies would not end at its end tokens
-            # transformers looks into config.json then, whose such settings AutoConfig leaves out
-            stored = GenerationConfig.from_pretrained(
-                checkpoint.path, config_file_name="config.json", _from_model_config=True
-            )
+    is_apart = (checkpoint.path / GENERATION_CONFIG_NAME).exists()
+    # As transformers does; AutoConfig leaves such settings of config.json out.
+    file = GENERATION_CONFIG_NAME if is_apart else CONFIG_NAME
+    with foreign_code(f"{checkpoint.name}: {file} cannot be used"):
+        stored = GenerationConfig.from_pretrained(
+            checkpoint.path, config_file_name=file, _from_model_config=not is_apart
+        )
         settings: dict[str, Any] = json.loads(stored.to_json_string(ignore_metadata=True))
         for name, value in settings.items():
             if name in TOKEN_SETTINGS and name.endswith("_id"):
@@ -300,7 +297,7 @@ def _generation_settings(
     own = {name: value for name, value in settings.items() if name not in TOKEN_SETTINGS}
     changing = dict(own)
     for name, value in settings.items():
-        problem = f"{checkpoint.name}: {name}={value!r} of its generation_config.json"
+        problem = f"{checkpoint.name}: {name}={value!r} of its {file}"
         is_in_force = keeps or name in TOKEN_SETTINGS
         # What cannot be used ends a run only where it would be used.
         with foreign_code(problem) if is_in_force else suppress(Exception):

@@ -173,8 +173,9 @@ class ModelRunner(Runner):
         """Yield an answer for every prompt, in any order."""
         assert self.max_batch_tokens is not None
         self._flash = try_flash_attention(self._whole, prompts)
-        if self._flash is not None and self._flash.differences:
-            self.guards["flash_attention_logit_difference"] = max(self._flash.differences)
+        if self._flash is not None and self._flash.comparisons:
+            worst = max(self._flash.comparisons, key=lambda comparison: comparison.difference)
+            self.guards["flash_attention_logit_difference"] = worst.recorded_difference
         if not self._shares:
             why = "whole prompts, one at a time: runner.share_prefixes=false"
             for prompt in prompts:
@@ -184,7 +185,7 @@ class ModelRunner(Runner):
         groups = group_prompts(prompts)
         comparison = self._sharing.try_first(groups)
         if comparison is not None:
-            self.guards.setdefault("shared_prefix_logit_difference", comparison.difference)
+            self.guards.setdefault("shared_prefix_logit_difference", comparison.recorded_difference)
         sharing: list[PromptGroup] = []
         whole: list[PromptGroup] = []
         for group in groups:

@@ -278,7 +278,7 @@ class ServedRunner(Runner):
 
 def is_same_model(asked: str, answering: str) -> bool:
     """Return whether a server's name of a model is the asked one, but for folders and a date."""
-    dated = re.search(rf"(^|/){re.escape(asked)}([-@:][^a-zA-Z]*)?$", answering)
+    dated = re.search(rf"(^|/){re.escape(asked)}([-@:]\d\d[^a-zA-Z]*)?$", answering)
     return dated is not None or asked.endswith(f"/{answering}")
 
 

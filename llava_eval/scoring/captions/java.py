@@ -14,6 +14,7 @@ from pathlib import Path
 
 from llava_eval.borders.paths import package_folder
 from llava_eval.errors import first_line
+from llava_eval.scoring.captions.corpus import BLEU_COUNTS
 from llava_eval.scoring.captions.ptb_tokenizer import tokenize_set
 from llava_eval.scoring.reply import HAS_REASONING
 from llava_eval.types import MetricValue, SampleResult
@@ -72,10 +73,13 @@ def _measured(
 
 
 def _caption(result: SampleResult) -> str:
-    """Return a caption as its scorer had it: without reasoning where the protocol cuts it out."""
-    if HAS_REASONING in result.score.details and result.score.answer is not None:
-        return result.score.answer
-    return str(result.generation.text)
+    """Return a caption as its scorer had it: without reasoning where the protocol cuts it out.
+
+    Another rule's answer may be a word of the caption; there it stays as it is.
+    """
+    details = result.score.details
+    was_cut = HAS_REASONING in details and BLEU_COUNTS in details
+    return str(result.score.answer if was_cut else result.generation.text)
 
 
 def _missing(files: Sequence[Path]) -> str | None:

@@ -429,6 +429,9 @@ def test_lies_about_one_frame_of_many(
         ("org/my-gpt-4o", "gpt-4o", False),
         ("o1", "pro1", False),
         ("claude-sonnet-4", "claude-sonnet-4@20250514", True),
+        ("claude-sonnet-4", "claude-sonnet-4-5-20250929", False),
+        ("gemini-2.5-pro-preview", "gemini-2.5-pro-preview-05-20", True),
+        ("gpt-4", "gpt-4-0613", True),
         ("a.c", "abc", False),
     ],
 )
