@@ -57,7 +57,6 @@ MINIMA = {
     "model.server.retries": 0,
     "model.server.backoff_seconds": 0,
     "model.server.timeout_seconds": 0.001,
-    "quantization.group_size": 1,
     "runner.batch_size": 1,
     "runner.max_batch_tokens": 1,
     "runner.decode_workers": 1,
