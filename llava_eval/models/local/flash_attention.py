@@ -73,15 +73,23 @@ def try_flash_attention(whole: WholeBatches, prompts: Sequence[Prompt]) -> Flash
     if loaded.model not in _trials:
         _trials[loaded.model] = FlashTrial.of(loaded.model)
     trial = _trials[loaded.model]
+    if trial.problem is not None:
+        return trial
     for prompt in prompts:
         if trial.problem is None and prompt.media_name not in trial.kinds:
-            trial.kinds.add(prompt.media_name)
             _try_with(whole, prompt, trial)
+    untried = {prompt.media_name for prompt in prompts} - trial.kinds
+    if trial.problem is None and untried:
+        trial.problem = f"it cannot be tried on a prompt with {' or '.join(sorted(untried))}"
+    if trial.problem is not None:
+        trial.set_back()
+        name = loaded.plan.attention.implementation
+        log.info("%s: %s is not used: %s", loaded.name, name, trial.problem)
     return trial
 
 
 def _try_with(whole: WholeBatches, prompt: Prompt, trial: FlashTrial) -> None:
-    """Compare the first logits of a prompt; keep flash-attention where only rounding differs."""
+    """Compare the first logits of a prompt, which must differ by rounding alone."""
     loaded = whole.loaded
     name = loaded.plan.attention.implementation
     trial.set_back()
@@ -89,19 +97,19 @@ def _try_with(whole: WholeBatches, prompt: Prompt, trial: FlashTrial) -> None:
         try:
             (plain,) = whole.decoder.first_steps(whole.alone(prompt))
         except (torch.OutOfMemoryError, ForwardError):  # it says nothing of flash-attention
-            trial.kinds.discard(prompt.media_name)
             return
         try:
             with loaded.foreign():
                 loaded.model.set_attn_implementation(name)
+            if loaded.model.config._attn_implementation != name:  # transformers only warns
+                trial.problem = f"{loaded.name} does not take it"
+                return
             (flash,) = whole.decoder.first_steps(whole.alone(prompt))
             comparison = compare_steps(loaded, [(flash, plain)])
         except (torch.OutOfMemoryError, ForwardError) as error:
             trial.problem = first_line(error)
-        else:
-            if comparison is not None:
-                trial.differences.append(comparison.difference)
-                trial.problem = None if comparison.agrees else comparison.describe("with it")
-    if trial.problem is not None:
-        trial.set_back()
-        log.info("%s: %s is not used: %s", loaded.name, name, trial.problem)
+            return
+    if comparison is not None:
+        trial.kinds.add(prompt.media_name)
+        trial.differences.append(comparison.difference)
+        trial.problem = None if comparison.agrees else comparison.describe("with it")
