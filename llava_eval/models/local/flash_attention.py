@@ -101,7 +101,7 @@ def _try_with(whole: WholeBatches, prompt: Prompt, trial: FlashTrial) -> None:
         try:
             with loaded.foreign():
                 loaded.model.set_attn_implementation(name)
-            if loaded.model.config._attn_implementation != name:  # transformers only warns
+            if loaded.attention != name:  # transformers only warns
                 trial.problem = f"{loaded.name} does not take it"
                 return
             (flash,) = whole.decoder.first_steps(whole.alone(prompt))
