@@ -73,23 +73,30 @@ def try_flash_attention(whole: WholeBatches, prompts: Sequence[Prompt]) -> Flash
     if loaded.model not in _trials:
         _trials[loaded.model] = FlashTrial.of(loaded.model)
     trial = _trials[loaded.model]
-    if trial.problem is not None:
-        return trial
-    for prompt in prompts:
-        if trial.problem is None and prompt.media_name not in trial.kinds:
-            _try_with(whole, prompt, trial)
-    untried = {prompt.media_name for prompt in prompts} - trial.kinds
-    if trial.problem is None and untried:
-        trial.problem = f"it cannot be tried on a prompt with {' or '.join(sorted(untried))}"
-    if trial.problem is not None:
-        trial.set_back()
-        name = loaded.plan.attention.implementation
-        log.info("%s: %s is not used: %s", loaded.name, name, trial.problem)
+    if trial.problem is None:
+        trial.problem = _problem_with(whole, prompts, trial)
+        if trial.problem is not None:
+            trial.set_back()
+            name = loaded.plan.attention.implementation
+            log.info("%s: %s is not used: %s", loaded.name, name, trial.problem)
     return trial
 
 
-def _try_with(whole: WholeBatches, prompt: Prompt, trial: FlashTrial) -> None:
-    """Compare the first logits of a prompt, which must differ by rounding alone."""
+def _problem_with(whole: WholeBatches, prompts: Sequence[Prompt], trial: FlashTrial) -> str | None:
+    """Try prompts of kinds that were not tried; return why flash-attention is not to be used."""
+    for prompt in prompts:
+        if prompt.media_name not in trial.kinds:
+            problem = _try_with(whole, prompt, trial)
+            if problem is not None:
+                return problem
+    untried = {prompt.media_name for prompt in prompts} - trial.kinds
+    if untried:
+        return f"it cannot be tried on a prompt with {' or '.join(sorted(untried))}"
+    return None
+
+
+def _try_with(whole: WholeBatches, prompt: Prompt, trial: FlashTrial) -> str | None:
+    """Compare the first logits of a prompt; return a problem where more than rounding differs."""
     loaded = whole.loaded
     name = loaded.plan.attention.implementation
     trial.set_back()
@@ -97,19 +104,18 @@ def _try_with(whole: WholeBatches, prompt: Prompt, trial: FlashTrial) -> None:
         try:
             (plain,) = whole.decoder.first_steps(whole.alone(prompt))
         except (torch.OutOfMemoryError, ForwardError):  # it says nothing of flash-attention
-            return
+            return None
         try:
             with loaded.foreign():
                 loaded.model.set_attn_implementation(name)
             if loaded.attention != name:  # transformers only warns
-                trial.problem = f"{loaded.name} does not take it"
-                return
+                return f"{loaded.name} does not take it"
             (flash,) = whole.decoder.first_steps(whole.alone(prompt))
             comparison = compare_steps(loaded, [(flash, plain)])
         except (torch.OutOfMemoryError, ForwardError) as error:
-            trial.problem = first_line(error)
-            return
-    if comparison is not None:
-        trial.kinds.add(prompt.media_name)
-        trial.differences.append(comparison.difference)
-        trial.problem = None if comparison.agrees else comparison.describe("with it")
+            return first_line(error)
+    if comparison is None:
+        return None
+    trial.kinds.add(prompt.media_name)
+    trial.differences.append(comparison.difference)
+    return None if comparison.agrees else comparison.describe("with it")
