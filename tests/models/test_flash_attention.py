@@ -89,3 +89,14 @@ def test_logits_that_are_not_finite_show_nothing(fast: LoadedModel) -> None:
     ((_, generation),) = runner.generate([make_request("Why?", settings=SETTINGS)])
     assert generation.error is not None
     assert runner.record()["model"]["attention"] == "sdpa"
+
+
+def test_positions_that_would_be_taken_for_packed_sequences_are_refused(fast: LoadedModel) -> None:
+    def widen(module: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        return arguments, {**named, "position_ids": torch.zeros((3, 1, 1), dtype=torch.long)}
+
+    for layer in fast.model.model.language_model.layers:
+        layer.self_attn.register_forward_pre_hook(widen, with_kwargs=True)
+    name, reason = attention_after(fast, (SHORT, "Why?"))
+    assert name == "sdpa"
+    assert reason.endswith("ValueError: its attention is given positions in time, height and width")

@@ -9,7 +9,8 @@ therefore loaded with its own attention, and gets flash-attention where its logi
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -110,7 +111,8 @@ def _try_with(whole: WholeBatches, prompt: Prompt, trial: FlashTrial) -> str | N
                 loaded.model.set_attn_implementation(name)
             if loaded.attention != name:  # transformers only warns
                 return f"{loaded.name} does not take it"
-            (flash,) = whole.decoder.first_steps(whole.alone(prompt))
+            with _without_grid_positions(loaded.model):
+                (flash,) = whole.decoder.first_steps(whole.alone(prompt))
             comparison = compare_steps(loaded, [(flash, plain)])
         except (torch.OutOfMemoryError, ForwardError) as error:
             return first_line(error)
@@ -119,3 +121,25 @@ def _try_with(whole: WholeBatches, prompt: Prompt, trial: FlashTrial) -> str | N
     trial.kinds.add(prompt.media_name)
     trial.differences.append(comparison.difference)
     return None if comparison.agrees else comparison.describe("with it")
+
+
+@contextmanager
+def _without_grid_positions(model: Any) -> Iterator[None]:
+    """Raise in the block before an attention is given positions in time, height and width.
+
+    transformers takes those of one prompt for several packed sequences with three times its tokens
+    (GLM-4.5V, ERNIE 4.5 VL); flash-attention then leaves its tensors, and CUDA the process.
+    """
+
+    def refuse(_module: Any, _inputs: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+        positions = named.get("position_ids")
+        if positions is not None and positions.ndim > 2:
+            raise ValueError("its attention is given positions in time, height and width")
+
+    parts = [part for part in model.modules() if hasattr(part, "is_causal")]
+    hooks = [part.register_forward_pre_hook(refuse, with_kwargs=True) for part in parts]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
