@@ -106,6 +106,7 @@ def test_prefixes_of_several_media_are_padded_in_front(loaded: LoadedModel) -> N
         for ids in (FIRST, SECOND)
     ]
     (whole,) = joined(parts, loaded)
+    assert parts[1].cache.layers[0].keys is None  # not twice in memory
     assert whole.token_ids.tolist() == [[11, 12, 13], [PAD, 21, 22]]
     assert whole.attention_mask.tolist() == [[1, 1, 1], [0, 1, 1]]
     (batch,) = whole.batches(loaded, 9)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import DynamicCache
 from transformers.image_utils import SizeDict
 
 from llava_eval.config.schema import ConversationConfig
@@ -344,6 +345,31 @@ def test_what_ran_out_of_memory_is_free_when_its_parts_are_asked(
     runner = ModelRunner(loaded, PLAIN)
     assert run(runner, requests_of(runner, TURNS)) == batched
     assert too_large
+    assert not any(held)
+
+
+def test_a_batchs_cache_is_free_when_the_next_one_is_made(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = DynamicCache.batch_select_indices
+    made: list[weakref.ref[DynamicCache]] = []
+    held: list[bool] = []
+
+    def select(cache: DynamicCache, indices: torch.Tensor) -> None:
+        held.append(any(earlier() is not None for earlier in made))
+        original(cache, indices)
+        made.append(weakref.ref(cache))
+
+    runner = ModelRunner(loaded, CHAT, batch_size=1)
+    video = runner.prepare(*VIDEO_4)
+    settings = GenerationSettings(max_new_tokens=1)
+    monkeypatch.setattr(DynamicCache, "batch_select_indices", select)
+    list(
+        runner.generate(
+            [make_request(video, text, name=text, settings=settings) for text in ("Why?", "Who?")]
+        )
+    )
+    assert held
     assert not any(held)
 
 

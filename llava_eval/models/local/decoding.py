@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -175,9 +175,10 @@ class FirstLogprobs(LogitsProcessor):
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Look at the first logits (B, vocabulary)."""
         if any(self._rows) and not self._kept:
-            logprobs = scores.float().log_softmax(dim=-1)  # (B, vocabulary)
+            tokens = sorted({token for row in self._rows for letter in row for token in letter})
+            logprobs = scores.float().log_softmax(dim=-1)[:, tokens].tolist()  # one copy for all
             self._kept = [
-                _letter_logprobs(row, letters) if letters else None
+                _letter_logprobs(dict(zip(tokens, row, strict=True)), letters) if letters else None
                 for row, letters in zip(logprobs, self._rows, strict=True)
             ]
         return scores
@@ -187,10 +188,12 @@ class FirstLogprobs(LogitsProcessor):
         return self._kept or [None] * len(self._rows)
 
 
-def _letter_logprobs(logprobs: torch.Tensor, letters: Sequence[Sequence[int]]) -> tuple[float, ...]:
-    """Return for each letter the log-probability, of (vocabulary,), of its likeliest token."""
-    best = torch.stack([logprobs[list(tokens)].max() for tokens in letters])
-    return tuple(round(value, _DECIMALS) for value in best.clamp(min=_LEAST_LOGPROB).tolist())
+def _letter_logprobs(
+    logprobs: Mapping[int, float], letters: Sequence[Sequence[int]]
+) -> tuple[float, ...]:
+    """Return for each letter the log-probability of its likeliest token."""
+    best = [max(logprobs[token] for token in tokens) for tokens in letters]
+    return tuple(round(max(value, _LEAST_LOGPROB), _DECIMALS) for value in best)
 
 
 class FiniteRows(LogitsProcessor):

@@ -3,13 +3,15 @@
 Every fourth family refuses it, as a whole or in one of its parts. Others take it and answer
 otherwise than with the attention that transformers gives them: it knows causal masks and padding
 alone, and drops without a word that the tokens of an image see each other (Gemma 3). A model is
-therefore loaded with its own attention, and gets flash-attention where its logits stay the same.
+therefore loaded with its own attention, and gets flash-attention where its masks are causal and its
+logits stay the same.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -73,38 +75,94 @@ def try_flash_attention(whole: WholeBatches, prompts: Sequence[Prompt]) -> Flash
     if loaded.model not in _trials:
         _trials[loaded.model] = FlashTrial.of(loaded.model)
     trial = _trials[loaded.model]
-    for prompt in prompts:
-        if trial.problem is None and prompt.media_name not in trial.kinds:
-            trial.kinds.add(prompt.media_name)
-            _try_with(whole, prompt, trial)
+    if trial.problem is None:
+        trial.problem = _problem_with(whole, prompts, trial)
+        if trial.problem is not None:
+            trial.set_back()
+            name = loaded.plan.attention.implementation
+            log.info("%s: %s is not used: %s", loaded.name, name, trial.problem)
     return trial
 
 
-def _try_with(whole: WholeBatches, prompt: Prompt, trial: FlashTrial) -> None:
-    """Compare the first logits of a prompt; keep flash-attention where only rounding differs."""
+def _problem_with(whole: WholeBatches, prompts: Sequence[Prompt], trial: FlashTrial) -> str | None:
+    """Try prompts of kinds that were not tried; return why flash-attention is not to be used."""
+    for prompt in prompts:
+        if prompt.media_name not in trial.kinds:
+            problem = _try_with(whole, prompt, trial)
+            if problem is not None:
+                return problem
+    untried = {prompt.media_name for prompt in prompts} - trial.kinds
+    if untried:
+        return f"it cannot be tried on a prompt with {' or '.join(sorted(untried))}"
+    return None
+
+
+def _try_with(whole: WholeBatches, prompt: Prompt, trial: FlashTrial) -> str | None:
+    """Compare the first logits of a prompt; return a problem where more than rounding differs."""
     loaded = whole.loaded
     name = loaded.plan.attention.implementation
     trial.set_back()
     with torch.inference_mode():
         try:
-            (plain,) = whole.decoder.first_steps(whole.alone(prompt))
+            with _watched(loaded.model, _sees_later_tokens) as seen:
+                (plain,) = whole.decoder.first_steps(whole.alone(prompt))
         except (torch.OutOfMemoryError, ForwardError):  # it says nothing of flash-attention
-            trial.kinds.discard(prompt.media_name)
-            return
+            return None
+        if any(seen):
+            return "its tokens see later ones, of an image for instance, and would not with it"
         try:
             with loaded.foreign():
                 loaded.model.set_attn_implementation(name)
-            (flash,) = whole.decoder.first_steps(whole.alone(prompt))
+            if loaded.attention != name:  # transformers only warns
+                return f"{loaded.name} does not take it"
+            with _watched(loaded.model, _refuse_grid_positions):
+                (flash,) = whole.decoder.first_steps(whole.alone(prompt))
             comparison = compare_steps(loaded, [(flash, plain)])
         except (torch.OutOfMemoryError, ForwardError) as error:
-            trial.problem = first_line(error)
-        else:
-            if comparison is None:  # neither do plain logits that are no numbers
-                trial.kinds.discard(prompt.media_name)
-                trial.set_back()
-                return
-            trial.comparisons.append(comparison)
-            trial.problem = None if comparison.agrees else comparison.describe("with it")
-    if trial.problem is not None:
-        trial.set_back()
-        log.info("%s: %s is not used: %s", loaded.name, name, trial.problem)
+            return first_line(error)
+    if comparison is None:
+        return None
+    trial.kinds.add(prompt.media_name)
+    trial.comparisons.append(comparison)
+    return None if comparison.agrees else comparison.describe("with it")
+
+
+@contextmanager
+def _watched(
+    model: Any, look: Callable[[Any, Mapping[str, Any]], bool]
+) -> Iterator[list[bool]]:
+    """Look at what each attention of a model is given in the block; yield what was seen."""
+    seen: list[bool] = []
+
+    def before(part: Any, _inputs: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+        seen.append(look(part, named))
+
+    parts = [part for part in model.modules() if hasattr(part, "is_causal")]
+    hooks = [part.register_forward_pre_hook(before, with_kwargs=True) for part in parts]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _sees_later_tokens(part: Any, named: Mapping[str, Any]) -> bool:
+    """Return whether a causal attention is given a mask that is not: no dtype hides that."""
+    mask = named.get("attention_mask")  # (B, 1, S, T), bool or what is added to scores
+    if not part.is_causal or not isinstance(mask, torch.Tensor) or mask.ndim != 4:
+        return False
+    is_allowed = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
+    later = is_allowed.triu(mask.shape[-1] - mask.shape[-2] + 1)
+    return bool(later.any())
+
+
+def _refuse_grid_positions(_part: Any, named: Mapping[str, Any]) -> bool:
+    """Raise where an attention is given positions in time, height and width.
+
+    transformers takes those of one prompt for several packed sequences with three times its tokens
+    (GLM-4.5V, ERNIE 4.5 VL); flash-attention then leaves its tensors, and CUDA the process.
+    """
+    positions = named.get("position_ids")
+    if positions is not None and positions.ndim > 2:
+        raise ValueError("its attention is given positions in time, height and width")
+    return False

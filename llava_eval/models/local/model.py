@@ -85,6 +85,11 @@ class LoadedModel:
         """The model's class."""
         return type(self.model).__name__
 
+    @property
+    def attention(self) -> str:
+        """The attention implementation that its language model has now."""
+        return str(self.model.config.get_text_config()._attn_implementation)
+
     @cached_property
     def is_encoder_decoder(self) -> bool:
         """Whether an encoder reads the prompt, so that a reply does not begin with it."""
@@ -303,7 +308,7 @@ class LoadedModel:
             "device": str(plan.device),
             "device_name": device_name(plan.device),
             "dtype": str(plan.dtype).removeprefix("torch."),
-            "attention": self.model.config._attn_implementation,
+            "attention": self.attention,
             "attention_reason": plan.attention.reason,
             "quantization": describe_quantization(plan.quantization),
             "stored_quantization": plan.stored_quantization,

@@ -184,15 +184,18 @@ def joined(prefixes: Sequence[Prefix], loaded: LoadedModel) -> list[Prefix]:
     """Return prefixes whose rows may be padded as one, the others as they are."""
     if len(prefixes) == 1 or any(prefix.rule is not RowRule.PADDED for prefix in prefixes):
         return list(prefixes)
-    lengths = [prefix.token_ids.shape[1] for prefix in prefixes]
-    longest = max(lengths)  # P
+    groups = tuple(group for prefix in prefixes for group in prefix.groups)
+    longest = max(group.prefix_length for group in groups)  # P
     cache = prefixes[0].cache
     for number, layer in enumerate(cache.layers):
         parts = [prefix.cache.layers[number] for prefix in prefixes]
         layer.keys = _padded_in_front([part.keys for part in parts], longest)
         layer.values = _padded_in_front([part.values for part in parts], longest)
-    token_ids, mask = left_padded([prefix.token_ids[0].tolist() for prefix in prefixes], loaded)
-    groups = tuple(group for prefix in prefixes for group in prefix.groups)
+        for part in parts[1:]:
+            part.keys = part.values = None  # their memory goes layer by layer
+    token_ids, mask = left_padded(
+        [group.prompts[0].token_ids[: group.prefix_length] for group in groups], loaded
+    )
     return [Prefix(groups, token_ids, mask, cache, RowRule.PADDED)]
 
 

@@ -237,6 +237,7 @@ class ModelRunner(Runner):
             for prompt, answer in zip(batch.prompts, answers, strict=True):
                 # Padding with weights that are not finite spoils a row that is sound alone.
                 done.append((prompt, self._ask_alone(prompt) if answer is None else answer))
+            del batch  # and its cache, before the next one is made
         return done
 
     def _ask_alone(self, prompt: Prompt) -> Generation:
