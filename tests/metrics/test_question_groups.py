@@ -297,6 +297,7 @@ def test_figures_and_questions_with_a_reply_that_nobody_judged_are_left_out(
         score=Score(None, None),
     )
     results = [open_one, asked("1", "2"), asked("2", "1"), asked("2", "2")]
-    parts = (hallusion_score(results, part=part) for part in ("all", "figure", "question"))
-    found = [(metric.value, metric.num_samples) for metric in parts]
+    parts: tuple[Literal["all", "figure", "question"], ...] = ("all", "figure", "question")
+    metrics = [hallusion_score(results, part=part) for part in parts]
+    found = [(metric.value, metric.num_samples) for metric in metrics]
     assert found == [(100.0, 3), (100.0, 1), (100.0, 1)]
