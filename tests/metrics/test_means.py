@@ -163,6 +163,7 @@ def test_hidden_answers_are_in_no_denominator(denominator: Denominator) -> None:
         ([0.2, 1.0], None, -100.0, "percent", 1.0),  # an error's negative
         ([2.0, 5.0], None, -1.0, "0-5", 5.0),
         ([2.0, 10.0], None, 1.0, "0-10", 10.0),
+        ([0.2, 1.0], None, -100.0, "-100-0", 1.0),
         ([0.2, 1.0], "bleu", 100.0, "points", 1.0),
         ([0.2, 9.0], "cider", 100.0, "points", 10.0),
         ([0.2, 9.0], None, 100.0, "points", None),
