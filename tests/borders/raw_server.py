@@ -54,7 +54,10 @@ def raw_server(speak: Speak) -> Iterator[str]:
         with connection, contextlib.suppress(OSError):
             request = b""
             while b"\r\n\r\n" not in request:
-                request += connection.recv(65536)
+                received = connection.recv(65536)
+                if not received:  # the client has gone
+                    return
+                request += received
             speak(connection, stop, request)
 
     def listen() -> None:
