@@ -369,6 +369,28 @@ def test_an_experiments_own_keys_of_the_scorer_that_it_chooses_stay(tmp_path: Pa
     # One that the command line chooses has what the command line says of it.
     composed = compose_config(["experiment=mine", "scorer=strict_choice"], tmp_path)
     assert composed.resolved["scorer"] == {"_target_": "llava_eval.scoring.choice.StrictChoice"}
+    # So do those that the scorer's own file does not name.
+    (tmp_path / "experiment" / "more.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /scorer: strict_choice\n  - _self_\n"
+        "scorer: {more: 1}\n"
+    )
+    composed = compose_config(["experiment=more"], tmp_path)
+    assert composed.resolved["scorer"]["more"] == 1
+
+
+@pytest.mark.slow
+def test_keys_that_follow_another_one_go_with_the_scorer_that_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "benchmark").mkdir()
+    (tmp_path / "benchmark" / "mine.yaml").write_text(
+        "# @package _global_\n"
+        "defaults:\n  - /benchmark/demo/multiple_choice\n"
+        "  - override /scorer: protocol\n  - _self_\n"
+        "scorer: {_target_: mine.Rule, frames: '${sampler.num_frames}'}\n"
+    )
+    composed = compose_config(
+        ["benchmark=mine", "scorer=strict_choice", "sampler.num_frames=7"], tmp_path
+    )
+    assert composed.resolved["scorer"] == {"_target_": "llava_eval.scoring.choice.StrictChoice"}
 
 
 @pytest.mark.slow
