@@ -374,7 +374,7 @@ def test_an_experiments_own_keys_of_the_scorer_that_it_chooses_stay(tmp_path: Pa
         "# @package _global_\ndefaults:\n  - override /scorer: strict_choice\n  - _self_\n"
         "scorer: {more: 1}\n"
     )
-    composed = compose_config(["experiment=more"], tmp_path)
+    composed = compose_config(["benchmark=videomme/vlmevalkit", "experiment=more"], tmp_path)
     assert composed.resolved["scorer"]["more"] == 1
 
 
@@ -387,9 +387,12 @@ def test_keys_that_follow_another_one_go_with_the_scorer_that_is_replaced(tmp_pa
         "  - override /scorer: protocol\n  - _self_\n"
         "scorer: {_target_: mine.Rule, frames: '${sampler.num_frames}'}\n"
     )
-    composed = compose_config(
-        ["benchmark=mine", "scorer=strict_choice", "sampler.num_frames=7"], tmp_path
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /benchmark: mine\n"
+        "  - override /scorer: strict_choice\n  - _self_\n"
     )
+    composed = compose_config(["experiment=mine", "sampler.num_frames=7"], tmp_path)
     assert composed.resolved["scorer"] == {"_target_": "llava_eval.scoring.choice.StrictChoice"}
 
 
