@@ -397,9 +397,9 @@ def test_bytes_are_no_text_of_any_column() -> None:
     assert "column 'video' should hold a text" in refusal(mmvu, {"video": b"a/0.mp4"}, **prompts)
     track = {"id": "dev_Biology_3", "row_set": b"Adaptation"}
     assert "column 'row_set' should hold a text" in refusal(videommmu, track, **MEDIA)
-    asked = {"pid": "1", "query": "q", "question_type": "free_form", "answer_type": "integer"}
-    asked |= {"unit": b"m"}
-    assert "column 'unit' should" in refusal(mathvista, asked, media=["{pid}.png"])
+    kinds = {"question_type": "free_form", "answer_type": "integer"}
+    figure = {"pid": "1", "query": "q", **kinds, "unit": b"m"}
+    assert "column 'unit' should" in refusal(mathvista, figure, media=["{pid}.png"])
     open_one = {"video": "1", "qid": 4, "type": "TP", "answer": "no"}
     for columns in ({"type": b"TP"}, {"additional_ref_answer": b"never"}):
         (name,) = columns
@@ -407,8 +407,8 @@ def test_bytes_are_no_text_of_any_column() -> None:
         assert said == f"column {name!r} should hold a text, got bytes"
     couple = {"idx": "12_pos", "GT": "B", "row_set": "textscore", "minor": b"spatial"}
     assert "column 'minor' should hold a text" in refusal(vinoground, couple, **MEDIA)
-    group = {"options": "A. x\nB. y", "question_id": "1", "video_id": "1", "level": "1"}
-    group |= {"second_head": b"Action"}
+    ids = {"question_id": "1", "video_id": "1", "level": "1"}
+    group = {**ids, "options": "A. x\nB. y", "second_head": b"Action"}
     assert "column 'second_head' should" in refusal(videomme_v2, group, **MEDIA)
 
 

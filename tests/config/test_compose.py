@@ -228,6 +228,7 @@ def test_a_mistake_gives_one_line_that_names_it(override: str, parts: list[str])
         compose_config([override])
     message = str(caught.value)
     assert "\n" not in message
+    assert "stands for" not in message or "${" in override  # nothing stands for anything else
     for part in parts:
         assert part in message
 
