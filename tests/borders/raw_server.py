@@ -54,10 +54,7 @@ def raw_server(speak: Speak) -> Iterator[str]:
         with connection, contextlib.suppress(OSError):
             request = b""
             while b"\r\n\r\n" not in request:
-                received = connection.recv(65536)
-                if not received:  # the client has gone
-                    return
-                request += received
+                request += connection.recv(65536)
             speak(connection, stop, request)
 
     def listen() -> None:

@@ -109,6 +109,6 @@ def test_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch, host: str, told: str) -> None:
     monkeypatch.setenv("http_proxy", "http://me:word@proxy:3128")
-    monkeypatch.setenv("no_proxy", "node8,node9:8000, 10.0.0.1/8")
+    monkeypatch.setenv("no_proxy", "node8,node9:8000, 10.0.0.0/8")
     assert by_proxy(f"http://{host}:8000/v1") == told
     assert by_proxy("https://node7/v1") == ""
