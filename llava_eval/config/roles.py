@@ -221,8 +221,8 @@ def has_setting(leaves: Mapping[str, Any], key: str) -> bool:
     setting = setting_of(key)
     base = key if setting is None else setting.key
     if setting is not None and setting.may_be_missing:
-        base = base.rpartition(".")[0].partition(".")[0]  # scored texts have no model at all
-    return not base or any(f"{leaf}.".startswith(f"{base}.") for leaf in leaves)
+        base = base.partition(".")[0]  # scored texts have no model at all
+    return any(f"{leaf}.".startswith(f"{base}.") for leaf in leaves)
 
 
 def _media_options(leaves: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from llava_eval.benchmarks.adapters.options import multiple_choice
 from llava_eval.benchmarks.adapters.question_lists import lvbench, motionbench
 from llava_eval.benchmarks.adapters.tempcompass import tempcompass
 from llava_eval.benchmarks.adapters.video_chatgpt import video_chatgpt
+from llava_eval.benchmarks.adapters.videomme_v2 import videomme_v2
 from llava_eval.benchmarks.adapters.videommmu import videommmu
 from llava_eval.benchmarks.adapters.vinoground import vinoground
 from llava_eval.benchmarks.adapters.vsibench import vsibench
@@ -394,6 +395,21 @@ def test_bytes_are_no_text_of_any_column() -> None:
     assert "column 'question_type' should" in refusal(videommmu, lecture, **MEDIA)
     prompts = {"media": ["{file}"], "choice_prompt": "", "open_prompt": ""}
     assert "column 'video' should hold a text" in refusal(mmvu, {"video": b"a/0.mp4"}, **prompts)
+    track = {"id": "dev_Biology_3", "row_set": b"Adaptation"}
+    assert "column 'row_set' should hold a text" in refusal(videommmu, track, **MEDIA)
+    kinds = {"question_type": "free_form", "answer_type": "integer"}
+    figure = {"pid": "1", "query": "q", **kinds, "unit": b"m"}
+    assert "column 'unit' should" in refusal(mathvista, figure, media=["{pid}.png"])
+    open_one = {"video": "1", "qid": 4, "type": "TP", "answer": "no"}
+    for columns in ({"type": b"TP"}, {"additional_ref_answer": b"never"}):
+        (name,) = columns
+        said = refusal(open_answer, {**open_one, **columns}, **MEDIA)
+        assert said == f"column {name!r} should hold a text, got bytes"
+    couple = {"idx": "12_pos", "GT": "B", "row_set": "textscore", "minor": b"spatial"}
+    assert "column 'minor' should hold a text" in refusal(vinoground, couple, **MEDIA)
+    ids = {"question_id": "1", "video_id": "1", "level": "1"}
+    group = {**ids, "options": "A. x\nB. y", "second_head": b"Action"}
+    assert "column 'second_head' should" in refusal(videomme_v2, group, **MEDIA)
 
 
 def test_a_task_that_is_cut_needs_its_bounds() -> None:

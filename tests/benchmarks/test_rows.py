@@ -79,6 +79,8 @@ COMMON: dict[str, Any] = {"id": "{id}", "group": "{id}", "media": ["{id}.mp4"]}
         ("(1, 2)", None),
         ("['a'] and ['b']", None),
         ("[1] a", None),
+        ("deque(['two', 'a pair'], maxlen=2)", ("two", "a pair")),
+        ("dict_values(['two', 'a pair'])", ("two", "a pair")),
         ("array(x)", None),
         (np.float64(2.0), None),
         (np.array(7), None),
@@ -474,6 +476,8 @@ def test_deep_rows_are_one_line(tmp_path: Path, suffix: str) -> None:
 def test_a_name_with_a_dot_is_a_column_as_flattened_json_has_them() -> None:
     row = Row(3, {"q.text": "Who?", "q": {"text": "no", "n": ["7"]}}, "rows.jsonl")
     assert row.text("{q.text} {q[n][0]} {row_number}") == "Who? 7 3"
+    numbered = Row(3, {"row_number": "12"}, "rows.jsonl")
+    assert numbered.text("{row_number}") == "12"  # a column of its own
     with pytest.raises(RowsError, match=r"there is no column 'a'; columns: q\.text, q"):
         row.text("{a.text}")
 

@@ -21,6 +21,7 @@ from llava_eval.borders.http_client import (
 )
 from llava_eval.errors import ConfigError
 from tests.borders.raw_server import Speak, raw_server, repeats, returns_request, says, silent
+from tests.models.chat_server import reply, serving
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -221,14 +222,20 @@ def test_an_environment_that_cannot_be_used(
 
 
 def test_a_host_that_an_address_leads_to_is_named(client: HttpClient) -> None:
-    with raw_server(says(b"no TLS")) as plain:
-        other = plain.replace("http://", "https://")
-        moved = b"HTTP/1.1 308 x\r\nLocation: %s/v1\r\nContent-Length: 0\r\n\r\n"
+    # A raw server would wait for the end of a request's head, which a client of TLS never sends.
+    with serving(lambda content, number: reply("yes")) as plain:
+        other = plain.base_url.replace("http://", "https://")
+        moved = b"HTTP/1.1 308 x\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n"
         with (
             raw_server(says(moved % other.encode())) as address,
-            pytest.raises(AddressError, match=rf"speaks no TLS.*\(at {other}/v1, where it has"),
+            pytest.raises(AddressError, match=rf"speaks no TLS.*\(at {other}, where it has"),
         ):
             get(client, address)
+        secret = other.replace("https://", "https://name:sk-word@").encode()
+        with raw_server(says(moved % secret)) as address, pytest.raises(AddressError) as caught:
+            get(client, address)
+        assert f"{other.removeprefix('https://')}, where it has" in str(caught.value)
+        assert "sk-word" not in str(caught.value)
 
 
 def test_nobody_there(client: HttpClient) -> None:

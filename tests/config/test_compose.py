@@ -227,6 +227,7 @@ def test_a_mistake_gives_one_line_that_names_it(override: str, parts: list[str])
         compose_config([override])
     message = str(caught.value)
     assert "\n" not in message
+    assert "stands for" not in message or "${" in override  # nothing stands for anything else
     for part in parts:
         assert part in message
 
@@ -367,6 +368,31 @@ def test_an_experiments_own_keys_of_the_scorer_that_it_chooses_stay(tmp_path: Pa
     assert composed.benchmark_overrides == {"scorer": "longvideobench", "seed": 4, "letters": "AB"}
     # One that the command line chooses has what the command line says of it.
     composed = compose_config(["experiment=mine", "scorer=strict_choice"], tmp_path)
+    assert composed.resolved["scorer"] == {"_target_": "llava_eval.scoring.choice.StrictChoice"}
+    # So do those that the scorer's own file does not name.
+    (tmp_path / "experiment" / "more.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /scorer: strict_choice\n  - _self_\n"
+        "scorer: {more: 1}\n"
+    )
+    composed = compose_config(["benchmark=videomme/vlmevalkit", "experiment=more"], tmp_path)
+    assert composed.resolved["scorer"]["more"] == 1
+
+
+@pytest.mark.slow
+def test_keys_that_follow_another_one_go_with_the_scorer_that_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "benchmark").mkdir()
+    (tmp_path / "benchmark" / "mine.yaml").write_text(
+        "# @package _global_\n"
+        "defaults:\n  - /benchmark/demo/multiple_choice\n"
+        "  - override /scorer: protocol\n  - _self_\n"
+        "scorer: {_target_: mine.Rule, frames: '${sampler.num_frames}'}\n"
+    )
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /benchmark: mine\n"
+        "  - override /scorer: strict_choice\n  - _self_\n"
+    )
+    composed = compose_config(["experiment=mine", "sampler.num_frames=7"], tmp_path)
     assert composed.resolved["scorer"] == {"_target_": "llava_eval.scoring.choice.StrictChoice"}
 
 

@@ -241,6 +241,11 @@ def test_a_gain_is_the_share_of_what_was_wrong_before() -> None:
     assert (metric.num_samples, metric.unit, metric.note) == (5, "percent", "")
     nothing = relative_gain(results, facet="kind", level="c_x", before=20.0)
     assert (nothing.value, nothing.note) == (None, "")
+    unknown = relative_gain(results, facet="kind", level="a_x")
+    assert (unknown.value, unknown.note) == (None, "not available: it needs the accuracy before")
+    for before in (100.0, -0.1):
+        with pytest.raises(ValueError, match="leaves something to gain"):
+            relative_gain(results, facet="kind", level="a_x", before=before)
 
 
 def test_a_ratio_of_two_levels() -> None:

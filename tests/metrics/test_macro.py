@@ -181,5 +181,22 @@ def test_the_interval_of_negative_scores_holds_them() -> None:
     assert (metric.ci_low, metric.ci_high) == pytest.approx((-87.5 - half, -87.5 + half))
 
 
+def test_one_level_of_negative_scores_is_enough_for_an_interval_below_0() -> None:
+    """Levels of -1, -0.5 and of 1, 1: 12.5, with Student's interval for four groups."""
+    metric = macro_mean([*scored("a", -1, -0.5), *scored("b", 1, 1)], facet="task")
+    half = stats.t.ppf(0.975, 3) * 100 * math.sqrt(4 / 3 * 2 * (0.25 / 4) ** 2)
+    assert (metric.ci_low, metric.ci_high) == pytest.approx((12.5 - half, 12.5 + half))
+
+
 def test_a_level_that_is_named_twice_counts_once() -> None:
     assert rows_by_level([result("a+b+a", Score(1.0, "A"))], "task") == {"a": [0], "b": [0]}
+
+
+def test_a_sample_has_its_own_level_unless_whole_groups_count() -> None:
+    score = Score(1.0, "A")
+    later, earlier = (
+        dataclasses.replace(result(level, score), row=row, group="g")
+        for level, row in (("a", 1), ("b", 0))
+    )
+    assert rows_by_level([later, earlier], "task") == {"a": [0], "b": [1]}
+    assert rows_by_level([later, earlier], "task", of_whole_groups=True) == {"a": [0, 1]}

@@ -92,6 +92,14 @@ def partial(*values: float, unit: str = "percent", scale: float = 100.0) -> Metr
     return mean_score(results, scale=scale, unit=unit)
 
 
+def test_the_interval_of_an_accuracy_is_wilsons() -> None:
+    metric = partial(*[1.0] * 7, *[0.0] * 3)
+    # Ten groups of one: (mean - p)^2 = t^2 p (1 - p) / 9, with the variance's divisor n - 1.
+    square = float(stats.t.ppf(0.975, 9)) ** 2 / 9
+    ends = np.roots([1 + square, -(1.4 + square), 0.49])
+    assert (metric.ci_low, metric.ci_high) == pytest.approx((100 * min(ends), 100 * max(ends)))
+
+
 def test_the_interval_of_partial_scores_ends_at_the_best_score() -> None:
     metric = partial(1.0, 1.0, 1.0, 1.0, 0.9)
     assert metric.ci_high == 100.0
@@ -155,6 +163,7 @@ def test_hidden_answers_are_in_no_denominator(denominator: Denominator) -> None:
         ([0.2, 1.0], None, -100.0, "percent", 1.0),  # an error's negative
         ([2.0, 5.0], None, -1.0, "0-5", 5.0),
         ([2.0, 10.0], None, 1.0, "0-10", 10.0),
+        ([0.2, 1.0], None, -100.0, "-100-0", 1.0),
         ([0.2, 1.0], "bleu", 100.0, "points", 1.0),
         ([0.2, 9.0], "cider", 100.0, "points", 10.0),
         ([0.2, 9.0], None, 100.0, "points", None),

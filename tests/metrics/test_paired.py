@@ -125,6 +125,16 @@ def test_clusters_of_copies_count_once() -> None:
     assert thrice.high == pytest.approx(once.high, abs=2e-3)
 
 
+def test_right_and_wrong_of_two_videos_are_tested_as_pairs() -> None:
+    first, second = np.tile([0.0, 1.0, 1.0, 1.0], 2), np.ones(8)
+    found = estimate_of(first, second, np.arange(8) // 4)
+    # McNemar's statistic of two changes one way is sqrt(2); two videos leave one degree of freedom.
+    assert found.p_value == pytest.approx(2 * stats.t.sf(math.sqrt(2), 1))
+    quantile = float(stats.t.ppf(0.975, 1))
+    low, high = (likelihood_ratio_bound(0, 2, 8, quantile, end) for end in (-0.99, 0.99))
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-6)
+
+
 def test_flips_that_cancel_within_videos_are_no_evidence_of_precision() -> None:
     first, second = np.ones(60), np.ones(60)
     membership = np.arange(60) // 3

@@ -154,7 +154,10 @@ def test_vinoground_counts_pairs(replies: str, text: float, video: float, togeth
     assert values == [text, video, together]
     ended = vinoground_score(results, part="video", empty_ends_pair=True).value
     assert ended == (0.0 if " " in replies else video)
-    assert vinoground_score(results[1:], part="text").note == "1 incomplete pairs left out"
+    broken = dataclasses.replace(results[3], generation=Generation(None, error="no file"))
+    for incomplete in (results[1:], [*results[:3], broken]):
+        found = vinoground_score(incomplete, part="text")
+        assert (found.value, found.note) == (None, "1 incomplete pairs left out")
 
 
 def interval(metric: MetricValue) -> list[float | None]:
@@ -274,3 +277,27 @@ def test_only_questions_without_a_picture_may_be_unclear() -> None:
         assert hallusion_score(results, part="question").value == expected
         # What has no picture belongs to no figure.
         assert hallusion_score(results, part="figure").value == (None if right else 0.0)
+
+
+@pytest.mark.parametrize("error", [None, "the judge does not answer"])
+def test_figures_and_questions_with_a_reply_that_nobody_judged_are_left_out(
+    error: str | None,
+) -> None:
+    def asked(figure: str, question: str) -> SampleResult:
+        facets = {
+            "category": "VD", "subcategory": "x", "set_id": "1", "figure_id": figure,
+            "question_id": question,
+        }  # fmt: skip
+        score = Score(1.0, "correct")
+        return make_result(0, id=figure + question, facets=facets, score=score)
+
+    open_one = dataclasses.replace(
+        asked("1", "1"),
+        generation=Generation("x" if error is None else None, error=error),
+        score=Score(None, None),
+    )
+    results = [open_one, asked("1", "2"), asked("2", "1"), asked("2", "2")]
+    parts: tuple[Literal["all", "figure", "question"], ...] = ("all", "figure", "question")
+    metrics = [hallusion_score(results, part=part) for part in parts]
+    found = [(metric.value, metric.num_samples) for metric in metrics]
+    assert found == [(100.0, 3), (100.0, 1), (100.0, 1)]

@@ -14,11 +14,13 @@ from llava_eval.errors import ConfigError
 from llava_eval.scoring.evaluation import Evaluation
 from llava_eval.scoring.scorer import SampleScorer, Scorer, checked_scorer
 from llava_eval.scoring.text import ExactMatch
-from llava_eval.types import NOT_SCORED, Generation, Sample, SampleResult, Score
+from llava_eval.types import NOT_SCORED, Generation, MediaInput, Sample, SampleResult, Score
 
 SAMPLES = [Sample(name, row, "v", ("?",), (name,)) for row, name in enumerate("abcd")]
 #: Of c nothing is there; the others come in another order than their rows.
 TEXTS = {"d": "<think>so</think> d", "b": None, "a": "d"}
+#: What was read of their medium.
+READ = (MediaInput(pts_seconds=(0.5, 1.0)),)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ def results() -> list[SampleResult]:
                 by_id[name], Generation(text, error=None if text else "MediaError: broken")
             ),
             frame_indices=((3, 4),),
+            inputs=READ,
         )
         for name, text in TEXTS.items()
     ]
@@ -65,6 +68,7 @@ def test_results_are_scored_anew_in_the_order_of_rows(
     found = [(item.id, item.score.value, item.score.answer) for item in scored.results]
     assert found == expected
     assert [item.frame_indices for item in scored.results] == [((3, 4),)] * 3
+    assert [item.inputs for item in scored.results] == [READ] * 3
     assert scored.results[1].score == NOT_SCORED
     assert [item.flags for item in scored.results] == [(), (), ("has_reasoning",)]
 

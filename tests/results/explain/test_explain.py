@@ -113,6 +113,9 @@ def test_a_protocol_of_ones_own_may_leave_its_source_to_the_command_line(tmp_pat
     run = RunReader().read(write_run(tmp_path / "x", results, benchmark="mine/b"))
     names = {name for reading in readings(run, tmp_path / "configs") for name in reading.names}
     assert "mine/b" in names
+    config = {**run.config, "benchmark": {**run.config["benchmark"], "source": "my, rows.jsonl"}}
+    found = readings(dataclasses.replace(run, config=config), tmp_path / "configs")
+    assert "mine/b" in {name for reading in found for name in reading.names}
 
 
 @pytest.mark.slow

@@ -112,6 +112,9 @@ def test_a_handful_of_flips_fails_no_build(tmp_path: Path) -> None:
     verdict = judged(tmp_path, before, after)
     assert regressed(verdict) == []
     assert "no worse than chance explains" in verdict.checks[0].message
+    # Of five in one of 32, which is less than alpha: the test asks about a drop alone.
+    after = [answered(n, n % 50 > 0 or n > 200) for n in range(300)]
+    assert regressed(judged(tmp_path / "five", before, after)) == ["accuracy"]
 
 
 def test_last_digits_that_another_numpy_adds_up_otherwise_are_no_regression(tmp_path: Path) -> None:
