@@ -128,9 +128,7 @@ def _try_with(whole: WholeBatches, prompt: Prompt, trial: FlashTrial) -> str | N
 
 
 @contextmanager
-def _watched(
-    model: Any, look: Callable[[Any, Mapping[str, Any]], bool]
-) -> Iterator[list[bool]]:
+def _watched(model: Any, look: Callable[[Any, Mapping[str, Any]], bool]) -> Iterator[list[bool]]:
     """Look at what each attention of a model is given in the block; yield what was seen."""
     seen: list[bool] = []
 
