@@ -403,7 +403,7 @@ class RangeDecoding:
         #: That no thread has begun.
         self.ranges = deque(sorted(ranges, key=attrgetter("num_packets"), reverse=True))
         self.collector = collector
-        self.num_threads = num_threads or num_cores()
+        self.num_threads = num_threads or _cores.count
         pixels = index.info.width * index.info.height
         self.worth = max(1, _WORTH_PIXELS // max(1, pixels))  # num_packets that pay for a thread
         self.helpers: list[threading.Thread] = []
