@@ -52,11 +52,28 @@ def sees_all_of_videos(module: Any, query: torch.Tensor, *others: Any, **named: 
     return forward(module, query, *others, **named)
 
 
+def shares_nothing(
+    module: Any, query: torch.Tensor, key: torch.Tensor, *others: Any, **named: Any
+) -> Any:
+    """Refuse to go on from a prefix, and drop the mask of short prompts."""
+    if 1 < query.shape[2] < key.shape[2]:
+        raise ValueError("no cache")
+    forward = sees_all if 1 < query.shape[2] <= NUM_TOKENS else sdpa_attention_forward
+    return forward(module, query, key, *others, **named)
+
+
 def no_numbers(*arguments: Any, **named: Any) -> Any:
     return sdpa_attention_forward(*arguments, **named)[0] * float("nan"), None
 
 
-for stand_in in (no_numbers, refuses, sees_all, sees_all_of_videos, sdpa_attention_forward):
+for stand_in in (
+    no_numbers,
+    refuses,
+    sees_all,
+    sees_all_of_videos,
+    shares_nothing,
+    sdpa_attention_forward,
+):
     AttentionInterface.register(f"test_{stand_in.__name__}", stand_in)
     AttentionMaskInterface.register(f"test_{stand_in.__name__}", sdpa_mask)
 
@@ -169,6 +186,24 @@ def test_what_was_left_once_is_not_taken_for_another_kind(loaded: LoadedModel) -
     answers(runner, "video")
     answers(runner, "text")
     assert attention_of_parts(runner) == {"sdpa"}
+
+
+def test_whether_prefixes_are_shared_is_tried_with_each_attention(loaded: LoadedModel) -> None:
+    runner = runner_of(loaded, "test_shares_nothing")
+    video = runner.prepare("video", make_clip(4, seed=1))
+    questions = [
+        make_request(video, question, name=question, settings=SHORT)
+        for question in ("What is it?", "Why is that?")
+    ]
+    first = dict(runner.generate(questions))
+    asked_as = runner.record()["runner"]["prompts_asked_as"]
+    assert asked_as["one video"].startswith("whole prompts, ")
+    assert asked_as["one video"].endswith(": ValueError: no cache")
+    answers(runner, "text")
+    assert attention_of_parts(runner) == {"sdpa"}
+    assert dict(runner.generate(questions)) == first
+    asked_as = runner.record()["runner"]["prompts_asked_as"]
+    assert asked_as["one video"].startswith("shared prefixes ")
 
 
 def test_a_model_that_takes_no_other_is_not_said_to_use_it(

@@ -218,8 +218,9 @@ class PrefixSharing:
             )
 
     def _key(self, group: PromptGroup) -> Hashable:
-        first = group.prompts[0]
-        return first.media_name, first.option is not None, self.features is not None
+        """Return what prompts have in common with those whose trial speaks for them."""
+        first, attention = group.prompts[0], self.whole.loaded.attention
+        return first.media_name, first.option is not None, self.features is not None, attention
 
 
 def _paddings(groups: Sequence[PromptGroup]) -> frozenset[str]:

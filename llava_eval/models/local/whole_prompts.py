@@ -70,7 +70,8 @@ class WholeBatches:
 
     def _rule(self, key: Hashable, alike: Sequence[Prompt]) -> RowRule:
         """Return which of these, the longest first, may be asked together; try what was not."""
-        known = _known.setdefault(self.loaded.model, {}).setdefault(key, {})
+        tried = _known.setdefault(self.loaded.model, {})
+        known = tried.setdefault((key, self.loaded.attention), {})
         longest, shortest = alike[0], alike[-1]
         if self.loaded.length_dependence is not None or self.loaded.plan.kept_generation_settings:
             # A repetition penalty would count padding, and logits do not show it.
