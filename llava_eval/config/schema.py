@@ -330,8 +330,9 @@ class ModelConfig:
         attention: auto (transformers' own for this model; flash-attention 2 or 3 where that is
             installed, the device is CUDA, ``dtype`` has 16 bits and the logits stay the same),
             sdpa, eager, flash_attention_2, flash_attention_3, flash_attention_4.
-        device: auto (CUDA where there is one), cpu, cuda, cuda:1, ...; a run may go on with another
-            where ``dtype`` and ``attention`` come out the same.
+        device: auto (CUDA where there is one), cpu, cuda, cuda:1, ..., or all: layers of one model
+            are spread over all GPUs; a run may go on with another where ``dtype`` and ``attention``
+            come out the same.
         rope_scaling: replaces entries of the checkpoint's RoPE parameters, for instance
             {rope_type: linear, factor: 2.0}; nothing keeps them.
         processor: settings that replace those of the checkpoint's image and video processor, for

@@ -1,12 +1,13 @@
-"""A CUDA device that is pretended: tensors that say cuda:0, and hold their numbers on the CPU.
+"""CUDA devices that are pretended: tensors that say cuda:0, and hold their numbers on the CPU.
 
-An operation that is given tensors of both devices raises, as CUDA's kernels do, and memory is
+An operation that is given tensors of several devices raises, as CUDA's kernels do, and memory is
 limited and counted. It says nothing of speed or rounding; it shows tensors that were made on the
 wrong device, and what is left of a batch. A process that installs it cannot go back::
 
-    python -m tests.models.pretended_cuda 14e6 output_dir=run benchmark=demo/caption
+    python -m tests.models.pretended_cuda 2 14e6 output_dir=run benchmark=demo/caption
 
-runs ``llava-eval`` with 14 MB of memory, and writes what is held at the end as its last line.
+runs ``llava-eval`` with two GPUs of 14 MB each, and writes what they hold at the end as its last
+line.
 """
 
 from __future__ import annotations
@@ -26,15 +27,14 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-CUDA = torch.device("cuda:0")
 aten = torch.ops.aten
 
-#: Operations that take tensors of both devices; indices may lie on the CPU.
+#: Operations that take tensors of several devices; indices may lie on the CPU.
 MIXED = {aten.copy_.default, aten._to_copy.default, aten.index.Tensor, aten.index_put_.default}
 
 
 class Memory:
-    """Bytes of the storages that tensors of the device hold.
+    """Bytes of the storages that tensors of a device hold.
 
     Attributes:
         limit: of all together; more raises ``torch.OutOfMemoryError``.
@@ -43,8 +43,8 @@ class Memory:
         num_failures: how often there was too little.
     """
 
-    def __init__(self) -> None:
-        self.limit, self.live, self.peak, self.num_failures = 1 << 40, 0, 0, 0
+    def __init__(self, limit: int) -> None:
+        self.limit, self.live, self.peak, self.num_failures = limit, 0, 0, 0
         self._holders: collections.Counter[int] = collections.Counter()
         self._lock = threading.RLock()
 
@@ -68,27 +68,27 @@ class Memory:
                 self.live -= size
 
 
-MEMORY = Memory()
+MEMORIES: list[Memory] = []
 
 
 class Pretended(torch.Tensor):
-    """A tensor on the device; its numbers are ``held``."""
+    """A tensor on a device; its numbers are ``held``."""
 
     held: torch.Tensor
 
     @staticmethod
-    def __new__(cls, held: torch.Tensor, requires_grad: bool = False) -> Pretended:
+    def __new__(cls, held: torch.Tensor, index: int, requires_grad: bool = False) -> Pretended:
         made: Pretended = torch.Tensor._make_wrapper_subclass(
             cls,
             held.size(),
             strides=held.stride(),
             storage_offset=held.storage_offset(),
             dtype=held.dtype,
-            device=CUDA,
+            device=torch.device("cuda", index),
             requires_grad=requires_grad,
         )
         made.held = held
-        MEMORY.hold(made, held)
+        MEMORIES[index].hold(made, held)
         return made
 
     @classmethod
@@ -102,43 +102,53 @@ class Pretended(torch.Tensor):
         return dispatch(func, args, kwargs or {})
 
     def __repr__(self) -> str:  # type: ignore[override]
-        return f"{self.held!r} on {CUDA}"
+        return f"{self.held!r} on {self.device}"
 
     def __format__(self, form: str) -> str:
         return format(self.held, form)
+
+    def data_ptr(self) -> int:  # by which accelerate knows tied weights
+        return self.held.data_ptr()
 
     def tolist(self) -> Any:
         return self.held.tolist()
 
     def numpy(self, **arguments: Any) -> Any:
-        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+        raise TypeError(f"can't convert {self.device} device type tensor to numpy")
 
 
 def is_cuda(device: Any) -> bool:
     return device is not None and torch.device(device).type == "cuda"
 
 
+def index_of(device: Any) -> int | None:
+    """Return which of the pretended devices one is; None for the CPU."""
+    return (torch.device(device).index or 0) if is_cuda(device) else None
+
+
 def dispatch(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Do on the CPU what an operation of the device would do there.
+    """Do on the CPU what an operation of a device would do there.
 
     Raises:
-        RuntimeError: it is given tensors of both devices.
+        RuntimeError: it is given tensors of several devices.
     """
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
     here = [tensor for tensor in tensors if isinstance(tensor, Pretended)]
     on_cpu = [tensor for tensor in tensors if not isinstance(tensor, Pretended) and tensor.dim()]
     if func is torch.ops.prim.device.default:
-        return CUDA
+        return here[0].device
     if str(func).startswith("aten.to."):
         with DISPATCH:
             return func.decompose(*args, **kwargs)
     is_index = func in (aten.index.Tensor, aten.index_put_.default)
     if here and on_cpu and (func not in MIXED or (is_index and not isinstance(args[0], Pretended))):
-        raise RuntimeError(f"{func}: tensors on cuda:0 and on cpu, {on_cpu[0].shape} for instance")
+        raise RuntimeError(f"{func}: tensors on cuda and on cpu, {on_cpu[0].shape} for instance")
+    devices = {tensor.device for tensor in here if tensor.dim()}
+    if len(devices) > 1 and func is not aten.copy_.default:
+        raise RuntimeError(f"{func}: tensors on {' and '.join(sorted(map(str, devices)))}")
     device = kwargs.get("device")
-    stays = is_cuda(device) if device is not None else bool(here)
-    if func is aten.copy_.default:
-        stays = isinstance(args[0], Pretended)
+    owner = args[0] if func is aten.copy_.default else max(here, key=torch.Tensor.dim, default=None)
+    index = index_of(device if device is not None or owner is None else owner.device)
     kwargs = {name: value for name, value in kwargs.items() if name != "pin_memory"}
     if is_cuda(device):
         kwargs["device"] = torch.device("cpu")
@@ -147,9 +157,9 @@ def dispatch(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     owners = {id(tensor.held): tensor for tensor in here}  # of what was changed in place
 
     def wrapped(value: Any) -> Any:
-        if not isinstance(value, torch.Tensor) or not stays:
+        if not isinstance(value, torch.Tensor) or index is None:
             return value
-        return owners[id(value)] if id(value) in owners else Pretended(value)
+        return owners[id(value)] if id(value) in owners else Pretended(value, index)
 
     return tree_map(wrapped, result)
 
@@ -159,7 +169,7 @@ def _held(value: Any) -> Any:
 
 
 class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Catches operations that make tensors on the device from none."""
+    """Catches operations that make tensors on a device from none."""
 
     def __torch_dispatch__(
         self,
@@ -208,22 +218,27 @@ def _has_pretended(values: Any) -> bool:
 DISPATCH = Dispatch()  # type: ignore[no-untyped-call]
 
 
-def install(limit: float) -> None:
-    """Pretend a device in this process, with so many bytes of memory."""
-    MEMORY.limit = int(limit)
+def free_and_all(device: Any = None) -> tuple[int, int]:
+    memory = MEMORIES[device if isinstance(device, int) else index_of(device) or 0]
+    return memory.limit - memory.live, memory.limit
+
+
+def install(num_devices: int, limit: float) -> None:
+    """Pretend devices in this process, with so many bytes of memory each."""
+    MEMORIES.extend(Memory(int(limit)) for _ in range(num_devices))
     torch._C._ensureCUDADeviceGuardSet()
     torch._C._set_only_lift_cpu_tensors(True)
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     replacements: dict[str, Callable[..., Any]] = {
         "_lazy_init": lambda: None,
         "is_available": lambda: True,
-        "device_count": lambda: 1,
+        "device_count": lambda: num_devices,
         "current_device": lambda: 0,
         "get_device_name": lambda *_: "pretended",
         "get_device_capability": lambda *_: (9, 0),
         "get_device_properties": lambda *_: SimpleNamespace(major=9, minor=0),
-        "mem_get_info": lambda *_: (MEMORY.limit - MEMORY.live, MEMORY.limit),
-        "max_memory_allocated": lambda *_: MEMORY.peak,
+        "mem_get_info": free_and_all,
+        "max_memory_allocated": lambda device: MEMORIES[index_of(device) or 0].peak,
         "reset_peak_memory_stats": lambda *_: None,
         "empty_cache": lambda: None,
     }
@@ -243,10 +258,12 @@ def install(limit: float) -> None:
 
 
 if __name__ == "__main__":
-    install(float(sys.argv[1]))
+    install(int(sys.argv[1]), float(sys.argv[2]))
     from llava_eval.cli import main
 
     try:
-        main(sys.argv[2:])
+        main(sys.argv[3:])
     finally:
-        sys.stdout.write(json.dumps({"live": MEMORY.live, "num_failures": MEMORY.num_failures}))
+        live = [memory.live for memory in MEMORIES]
+        num_failures = sum(memory.num_failures for memory in MEMORIES)
+        sys.stdout.write(json.dumps({"live": live, "num_failures": num_failures}))

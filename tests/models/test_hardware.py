@@ -51,8 +51,9 @@ def test_the_device() -> None:
     with pytest.raises(CheckpointError, match=r"^model\.device=gpu is no device; expected auto"):
         choose_device("gpu")
     if not torch.cuda.is_available():
-        with pytest.raises(CheckpointError, match=r"^model\.device=cuda:1, but torch finds no"):
-            choose_device("cuda:1")
+        for name in ("cuda:1", "all"):
+            with pytest.raises(CheckpointError, match=f"^model.device={name}, but torch finds"):
+                choose_device(name)
 
 
 @pytest.mark.parametrize(

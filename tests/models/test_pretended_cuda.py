@@ -1,4 +1,4 @@
-"""A run on a pretended GPU: no tensor is on the wrong device; too little memory costs nothing."""
+"""A run on pretended GPUs: no tensor is on the wrong device; too little memory costs nothing."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import llava_eval
 SMALL = ("benchmark=demo/multiple_choice", "benchmark.limit=30")
 
 
-def run_on_gpu(folder: Path, limit: float, *overrides: str) -> dict[str, Any]:
-    """Run the program in a process with a pretended GPU of so many bytes.
+def run_on_gpu(folder: Path, limit: float, *overrides: str, num_devices: int = 1) -> dict[str, Any]:
+    """Run the program in a process with pretended GPUs of so many bytes each.
 
     Returns:
-        What was held on it in the end, and how often it had too little memory.
+        What was held on each in the end, and how often they had too little memory.
     """
-    named = (str(limit), f"output_dir={folder}", *overrides)
+    named = (str(num_devices), str(limit), f"output_dir={folder}", *overrides)
     command = [sys.executable, "-m", "tests.models.pretended_cuda", *named]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -45,10 +45,29 @@ def test_the_ledger_of_a_gpu_is_that_of_a_cpu(demo: Path, tmp_path: Path) -> Non
     manifest = json.loads((tmp_path / "gpu" / "manifest.json").read_text())
     assert manifest["model"]["device_name"] == "pretended"
     # Nothing of a batch is left: rotary frequencies and the places of patches are no weights.
-    assert 0 <= counted["live"] - weights_bytes(demo) < 10_000
+    assert 0 <= sum(counted["live"]) - weights_bytes(demo) < 10_000
 
     many = ("runner.max_batch_tokens=100000", *SMALL)
     counted = run_on_gpu(tmp_path / "little", 12e6, *many)
     assert counted["num_failures"] > 0
     assert (tmp_path / "little" / "samples.jsonl").read_text() == expected
-    assert 0 <= counted["live"] - weights_bytes(demo) < 10_000
+    assert 0 <= sum(counted["live"]) - weights_bytes(demo) < 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("video_as", ["video", "images"])  # prefixes from features, or generate
+def test_a_model_that_is_spread_over_gpus_answers_as_on_one(
+    video_as: str, demo: Path, tmp_path: Path
+) -> None:
+    asked = (f"model.video_as={video_as}", "sampler.num_frames=4", *SMALL)
+    llava_eval.evaluate(f"output_dir={tmp_path / 'cpu'}", "model.device=cpu", *asked)
+    counted = run_on_gpu(tmp_path / "gpus", 80e9, "model.device=all", *asked, num_devices=2)
+    expected = (tmp_path / "cpu" / "samples.jsonl").read_text()
+    assert (tmp_path / "gpus" / "samples.jsonl").read_text() == expected
+    assert 0 <= sum(counted["live"]) - weights_bytes(demo) < 10_000
+    assert min(counted["live"]) > 0.4 * weights_bytes(demo)
+    manifest = json.loads((tmp_path / "gpus" / "manifest.json").read_text())
+    assert manifest["model"]["device"] == "cuda:0, cuda:1"
+    (asked_as,) = manifest["runner"]["prompts_asked_as"].values()
+    by = "features" if video_as == "video" else "the model's own forward pass"
+    assert asked_as.startswith(f"shared prefixes by {by}")

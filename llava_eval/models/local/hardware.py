@@ -27,6 +27,9 @@ _FLASH_MODULES = {
 
 _ASKED_FOR = "asked for"
 
+#: What ``model.device`` says where a model's layers are spread over all GPUs.
+ALL_GPUS = "all"
+
 #: Share of the free memory that a batch may take; the rest is for fragments and temporary copies.
 _BATCH_SHARE = 0.4
 
@@ -35,18 +38,23 @@ _FALLBACK_BYTES = 4 << 30
 
 
 def choose_device(requested: str) -> torch.device:
-    """Return the device to run on; "auto" is CUDA where there is one.
+    """Return the device that is given a model's inputs; "auto" is CUDA where there is one.
 
     Raises:
         CheckpointError: there is no such device here.
     """
     if requested == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if requested == ALL_GPUS and importlib.util.find_spec("accelerate") is None:
+        raise CheckpointError(
+            f"model.device={requested}: accelerate is not installed (pip install accelerate)"
+        )
     try:
-        device = torch.device(requested)
+        device = torch.device("cuda:0" if requested == ALL_GPUS else requested)
     except RuntimeError as error:
         raise CheckpointError(
-            f"model.device={requested} is no device; expected auto, cpu, cuda, cuda:1, ..."
+            f"model.device={requested} is no device; expected auto, cpu, cuda, cuda:1, ..., or "
+            "all for one model on all GPUs"
         ) from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise CheckpointError(f"model.device={requested}, but torch finds no CUDA device here")

@@ -144,6 +144,6 @@ class FeaturePrefixes:
         for kind in {medium.kind for medium in media}:
             of_kind = [features[n] for n, medium in enumerate(media) if medium.kind == kind]
             here = token_ids == self._loaded.placeholder_id(kind)  # (G, P)
-            source = torch.cat(of_kind).to(embeddings.dtype)  # (all tokens of them, hidden)
+            source = torch.cat(of_kind).to(embeddings)  # (all tokens of them, hidden)
             embeddings = embeddings.masked_scatter(here.unsqueeze(-1), source)
         return embeddings

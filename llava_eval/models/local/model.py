@@ -305,7 +305,7 @@ class LoadedModel:
             "num_parameters": sum(weight.numel() for weight in plain.parameters()),
             "memory_bytes": stored_bytes(self.model),
             "memory_bytes_unquantized": stored_bytes(plain),
-            "device": str(plan.device),
+            "device": ", ".join(map(str, plan.devices)),
             "device_name": device_name(plan.device),
             "dtype": str(plan.dtype).removeprefix("torch."),
             "attention": self.attention,
@@ -351,7 +351,9 @@ def load_model(plan: ModelPlan) -> LoadedModel:
         text = config.get_text_config()
         text.rope_parameters = scaled_rope(config, plan.rope_scaling)
     placement: dict[str, Any] = {}
-    if plan.is_quantized:  # kernels are chosen for the device; without it they are the CPU's
+    if plan.is_spread:  # a layer that fits nowhere is left on the CPU, and copied in when it runs
+        placement["device_map"] = "auto"
+    elif plan.is_quantized:  # kernels are chosen for the device; without it they are the CPU's
         placement["device_map"] = {"": plan.device}
     if quantization is not None:
         placement["quantization_config"] = quantization
@@ -373,7 +375,7 @@ def load_model(plan: ModelPlan) -> LoadedModel:
         _unpack(model, plan)
         if folder != checkpoint.path:
             reports.append(_load_adapter(model, checkpoint.path).to_dict())
-        if not plan.is_quantized:
+        if not placement:
             model = model.to(plan.device)
     if plan.stored_quantization is not None:
         _convert_stored_weights(model, plan)
@@ -481,8 +483,9 @@ def load_model_once(plan: ModelPlan) -> LoadedModel:
     if not is_there:
         _last_loaded.clear()
     free_memory()
-    if plan.device.type == "cuda" and torch.cuda.max_memory_allocated(plan.device):
-        torch.cuda.reset_peak_memory_stats(plan.device)  # a run's own, not that of a sweep
+    for device in plan.devices:
+        if device.type == "cuda" and torch.cuda.max_memory_allocated(device):
+            torch.cuda.reset_peak_memory_stats(device)  # a run's own, not that of a sweep
     if not is_there:
         if plan.memory_warning is not None:
             log.warning(plan.memory_warning)

@@ -22,6 +22,7 @@ from llava_eval.config.schema import ModelConfig, QuantizationConfig
 from llava_eval.errors import CheckpointError, first_line
 from llava_eval.models.local.checkpoint import CheckpointFolder, with_code_elsewhere
 from llava_eval.models.local.hardware import (
+    ALL_GPUS,
     AttentionChoice,
     choose_attention,
     choose_device,
@@ -47,6 +48,7 @@ class ModelPlan:
     Attributes:
         checkpoint: the folder.
         device, dtype: where and in which precision the model runs.
+        is_spread: its layers are spread over all GPUs; ``device`` is given its inputs.
         attention: the attention implementation and why.
         quantization: how weights are quantized.
         stored_dtype: in which precision the weights lie in their files, if config.json says.
@@ -71,10 +73,18 @@ class ModelPlan:
     generation_settings: Mapping[str, Any] = field(default_factory=dict)
     unstated_generation_settings: Mapping[str, Any] = field(default_factory=dict)
     kept_generation_settings: Mapping[str, Any] = field(default_factory=dict)
+    is_spread: bool = False
     shows_images: bool = False
     trust_remote_code: bool = False
     stored_dtype: torch.dtype | None = None
     stored_quantization: str | None = None
+
+    @property
+    def devices(self) -> list[torch.device]:
+        """Where its layers may lie."""
+        if not self.is_spread:
+            return [self.device]
+        return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
 
     @property
     def is_quantized(self) -> bool:
@@ -84,14 +94,16 @@ class ModelPlan:
     @property
     def memory_warning(self) -> str | None:
         """That its weights are larger than what is free on its device; None where they fit."""
-        needed, free = self.checkpoint.weights_bytes, free_bytes(self.device)
+        needed, free = self.checkpoint.weights_bytes, sum(map(free_bytes, self.devices))
         if self.stored_dtype is not None and self.stored_quantization is None:
             needed = needed * self.dtype.itemsize // self.stored_dtype.itemsize
         if needed <= free or self.quantization.method is not None:
             return None
+        has_more = self.device.type == "cuda" and torch.cuda.device_count() > len(self.devices)
+        hint = f"; model.device={ALL_GPUS} spreads them over all GPUs" if has_more else ""
         return (
             f"the weights take {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free on "
-            f"{device_name(self.device)}"
+            f"{' and '.join(map(device_name, self.devices))}{hint}"
         )
 
     def identity(self) -> dict[str, Any]:
@@ -180,6 +192,7 @@ def plan_checkpoint(
         generation_settings=settings,
         unstated_generation_settings=unstated,
         kept_generation_settings=unstated if keeps_generation_settings else {},
+        is_spread=model.device == ALL_GPUS,
         shows_images=model.video_as == "images",
         trust_remote_code=model.trust_remote_code,
         stored_dtype=config.dtype if isinstance(config.dtype, torch.dtype) else None,

@@ -135,7 +135,8 @@ class Prefix:
         rows.layers = [copy.copy(layer) for layer in self.cache.layers]
         if is_last:
             self.cache = None  # its memory goes layer by layer
-        rows.batch_select_indices(index)
+        for layer in rows.layers:
+            layer.batch_select_indices(index.to(getattr(layer, "device", index.device)))
         return rows
 
 

@@ -68,9 +68,10 @@ class ModelRunner(Runner):
         self._threads_before = torch.get_num_threads()
         torch.set_num_threads(self.num_threads or min(self._threads_before, num_cores()))
         if self.max_batch_tokens is None:
-            self.max_batch_tokens = max_batch_tokens(
-                loaded.model.config.get_text_config(), loaded.plan.dtype, loaded.plan.device
-            )
+            config, dtype = loaded.model.config.get_text_config(), loaded.plan.dtype
+            # The fullest device decides, as if it held every layer.
+            limits = [max_batch_tokens(config, dtype, device) for device in loaded.plan.devices]
+            self.max_batch_tokens = min(limits)
         self.guards["context_length"] = loaded.context_length
         self.guards["padding_side"] = loaded.tokenizer.padding_side
         self._shares = bool(self.share_prefixes)
@@ -147,8 +148,10 @@ class ModelRunner(Runner):
         return described
 
     def peak_device_memory_bytes(self) -> int | None:
-        device = self.loaded.plan.device
-        return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+        plan = self.loaded.plan
+        if plan.device.type != "cuda":
+            return None
+        return sum(map(torch.cuda.max_memory_allocated, plan.devices))
 
     def close(self) -> None:
         torch.set_num_threads(self._threads_before)
