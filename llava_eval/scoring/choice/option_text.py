@@ -229,6 +229,9 @@ class TvBenchLmmsEval(LetterRule):
         return fitting[0], "whose text stands in the reply"
 
 
+_IS_ANSWER = r"\b(?:answer|option)(?:\s+(?:is|would\s+be)|\s*:)"
+
+
 @dataclass(frozen=True)
 class VideoMmeV2Letter(LetterRule):
     """Video-MME-v2 in lmms-eval 0.7.3: a letter that is given, else the text of one option.
@@ -250,10 +253,10 @@ class VideoMmeV2Letter(LetterRule):
     letters: str = "ABCDEFGH"
 
     def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
-        text, letter = reply.strip(), f"([{self.letters}])"
+        text, letter = reply.strip(), f"([{re.escape(self.letters)}])"
         line = rf"[ \t]*(?:\*\*[ \t]*)?{letter}(?:[ \t]*\*\*)?[ \t]*"
-        phrases = "|".join(re.escape(prefix) for prefix in self.prefixes)
-        said = rf"(?:{phrases}|\b(?:answer|option)(?:\s+(?:is|would\s+be)|\s*:))[\s:*]*{letter}\b"
+        phrases = [*map(re.escape, self.prefixes), _IS_ANSWER]
+        said = rf"(?:{'|'.join(phrases)})[\s:*]*{letter}\b"
         for pattern, how in (
             (rf"(?:\A|\n){line}[.)]?[ \t]*\Z", "the last line"),
             (rf"\A{line}(?:[.)]|\r?\n|\Z)", "at the start"),
