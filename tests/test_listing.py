@@ -72,6 +72,8 @@ def test_what_one_must_know_before_choosing() -> None:
         ("videomme/lmms_eval_v0_2", ["each_frame_once, a shorter clip shows each once"]),
         ("videomme/official", ["linspace_to_last_frame, a shorter clip repeats frames"]),
         ("nextqa_oe/llava_next", ["temperature 0.2; no generation settings of the checkpoint"]),
+        ("mmvet/lmms_eval", ["at most 1024 tokens; temperature 0.2"]),
+        ("mmvu/lmms_eval", ["at most 1024 tokens; temperature 0.7"]),
     ],
 )
 def test_what_a_protocol_does_around_model_and_scorer(name: str, parts: list[str]) -> None:

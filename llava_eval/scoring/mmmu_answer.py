@@ -37,15 +37,16 @@ Comparable = str | float
 
 @dataclass(frozen=True)
 class MmmuOfficial(ReplyScorer):
-    """MMMU's rule as lmms-eval v0.2.0 has it.
+    """MMMU's rule as lmms-eval v0.2.0 and 0.7.3 have it.
 
     Multiple choice: a letter is read as :func:`llava_eval.scoring.choice.last_letter` does;
     where there is none the original draws one, here with a seed of the sample's own. Open answers:
     the reply's key parts and numbers are candidates; one is right if a text answer stands in it
     anywhere, or if its number is the answer's to two decimals.
 
-    Source: MMMU-Benchmark/MMMU, eval/eval_utils.py; EvolvingLMMs-Lab/lmms-eval v0.2.0,
-    tasks/mmmu/utils.py. Later versions of lmms-eval keep one open candidate of an unordered set.
+    Source: MMMU-Benchmark/MMMU, eval/eval_utils.py; EvolvingLMMs-Lab/lmms-eval v0.2.0 and 0.7.3,
+    tasks/mmmu/utils.py. Versions between them, up to 75571cf, keep one open candidate of an
+    unordered set, and compare its characters one by one.
 
     Attributes:
         seed: of the draw.

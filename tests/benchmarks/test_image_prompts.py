@@ -268,6 +268,30 @@ def test_mmmu_shows_the_images_that_are_mentioned_in_the_order_of_their_names() 
     ]
 
 
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({}, [1, "and", 2, "?\nA. $6\nB. it's", 3, LETTER.strip()]),
+        (
+            {
+                "question_type": "open",
+                "options": "[]",
+                "question": "Of <image 3> or <image 1>, not <image 1>?",
+            },
+            ["Of", 1, "or", 3, "?\n" + SHORT],
+        ),
+    ],
+)
+def test_mmmu_of_lmms_eval_0_7_3_shows_images_between_words(
+    changes: dict[str, Any], shown: list[int | str]
+) -> None:
+    """As its mmmu_doc_to_messages; what stands between places beyond the images is lost."""
+    content = sampled("mmmu/lmms_eval_v0_7_3", {**MMMU, **changes}).content
+    path = "validation_Basic_Medical_Science_12_image_{}.png"
+    expected = [path.format(one) if isinstance(one, int) else one for one in shown]
+    assert [one.path if isinstance(one, Media) else one for one in content] == expected
+
+
 def test_an_address_of_karpathy_s_set_is_what_is_shown() -> None:
     assert sampled("coco_karpathy/lmms_eval", KARPATHY).media[0].path == KARPATHY["url"]
 

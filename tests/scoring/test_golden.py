@@ -48,6 +48,7 @@ def test_every_rule_has_a_table() -> None:
     covered = {table.partition(".")[0] for table in TABLES}
     assert covered == {
         "blink__lmms_eval",
+        "blink__lmms_eval_v0_7_3",
         "cgbench__lmms_eval",
         "charades_sta__lmms_eval",
         "egoschema__lmms_eval",
@@ -81,6 +82,8 @@ def test_every_rule_has_a_table() -> None:
         "videomme__vlmevalkit",
         "videomme_v2__lmms_eval",
         "videomme_v2__lmms_eval_reasoning",
+        "videomme_v2__lmms_eval_v0_7_3",
+        "videomme_v2__lmms_eval_v0_7_3_reasoning",
         "videomme_v2__official",
         "videomme_v2__official_reasoning",
         "videommmu__lmms_eval",

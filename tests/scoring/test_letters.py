@@ -157,6 +157,23 @@ READ_BY_HAND: list[tuple[ReplyScorer, str]] = [
     (rules.MlvuOfficial(), "B) the car=B|(B) x=B|B=B|B.=-| B=-|E=-|dog) B=-"),
     (rules.BlinkLmmsEval(), "(b) x=B| ((C=C|two=T|1 B=-|=-"),
     (
+        rules.BlinkStatedLetter(),
+        (
+            "b=B|(c).=C|D: x\nthe answer is A=A|B\nnot (C)=B|the answer: (b)=B|Answers - d, so=D"
+            "|answer is a cat=A|answer is E, so (C) or (D)=D|two (a) or (B)=B|((c x=C|Both=B|two=-"
+            "|I think C=-|=-"
+        ),
+    ),
+    (
+        rules.VideoMmeV2Letter(["Final Answer:", "The best option is"]),
+        (
+            "b=B|(B)=-|no (A)\n **c** )=C|D) is not A=D|A\nis what I say=A|Based on it, B=-"
+            "|Final Answer: G=G|The best option is b, the answer would be: **C**=C|answer A=-"
+            "|the option is apt=-|the **B.** one=B|**A** or **B**=-|**Two dogs.**=C"
+            "|a red ball, two dogs=-|=-"
+        ),
+    ),
+    (
         rules.VideoHolmesOfficial(),
         (
             "<answer>D. A book</answer>=A|<answer>C</answer> <answer>B</answer>=B|[C] or A=C|FED=D"

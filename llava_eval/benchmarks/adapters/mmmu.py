@@ -7,11 +7,13 @@ import re
 from llava_eval.benchmarks.adapters.options import lettered
 from llava_eval.benchmarks.image_rows import row_image
 from llava_eval.benchmarks.rows import Row
-from llava_eval.types import Sample
+from llava_eval.types import Media, Sample
 
 #: Its one group is the subject.
 ID = re.compile(r"[^_]*_(.+?)_\d+")
 _IMAGE = re.compile(r"<image (\d+)>")
+#: Where an image stands in a text that is taken apart.
+_PLACE = re.compile(r"<image(?: [1-7])?>")
 #: What stands for a hidden answer.
 _HIDDEN = "?"
 _SUBJECTS = {
@@ -39,6 +41,7 @@ def mmmu(
     open_prompt: str = "{question}",
     image: str = "image_{}",
     upright: bool = True,
+    interleaved: bool = False,
 ) -> Sample:
     """Make a sample with the images that its question and options mention, in the order of names.
 
@@ -56,6 +59,7 @@ def mmmu(
         open_prompt: the same for open questions, which are those of another question_type.
         image: name of the columns with images, with ``{}`` for their number.
         upright: see :func:`llava_eval.benchmarks.image_rows.row_image`.
+        interleaved: images stand where the text names them, not in front of it.
 
     Raises:
         RowsError: a missing column, or an id that names no subject.
@@ -87,7 +91,7 @@ def mmmu(
         id=row.text("{id}"),
         row=row.number,
         group=row.text("{id}"),
-        content=(*images, text),
+        content=_interleaved(images, text) if interleaved else (*images, text),
         targets=() if targets == (_HIDDEN,) else targets,
         choices=choices,
         question=row.text("{question}"),
@@ -96,3 +100,17 @@ def mmmu(
             "subject": subject.group(1),
         },
     )
+
+
+def _interleaved(images: list[Media], text: str) -> tuple[Media | str, ...]:
+    """Return images in the places that a text has for them, which go.
+
+    Images are in the order of their names, whatever a place names; where there are more places
+    than images ("<image 1>" twice), what stands between those left over is lost.
+
+    Source: lmms-eval 0.7.3 (PyPI), tasks/mmmu/utils.py, mmmu_doc_to_messages.
+    """
+    *before, last = (piece.strip() for piece in _PLACE.split(text))
+    pairs = zip(before, images, strict=False)
+    placed = [piece for pair in pairs for piece in pair if piece]
+    return (*placed, *images[len(before) :], last)

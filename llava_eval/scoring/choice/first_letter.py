@@ -153,6 +153,37 @@ class BlinkLmmsEval(LetterRule):
         return match.group(1).upper(), "the letter at the start"
 
 
+_BLINK_LONGEST_LETTER_ALONE = 4
+
+
+class BlinkStatedLetter(LetterRule):
+    """BLINK in lmms-eval 0.7.3: an option's letter that is stated, else the one at the start.
+
+    The first of these that finds a letter decides: a first line of at most four characters that is
+    one, the last behind "answer", "answers:", "answer is" and the like (the article "a" too), the
+    last "(A)", and what the reply begins with, also a word's letter. But for "(A)" either case
+    counts.
+
+    Source: lmms-eval 0.7.3 (PyPI), tasks/blink/utils.py, _extract_answer_letter.
+    """
+
+    def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
+        text, letter = reply.strip(), f"([{letters_of(sample)}])"
+        first_line = text.partition("\n")[0].strip()
+        if len(first_line) > _BLINK_LONGEST_LETTER_ALONE:
+            first_line = ""
+        stated = rf"answers?(?:\s++is)?+\s*+[:\-]?+\s*+\(?{letter}(?![A-Z])"
+        for found, how in (
+            (re.findall(rf"\A\(?{letter}\)?[.\s:,)]*\Z", first_line, re.IGNORECASE), "alone"),
+            (re.findall(stated, text, re.IGNORECASE), 'the last behind "answer"'),
+            (re.findall(rf"\({letter}\)", text), "the last in brackets"),
+            (re.findall(rf"\A[(\s]*{letter}", text, re.IGNORECASE), "at the start"),
+        ):
+            if found:
+                return str(found[-1]).upper(), how
+        return None, "none is stated, in brackets or at the start"
+
+
 _MOTIONBENCH_PHRASES = (
     "THE BEST ANSWER IS",
     "THE CORRECT ANSWER IS",

@@ -7,6 +7,7 @@ import string
 from collections.abc import Mapping
 
 from llava_eval.scoring.choice.letter import LetterRule
+from llava_eval.scoring.choice.option_text import only_option_in
 from llava_eval.scoring.choice.ranked_letter import ranked_letter
 from llava_eval.scoring.scorer import ReplyScorer, read
 from llava_eval.scoring.text import through_spreadsheet
@@ -44,7 +45,7 @@ class MmBenchLmmsEval(ReplyScorer):
 
     def score(self, reply: str, sample: Sample) -> Score:
         options = _options(sample)
-        letter = _lmms_eval_letter(reply) or _by_text(reply, options)
+        letter = _lmms_eval_letter(reply) or only_option_in(reply, options)
         static = letter or ranked_letter(reply, "".join(options))
         details = {"static": float(static in sample.targets)} if sample.targets else {}
         how = "one letter as a word or with a mark, or the text of one option"
@@ -67,19 +68,13 @@ class MmBenchVlmEvalKit(LetterRule):
         options = {letter: option for letter, option in _options(sample).items() if option}
         letter = _vlmevalkit_letter(text, options)
         if letter is None and len(text.lower()) <= 2 * sum(map(len, options.values())):
-            letter = _by_text(text, options)
+            letter = only_option_in(text, options)
         how = "the only letter, near the end or in a phrase, or the text of one option"
         return letter or None, how
 
 
 def _options(sample: Sample) -> dict[str, str]:
     return dict(zip(string.ascii_uppercase, sample.choices, strict=False))
-
-
-def _by_text(reply: str, options: Mapping[str, str]) -> str | None:
-    lowered = reply.lower()
-    fitting = [letter for letter, option in options.items() if option.lower() in lowered]
-    return fitting[0] if len(fitting) == 1 else None
 
 
 def _lmms_eval_letter(reply: str) -> str | None:

@@ -119,6 +119,18 @@ def furthest(positions: Mapping[str, int]) -> str | None:
     return max(positions, key=positions.__getitem__, default=None)
 
 
+def only_option_in(reply: str, options: Mapping[str, str]) -> str | None:
+    """Return the letter of the one option whose text stands in a reply, in either case.
+
+    Args:
+        reply: the model's text.
+        options: texts by letter; an empty one stands in every reply.
+    """
+    lowered = reply.lower()
+    fitting = [letter for letter, option in options.items() if option.lower() in lowered]
+    return fitting[0] if len(fitting) == 1 else None
+
+
 class TomatoLmmsEval(ReplyScorer):
     """TOMATO in lmms-eval: the first option's letter that occurs as a capital anywhere, else A.
 
@@ -215,3 +227,46 @@ class TvBenchLmmsEval(LetterRule):
         if len(fitting) != 1:
             return None, "no letter as a word or at the start, no one candidate"
         return fitting[0], "whose text stands in the reply"
+
+
+_IS_ANSWER = r"\b(?:answer|option)(?:\s+(?:is|would\s+be)|\s*:)"
+
+
+@dataclass(frozen=True)
+class VideoMmeV2Letter(LetterRule):
+    """Video-MME-v2 in lmms-eval 0.7.3: a letter that is given, else the text of one option.
+
+    The first of these that finds a letter, in either case, decides: a last line that is one (bold,
+    or with "." or ")"), one with "." or ")", or on a line of its own, at the start, the last behind
+    a set phrase or "answer is", "option:" and the like, and the only one that begins bold words.
+    "(G)" alone gives none.
+
+    Source: lmms-eval 0.7.3 (PyPI), tasks/videomme_v2/utils.py, extract_characters_regex and
+    extract_option.
+
+    Attributes:
+        prefixes: the set phrases.
+        letters: what is looked for, whatever the number of options.
+    """
+
+    prefixes: list[str]
+    letters: str = "ABCDEFGH"
+
+    def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
+        text, letter = reply.strip(), f"([{re.escape(self.letters)}])"
+        line = rf"[ \t]*(?:\*\*[ \t]*)?{letter}(?:[ \t]*\*\*)?[ \t]*"
+        phrases = [*map(re.escape, self.prefixes), _IS_ANSWER]
+        said = rf"(?:{'|'.join(phrases)})[\s:*]*{letter}\b"
+        for pattern, how in (
+            (rf"(?:\A|\n){line}[.)]?[ \t]*\Z", "the last line"),
+            (rf"\A{line}(?:[.)]|\r?\n|\Z)", "at the start"),
+            (said, "the last behind a phrase"),
+        ):
+            if found := re.findall(pattern, text, re.IGNORECASE):
+                return str(found[-1]).upper(), how
+        bold = re.findall(rf"\*\*\s*{letter}(?=\s*\*\*|[.)])", text, re.IGNORECASE)
+        if len(marked := {found.upper() for found in bold}) == 1:
+            return str(*marked), "the only one in bold"
+        choices = (choice.strip(". \n") for choice in sample.choices)
+        fitting = only_option_in(reply, dict(zip(self.letters, choices, strict=False)))
+        return fitting, "whose text alone stands in the reply" if fitting else "none is given"

@@ -115,6 +115,15 @@ def test_mmmu_s_test_set_is_handed_in_by_id(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_mmmu_of_lmms_eval_0_7_3_hands_in_the_letter_that_is_read(tmp_path: Path) -> None:
+    """The letter alone, as its to_submission_answer gives it."""
+    row = {"id": "test_Art_7", "question": "?", "options": "['x', 'y']", "answer": "?"}
+    asked = {**row, "question_type": "multiple-choice"}
+    handed_in(tmp_path, "mmmu/lmms_eval_v0_7_3", [asked], ["<think>(A)?</think>It is (B)."])
+    assert submission(tmp_path) == {"test_Art_7": "B"}
+
+
+@pytest.mark.slow
 def test_mmbench_is_handed_in_as_a_sheet(tmp_path: Path) -> None:
     row = {"index": 241, "question": "<&?", "A": "x", "B": "\x0by", "C": None, "D": None}
     rows = [row, {**row, "index": 1000241, "A": "y", "B": "x"}]
