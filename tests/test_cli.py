@@ -90,8 +90,9 @@ def test_options_stand_before_between_and_after(
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run_command(["--version"]) == 0
-    assert capsys.readouterr().out.startswith("llava-eval 0.")
+    for words in (["--version"], ["--config-dir", "nowhere", "--version"]):
+        assert cli.run_command(words) == 0
+        assert capsys.readouterr().out.startswith("llava-eval 0.")
 
 
 def test_the_configuration_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,6 +139,7 @@ def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
         (["scorer.strict=1"], ["'scorer.strict'"]),
         (["benchmark.adapter._target_=os.nothing"], ["benchmark.adapter._target_", "nothing"]),
         (["+benchmark.adapter.colour=red"], ["'benchmark.adapter.colour'", "takes"]),
+        (["benchmark.adapter.options=[A,B]"], ["adapter.options", "mean 'option_columns'?"]),
         (["benchmark.adapter.prompt='{nothing}'"], ["no column 'nothing'"]),
         (["benchmark.source=nothing.jsonl"], ["no file or folder nothing.jsonl"]),
         (["benchmark.facets=[colour]"], ["no column 'colour'"]),

@@ -117,6 +117,10 @@ class Parser(argparse.ArgumentParser):
         given = [*itertools.takewhile(lambda word: word != "--", words)]
         if not {"-h", "--help"} & set(given):
             self._check_options(given)  # before the value of one is taken for another argument
+        behind = words[len(given) + 1 :]
+        plain = [*itertools.takewhile(lambda word: word[:1] != "-", behind)]
+        if plain:  # argparse forgets a -- that stands before all others
+            words = [*given, *plain, "--", *behind[len(plain) :]]
         arguments, rest = self.parse_known_intermixed_args(list(words))
         if rest:
             self.error(f"there is no {'option' if rest[0][:1] == '-' else 'use for'} {rest[0]!r}")

@@ -57,6 +57,31 @@ def test_what_is_done_is_said(
 
 
 @pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["compare", A, B], 1),
+        (["compare", "--help"], 1),
+        (["gate", A, "--baseline", A], 2),  # 1 is that of a run that regressed
+        (["gate", A, "--baseline", A, "--json"], 2),
+        (["gate", A, "--write-baseline", "base.json"], 2),
+        (["frames", "diff", A, A], 2),  # 1 is that of other frames
+    ],
+)
+def test_what_cannot_be_printed_is_no_verdict(
+    runs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    code: int,
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        assert run_command(words) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("what the command prints cannot be written: No space left on device")
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["compare", A], "compare needs another run beside both/a"),
