@@ -49,7 +49,7 @@ _INTERRUPTED = 130
 #: What a shell gives for a command that SIGPIPE ended.
 _BROKEN_PIPE = 141
 #: Commands whose 1 says something of runs: what keeps them from saying it is 2.
-_VERDICTS = ("gate", "frames", "audit")
+_VERDICTS = ("gate", "frames", "audit", "doctor")
 #: What the system says of a disk that takes no more.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
@@ -19,6 +20,8 @@ import yaml
 
 from llava_eval import cli
 from llava_eval.commands import COMMANDS
+from llava_eval.commands.command import Command
+from llava_eval.errors import ConfigError, ServerError
 from tests.conftest import DEMO, read_lines, write_lines
 from tests.processes import SignalAtLine, run_command
 
@@ -463,6 +466,39 @@ def test_a_ctrl_c_that_was_lost_is_repeated(press_again: bool, tmp_path: Path) -
     assert "Traceback" not in done.stderr
     assert len(read_lines(tmp_path / "out" / "samples.jsonl")) == 4
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["status"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "of_verdict", "said"),
+    [
+        (OSError(errno.EDQUOT, "Quota exceeded"), 1, 2, "cannot be written: Quota exceeded"),
+        (OSError(errno.ENOSPC, "No space left", "a.txt"), 2, 2, "a.txt: No space left"),
+        (ServerError("nobody answers"), 1, 2, "nobody answers"),
+        (ConfigError("no such key"), 2, 2, "no such key"),
+        (ValueError("a slip"), 70, 70, "unexpected ValueError in "),
+        (BrokenPipeError(), 141, 141, ""),  # 128 and SIGPIPE's 13
+        (KeyboardInterrupt(), 130, 130, "interrupted; finished samples are kept"),
+    ],
+)
+def test_no_error_is_a_verdict(
+    error: BaseException,
+    code: int,
+    of_verdict: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(_: object) -> int:
+        raise error
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with (tmp_path / "out.txt").open("w") as out:
+        monkeypatch.setattr("sys.stdout", out)
+        for name in ("export", "gate", "frames", "audit", "doctor"):
+            monkeypatch.setitem(COMMANDS, name, Command(fail, "", ()))
+            assert cli.run_command([name]) == (code if name == "export" else of_verdict)
+            assert said in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -84,6 +84,9 @@ def test_what_cannot_be_printed_is_no_verdict(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["compare", A, ""], "argument RUN: an empty word names no file or folder"),
+        (["gate", A, "--baseline", A, "--summary="], "argument --summary: an empty word"),
+        (["export", A, "--to", "lm-eval", "--out", ""], "argument --out: an empty word"),
         (["compare", A], "compare needs another run beside both/a"),
         (["plan"], "plan needs one run, a pair of runs, or --flips PERCENT"),
         (["plan", A, B, A], "plan needs one run, a pair of runs"),
