@@ -515,6 +515,17 @@ def test_output_that_cannot_be_written(arguments: list[str], tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = [sys.executable, "-m", "llava_eval.cli", "list", "samplers"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+        assert started.stdout is not None
+        assert started.stderr is not None
+        started.stdout.close()
+        assert started.stderr.read() == b""
+    assert started.returncode == 141
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a" * 300, "closed/x"])
 def test_a_file_that_the_system_refuses(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
