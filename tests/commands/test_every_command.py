@@ -165,6 +165,14 @@ def test_prepare_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixt
     assert lines[-1] == "INCOMPLETE"
 
 
+def test_a_written_baseline_is_told_with_its_size(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["gate", A, "--write-baseline", "base.json"]) == 0
+    size = (runs / "base.json").stat().st_size
+    assert capsys.readouterr().out == f"wrote base.json, {round(size / 1000)} kB\n"
+
+
 def test_part_of_a_name_lists_what_holds_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["list", "samplers", "segment"]) == 0
     (_, *lines) = capsys.readouterr().out.strip().splitlines()
