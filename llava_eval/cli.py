@@ -48,6 +48,8 @@ exit codes
 _INTERRUPTED = 130
 #: What a shell gives for a command that SIGPIPE ended.
 _BROKEN_PIPE = 141
+#: Commands whose 1 says something of runs: what keeps them from saying it is 2.
+_VERDICTS = ("gate", "frames", "audit", "doctor")
 #: What the system says of a disk that takes no more.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -139,12 +141,12 @@ def run_command(argv: Sequence[str]) -> int:
     Returns:
         The exit code; see :data:`OVERVIEW`.
     """
+    words, name = list(argv), None
     try:
-        exit_code = _dispatch(list(argv))
+        name = _taken_command(words)
+        exit_code = _dispatch(name, words)
         sys.stdout.flush()
         return exit_code
-    except HelpShown:
-        return 0
     except BrokenPipeError:
         _drop_output()  # `llava-eval list | head`: nobody reads the rest
         return _BROKEN_PIPE
@@ -161,9 +163,10 @@ def run_command(argv: Sequence[str]) -> int:
 
         if isinstance(error, OSError) and error.filename is None and error.errno in _DISK_ERRORS:
             _drop_output()
-            say(f"what the command prints cannot be written: {error.strerror}")
-            return StorageError.exit_code
-        return ended_by(error)
+            error = StorageError(f"what the command prints cannot be written: {error.strerror}")
+        exit_code = ended_by(error)
+        is_verdict = exit_code == 1 and name in _VERDICTS
+        return ConfigError.exit_code if is_verdict else exit_code
 
 
 def _drop_output() -> None:
@@ -171,23 +174,26 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _dispatch(words: list[str]) -> int:
-    """Run the command that the words name, ``run`` where they name none."""
-    index = _index_of_command(words)
-    if index is None and words[:1] == ["--version"]:
+def _dispatch(name: str | None, words: Sequence[str]) -> int:
+    """Run a command, ``run`` where none is named."""
+    if name is None and "--version" in words:
         print(f"llava-eval {llava_eval.__version__}")
         return 0
-    if index is None and words[:1] in (["-h"], ["--help"]):
+    if name is None and words[:1] in (["-h"], ["--help"]):
         lines = [f"  {name:<10} {item.summary.rstrip('.')}" for name, item in COMMANDS.items()]
         print(OVERVIEW.format(commands="\n".join(lines)), end="")
         return 0
-    name = "run" if index is None else words.pop(index)
+    name = name or "run"
     command = COMMANDS[name]
-    return command.function(Parser(name, command).parsed(words))
+    try:
+        arguments = Parser(name, command).parsed(words)
+    except HelpShown:
+        return 0
+    return command.function(arguments)
 
 
-def _index_of_command(words: Sequence[str]) -> int | None:
-    """Return where the command stands, the first word that is no option; None where it is none."""
+def _taken_command(words: list[str]) -> str | None:
+    """Take the command, the first word that is no option, out of them; None where it is none."""
     index = 0
     while index < len(words) and words[index].startswith("-"):
         index += 2 if words[index] == "--config-dir" else 1
@@ -198,7 +204,7 @@ def _index_of_command(words: Sequence[str]) -> int | None:
             f"there is no command {words[index]!r}{suggest(words[index], COMMANDS)}, and settings "
             f"are key=value without blanks; commands: {', '.join(COMMANDS)}; llava-eval --help"
         )
-    return index
+    return words.pop(index)
 
 
 if __name__ == "__main__":

@@ -622,6 +622,7 @@ class Generation:
             of its letter as the first new token (of that with or without a space before it, which
             is the likelier), among all tokens and before any temperature.
         published_correct: whether another tool counted the text as right, where its file says so.
+        has_reasoning_apart: whether a server returned reasoning beside the text; None for no.
     """
 
     text: str | None
@@ -632,6 +633,7 @@ class Generation:
     option_losses: tuple[float, ...] | None = None
     choice_logprobs: tuple[float, ...] | None = None
     published_correct: bool | None = None
+    has_reasoning_apart: bool | None = None
 
     def __post_init__(self) -> None:
         _require(

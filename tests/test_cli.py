@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
@@ -19,6 +20,8 @@ import yaml
 
 from llava_eval import cli
 from llava_eval.commands import COMMANDS
+from llava_eval.commands.command import Command
+from llava_eval.errors import ConfigError, ServerError
 from tests.conftest import DEMO, read_lines, write_lines
 from tests.processes import SignalAtLine, run_command
 
@@ -90,8 +93,9 @@ def test_options_stand_before_between_and_after(
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run_command(["--version"]) == 0
-    assert capsys.readouterr().out.startswith("llava-eval 0.")
+    for words in (["--version"], ["--config-dir", "nowhere", "--version"]):
+        assert cli.run_command(words) == 0
+        assert capsys.readouterr().out.startswith("llava-eval 0.")
 
 
 def test_the_configuration_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,6 +142,7 @@ def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
         (["scorer.strict=1"], ["'scorer.strict'"]),
         (["benchmark.adapter._target_=os.nothing"], ["benchmark.adapter._target_", "nothing"]),
         (["+benchmark.adapter.colour=red"], ["'benchmark.adapter.colour'", "takes"]),
+        (["benchmark.adapter.options=[A,B]"], ["adapter.options", "mean 'option_columns'?"]),
         (["benchmark.adapter.prompt='{nothing}'"], ["no column 'nothing'"]),
         (["benchmark.source=nothing.jsonl"], ["no file or folder nothing.jsonl"]),
         (["benchmark.facets=[colour]"], ["no column 'colour'"]),
@@ -463,6 +468,39 @@ def test_a_ctrl_c_that_was_lost_is_repeated(press_again: bool, tmp_path: Path) -
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["status"] == "interrupted"
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "of_verdict", "said"),
+    [
+        (OSError(errno.EDQUOT, "Quota exceeded"), 1, 2, "cannot be written: Quota exceeded"),
+        (OSError(errno.ENOSPC, "No space left", "a.txt"), 2, 2, "a.txt: No space left"),
+        (ServerError("nobody answers"), 1, 2, "nobody answers"),
+        (ConfigError("no such key"), 2, 2, "no such key"),
+        (ValueError("a slip"), 70, 70, "unexpected ValueError in "),
+        (BrokenPipeError(), 141, 141, ""),  # 128 and SIGPIPE's 13
+        (KeyboardInterrupt(), 130, 130, "interrupted; finished samples are kept"),
+    ],
+)
+def test_no_error_is_a_verdict(
+    error: BaseException,
+    code: int,
+    of_verdict: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(_: object) -> int:
+        raise error
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with (tmp_path / "out.txt").open("w") as out:
+        monkeypatch.setattr("sys.stdout", out)
+        for name in ("export", "gate", "frames", "audit", "doctor"):
+            monkeypatch.setitem(COMMANDS, name, Command(fail, "", ()))
+            assert cli.run_command([name]) == (code if name == "export" else of_verdict)
+            assert said in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["list", "scorers"], ["--help"]])
 def test_output_that_cannot_be_written(arguments: list[str], tmp_path: Path) -> None:
@@ -474,6 +512,17 @@ def test_output_that_cannot_be_written(arguments: list[str], tmp_path: Path) -> 
     assert line.endswith("cannot be written: No space left on device")
     closed = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command]
     assert subprocess.run(closed, cwd=tmp_path, check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = [sys.executable, "-m", "llava_eval.cli", "list", "samplers"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+        assert started.stdout is not None
+        assert started.stderr is not None
+        started.stdout.close()
+        assert started.stderr.read() == b""
+    assert started.returncode == 141
 
 
 @pytest.mark.slow

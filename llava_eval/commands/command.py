@@ -7,6 +7,7 @@ import itertools
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 from llava_eval.borders.paths import local_path
@@ -53,7 +54,14 @@ def argument(*names: str, **settings: Any) -> _Argument:
 
 def path_argument(name: str, metavar: str, purpose: str, **settings: Any) -> _Argument:
     """Return an argument of a command that is a path."""
-    return argument(name, type=local_path, metavar=metavar, help=purpose, **settings)
+    return argument(name, type=_path, metavar=metavar, help=purpose, **settings)
+
+
+def _path(word: str) -> Path:
+    """Return the path that a word names; the empty one of an unset variable is none."""
+    if not word:
+        raise argparse.ArgumentTypeError("an empty word names no file or folder")
+    return local_path(word)
 
 
 def number_argument(name: str, metavar: str, purpose: str, **settings: Any) -> _Argument:
@@ -117,6 +125,10 @@ class Parser(argparse.ArgumentParser):
         given = [*itertools.takewhile(lambda word: word != "--", words)]
         if not {"-h", "--help"} & set(given):
             self._check_options(given)  # before the value of one is taken for another argument
+        behind = words[len(given) + 1 :]
+        plain = [*itertools.takewhile(lambda word: word[:1] != "-", behind)]
+        if plain:  # argparse forgets a -- that stands before all others
+            words = [*given, *plain, "--", *behind[len(plain) :]]
         arguments, rest = self.parse_known_intermixed_args(list(words))
         if rest:
             self.error(f"there is no {'option' if rest[0][:1] == '-' else 'use for'} {rest[0]!r}")

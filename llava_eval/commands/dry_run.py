@@ -31,7 +31,7 @@ from llava_eval.models.configured_model import plan_model
 from llava_eval.results import files
 from llava_eval.results.cost import Cost, cost_of
 from llava_eval.results.directory import RUNS_ROOT
-from llava_eval.results.formatting import duration, formatted, printable
+from llava_eval.results.formatting import count, duration, formatted, printable
 from llava_eval.results.manifest import Manifest, read_manifest
 from llava_eval.types import Clip, Media
 
@@ -61,7 +61,7 @@ def dry_run(composed: ComposedConfig) -> str:
     lines = [
         printable(benchmark.label),
         f"model: {printable(config.model.short_name)}",
-        f"{len(benchmark.samples)} questions on {len(groups)} sets of media"
+        f"{count(len(benchmark.samples), 'question')} on {count(len(groups), 'set')} of media"
         + (
             f", in {len(plan_batches(groups, batch_size))} batches of at most {batch_size}"
             if batch_size
@@ -82,7 +82,8 @@ def _decoding_time(groups: Sequence[MediaGroup], benchmark: Benchmark) -> str:
     start = time.perf_counter()
     decode_group(groups[0], benchmark.parts.prompts.sampler, None)
     seconds = (time.perf_counter() - start) * len(groups) / workers
-    return f"reading all media takes about {duration(seconds)} with {workers} workers, by the first"
+    by = count(workers, "worker")
+    return f"reading all media takes about {duration(seconds)} with {by}, by the first"
 
 
 def _model_time(composed: ComposedConfig, num_samples: int) -> str:

@@ -23,7 +23,14 @@ from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.models.clock import StageClock
 from llava_eval.results.explain.rules import Reading, readings
 from llava_eval.results.files import write_output
-from llava_eval.results.formatting import print_json, printable, terminal_width, wrapped, write_out
+from llava_eval.results.formatting import (
+    count,
+    print_json,
+    printable,
+    terminal_width,
+    wrapped,
+    write_out,
+)
 from llava_eval.results.runs import RunReader
 from llava_eval.types import Clip, Generation, SampleResult
 
@@ -111,7 +118,7 @@ def _reply_lines(generation: Generation) -> list[str]:
         lines = [f"  {line}" for line in (generation.text or "(empty)").splitlines()]
         facts = []  # texts of other tools come without
         if generation.num_output_tokens is not None:
-            facts.append(f"{generation.num_output_tokens} tokens")
+            facts.append(count(generation.num_output_tokens, "token"))
         if generation.stop_reason:
             facts.append(f"ended by {generation.stop_reason}")
         if facts:

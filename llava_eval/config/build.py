@@ -173,10 +173,15 @@ def _checked_values(
     for name, parameter in parameters.items():
         if parameter.default is inspect.Parameter.empty and given.get(name, "???") == "???":
             raise ConfigError(f"{key}.{name} is not set, and {target.__name__} needs it")
-    return {
-        name: _checked_value(value, hints.get(name, Any), key=f"{key}.{name}")
-        for name, value in given.items()
-    }
+    checked = {}
+    for name, value in given.items():
+        try:
+            checked[name] = _checked_value(value, hints.get(name, Any), key=f"{key}.{name}")
+        except ConfigError as error:
+            lists = [other for other, hint in hints.items() if "list[" in str(hint)]
+            meant = suggest(name, lists) if isinstance(value, list) and name not in lists else ""
+            raise ConfigError(f"{error}{meant}") from error
+    return checked
 
 
 def _error_text(error: BaseException) -> str:

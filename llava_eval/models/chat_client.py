@@ -58,6 +58,8 @@ _FATAL = re.compile(
 _TITLE = re.compile(r"<(?:title|h1)[^>]*>([^<]+)</", re.IGNORECASE)
 #: Where servers put reasoning beside the text.
 _REASONING = frozenset({"reasoning", "reasoning_content"})
+#: Where others put it: a part of the text that is of such a type.
+_REASONING_PARTS = frozenset({"reasoning", "thinking"})
 #: Reasons of a reply that ended as it should: OpenAI's, and those of text-generation-inference.
 _ENDS = (None, "stop", "length", "eos", "eos_token", "stop_sequence")
 #: Those of Anthropic, Gemini, Cohere and Mistral, which some gateways pass on in either case.
@@ -192,7 +194,9 @@ class Completion:
     def has_reasoning(self) -> bool:
         """Whether the endpoint returned reasoning beside the text."""
         message = self.choice["message"]
-        return any(message.get(name) for name in _REASONING)
+        content = message.get("content")
+        kinds = {part["type"] for part in content} if isinstance(content, list) else set()
+        return any(message.get(name) for name in _REASONING) or bool(kinds & _REASONING_PARTS)
 
     def check_end(self) -> None:
         """Raise WithheldError where the reply was broken off or held back."""
@@ -265,6 +269,7 @@ class ChatClient:
                 raise
             return self.chat(model, messages, fields)
         completion = self._completion(body)
+        _check_provider(completion)
         # Once more: in JSON the key may have been written with escapes.
         self.answered_by = answered_by = self._clean(completion.model)
         return replace(
@@ -348,8 +353,7 @@ class ChatClient:
 def _status_error(response: Response, body: str, clean: Callable[[str], str]) -> RequestError:
     status = response.status
     error = _error_object(body)
-    # "detail" is FastAPI's own, as of mlx-vlm.
-    cause, message, title = body, error.get("message", error.get("detail")), _TITLE.search(body)
+    cause, message, title = body, error.get("message"), _TITLE.search(body)
     if isinstance(message, str):
         cause = clean(message)
     elif title:
@@ -384,6 +388,15 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
     return RejectedError(text, unsupported[unsupported.lastindex or 0] if unsupported else None)
 
 
+def _check_provider(completion: Completion) -> None:
+    """Raise BusyError where OpenRouter's reply says that the provider behind it has failed."""
+    error = completion.choice.get("error")
+    status = error.get("code") if isinstance(error, dict) else None
+    if isinstance(status, int) and (status in _PASSING_STATUSES or status >= 500):
+        text = f"the server ended the reply for HTTP {status}: {completion.refusal}"[:200]
+        raise BusyError(text, is_away=status in _AWAY_STATUSES)
+
+
 def _error_object(body: str) -> Mapping[str, Any]:
     """Return what the body of an error says of it: OpenAI's, or Gemini's in a list, or bare."""
     try:
@@ -397,7 +410,7 @@ def _error_object(body: str) -> Mapping[str, Any]:
     metadata = error.get("metadata")
     if isinstance(metadata, dict) and "raw" in metadata:  # OpenRouter's: what its provider said
         return {**error, "message": f"{error.get('message')}: {metadata['raw']}"}
-    return error
+    return {"message": error.get("detail"), **error}  # FastAPI's own, as of mlx-vlm
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
@@ -471,7 +484,7 @@ def _reply_text(message: Mapping[str, Any], finish_reason: object) -> str:
     text = message.get("content") if may_lack else message["content"]
     if isinstance(text, list):  # of a reasoning model's, as Mistral's: thinking and text
         kinds = {part["type"] for part in text}
-        if kinds and not kinds & {"text", "thinking", "reasoning"}:
+        if kinds and not kinds & {"text", *_REASONING_PARTS}:
             raise TypeError(f"the reply has parts of {', '.join(sorted(kinds))}")
         text = "".join(part["text"] for part in text if part["type"] == "text")
     if text is not None and not isinstance(text, str):

@@ -6,6 +6,7 @@ import string
 from collections.abc import Iterable, Sequence
 
 from llava_eval.config.roles import UNKNOWN
+from llava_eval.results.formatting import count
 from llava_eval.results.runs import Run, differing_settings, own_settings
 
 #: Short key of the setting that says how many frames are shown.
@@ -64,7 +65,7 @@ def _shown(key: str, value: str) -> str:
     if value in ("null", UNKNOWN):
         return ""
     if key == FRAMES and value.isdecimal():
-        return f"{value} frames"
+        return count(int(value), "frame")
     speaks = value.isidentifier() and value.lower() not in ("none", "true", "false")
     return value if speaks else f"{key}={value}"
 

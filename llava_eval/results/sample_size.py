@@ -92,6 +92,8 @@ def plans_of(
 
 
 def _of_runs(runs: Sequence[Run], detect: float | None, flips: float | None) -> SamplePlans:
+    if all(result.generation.error is not None for result in runs[0].results):
+        raise ComparisonError(f"{runs[0].name} holds no sample that was answered")
     pairing = pair(runs[0], runs[-1])
     compared = [metric for metric in compare_metrics(pairing) if metric.estimate is not None]
     if not compared:

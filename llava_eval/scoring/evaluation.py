@@ -138,7 +138,7 @@ class Evaluation:
     def _checked(self, score: object, sample: Sample, generation: Generation) -> Score:
         """Return a score that the ledger can hold and give back.
 
-        It says where the text holds reasoning; the tables count these.
+        It says where the reply holds reasoning; the tables count these.
 
         Raises:
             ConfigError: the scorer, which may be the user's, gave something else.
@@ -153,7 +153,7 @@ class Evaluation:
                 "value, a text or None as answer and explanation, a bool as unreadable and plain "
                 "numbers and texts as details"
             )
-        if not holds_reasoning(str(generation.text)):
+        if not (generation.has_reasoning_apart or holds_reasoning(str(generation.text))):
             return score
         return dataclasses.replace(score, details={**score.details, HAS_REASONING: True})
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from llava_eval.config.schema import ReplyConfig
 
-#: Name among a score's details: the text holds reasoning, or marks of it.
+#: Name among a score's details: the reply holds reasoning, beside its text or in it.
 HAS_REASONING: Final = "has_reasoning"
 
 #: Names of tags around reasoning, in any case; those of stages before a conclusion too.

@@ -73,6 +73,10 @@ PLAIN = {
         (["--out", "y/z", "--alpha", "1e-3"], {"out": Path("y/z"), "alpha": 0.001}),
         (["--num", "3"], {"num": 3}),
         (["a=1", "--json", "--", "--b"], {"json": True, "overrides": ["a=1", "--b"]}),
+        (["--", "a=1", "--b"], {"overrides": ["a=1", "--b"]}),
+        (["--json", "--", "a=1", "-b", "c"], {"json": True, "overrides": ["a=1", "-b", "c"]}),
+        (["--json", "--", "a=1"], {"json": True, "overrides": ["a=1"]}),
+        (["a=1", "--"], {"overrides": ["a=1"]}),
         (["--a text"], {"overrides": ["--a text"]}),
     ],
 )

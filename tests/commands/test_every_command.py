@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from llava_eval.cli import run_command
 from tests.conftest import DEMO, read_lines, write_lines
@@ -57,9 +59,38 @@ def test_what_is_done_is_said(
 
 
 @pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["compare", A, B], 1),
+        (["compare", "--help"], 1),
+        (["gate", A, "--baseline", A], 2),  # 1 is that of a run that regressed
+        (["gate", A, "--baseline", A, "--json"], 2),
+        (["gate", A, "--write-baseline", "base.json"], 2),
+        (["frames", "diff", A, A], 2),  # 1 is that of other frames
+    ],
+)
+def test_what_cannot_be_printed_is_no_verdict(
+    runs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    code: int,
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        assert run_command(words) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("what the command prints cannot be written: No space left on device")
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["compare", A, ""], "argument RUN: an empty word names no file or folder"),
+        (["gate", A, "--baseline", A, "--summary="], "argument --summary: an empty word"),
+        (["export", A, "--to", "lm-eval", "--out", ""], "argument --out: an empty word"),
         (["compare", A], "compare needs another run beside both/a"),
+        (["export"], "arguments are required: RUN, --to, --out; usage: "),
         (["plan"], "plan needs one run, a pair of runs, or --flips PERCENT"),
         (["plan", A, B, A], "plan needs one run, a pair of runs"),
         (["plan", A, "--detect", "0"], "--detect 0: expected points above 0"),
@@ -132,3 +163,31 @@ def test_prepare_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixt
     lines = capsys.readouterr().out.splitlines()
     assert f"  missing: {videos}/\\u001b[2Jdemo é.mp4" in lines
     assert lines[-1] == "INCOMPLETE"
+
+
+def test_a_written_baseline_is_told_with_its_size(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["gate", A, "--write-baseline", "base.json"]) == 0
+    size = (runs / "base.json").stat().st_size
+    assert capsys.readouterr().out == f"wrote base.json, {round(size / 1000)} kB\n"
+
+
+def test_part_of_a_name_lists_what_holds_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["list", "samplers", "segment"]) == 0
+    (_, *lines) = capsys.readouterr().out.strip().splitlines()
+    names = [line.split()[0] for line in lines if line[2:3].strip()]
+    assert "segment_midpoints" in names
+    assert [name for name in names if "segment" not in name] == []
+
+
+@pytest.mark.slow
+def test_the_doctor_ends_with_what_it_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = shutil.copytree(DEMO / "checkpoint", tmp_path / "broken")
+    weights = load_file(broken / "model.safetensors")
+    name = next(name for name in weights if name.endswith("norm.weight") and "layers" not in name)
+    save_file({**weights, name: weights[name] * float("nan")}, broken / "model.safetensors")
+    assert run_command(["doctor", f"model.checkpoint={broken}"]) == 1
+    assert "\none image: transformers itself fails: " in capsys.readouterr().out

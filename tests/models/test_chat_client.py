@@ -205,6 +205,16 @@ def test_a_reply() -> None:
             MalformedError,
             "malformed response (an error in place of a reply: no)",
         ),
+        (
+            Answer(body=b'{"detail": "Model is loading"}'),  # FastAPI's
+            MalformedError,
+            "malformed response (an error in place of a reply: Model is loading)",
+        ),
+        (
+            Answer(body=b'{"error": {"detail": "no room", "code": 503}}'),
+            MalformedError,
+            "malformed response (an error in place of a reply: no room)",
+        ),
         (Answer(body=b'{"error": {}}'), MalformedError, "malformed response (KeyError: 'choices')"),
         (Answer(body=b"{}", cut_after=1), BrokenError, "the connection broke after 1 of 2 bytes"),
     ],
@@ -574,6 +584,24 @@ def test_a_reply_that_a_provider_broke_off() -> None:
     choice = {"message": {"content": ""}, "finish_reason": "error", "error": error}
     with pytest.raises(WithheldError, match="ended the reply for 'error': overloaded"):
         read_completion(json.dumps({"choices": [choice]})).check_end()
+
+
+@pytest.mark.parametrize(
+    ("status", "is_away"), [(408, False), (429, True), (500, False), (502, True), (524, False)]
+)
+def test_a_provider_that_failed_may_answer_later(status: int, is_away: bool) -> None:
+    error = {"code": status, "message": "overloaded"}
+    choice = {"message": {"content": "Th"}, "finish_reason": "error", "error": error}
+    with pytest.raises(BusyError, match=f"^the server .* HTTP {status}: overloaded$") as caught:
+        chat(reply("", choices=[choice]))
+    assert caught.value.is_away == is_away
+
+
+@pytest.mark.parametrize("error", [{"code": 400}, {"code": "server_error"}, {}, "gone", None])
+def test_a_provider_that_refused_would_refuse_again(error: object) -> None:
+    choice = {"message": {"content": ""}, "finish_reason": "error", "error": error}
+    with pytest.raises(WithheldError, match="ended the reply for 'error'"):
+        chat(reply("", choices=[choice])).check_end()
 
 
 def test_a_complete_reply_has_content() -> None:

@@ -36,6 +36,10 @@ NF4 = {"quantization.name": "bnb_nf4", "quantization.method": "bnb_nf4"}
     [
         # model, settings, label -> the model where models differ, and the settings that do
         ([("m", FRAMES_4, "b"), ("m", FRAMES_16, "b")], ["4 frames", "16 frames"]),
+        (
+            [("m", {"sampler.num_frames": 1}, "b"), ("m", FRAMES_16, "b")],
+            ["1 frame", "16 frames"],
+        ),
         ([("org/m", {}, "b"), ("org/n (x=1)", {}, "b")], ["m", "n"]),
         (
             [("m", FRAMES_4, "b"), ("m", {**FRAMES_16, **NF4}, "b")],

@@ -13,7 +13,7 @@ from llava_eval.errors import ComparisonError
 from llava_eval.results.runs import RunReader
 from llava_eval.results.sample_size import SamplePlan, SamplePlans, plans_of, plans_text
 from llava_eval.types import Score
-from tests.results.runs_on_disk import answered, equal_models, write_run
+from tests.results.runs_on_disk import answered, equal_models, failed, write_run
 
 
 def pair_on_disk(tmp_path: Path) -> list[Path]:
@@ -81,6 +81,14 @@ def test_a_run_of_one_video_cannot_be_planned_from(
     path = write_run(tmp_path / "x", [answered(n, n > 1, per_video=9) for n in range(9)])
     assert run_command(["plan", str(path)]) == 2
     assert "all samples are of one group" in capsys.readouterr().err
+
+
+def test_a_run_without_an_answer_plans_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_run(tmp_path / "x", [failed(0), failed(1)])
+    assert run_command(["plan", str(path)]) == 2
+    assert capsys.readouterr().err == f"llava-eval: {path} holds no sample that was answered\n"
 
 
 def test_two_videos_are_taken_to_flip_as_a_whole(tmp_path: Path) -> None:

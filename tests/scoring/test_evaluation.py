@@ -11,6 +11,7 @@ import pytest
 
 from llava_eval.config.schema import ReplyConfig
 from llava_eval.errors import ConfigError
+from llava_eval.results.ledger import from_line, to_line
 from llava_eval.scoring.evaluation import Evaluation
 from llava_eval.scoring.scorer import SampleScorer, Scorer, checked_scorer
 from llava_eval.scoring.text import ExactMatch
@@ -71,6 +72,15 @@ def test_results_are_scored_anew_in_the_order_of_rows(
     assert [item.inputs for item in scored.results] == [READ] * 3
     assert scored.results[1].score == NOT_SCORED
     assert [item.flags for item in scored.results] == [(), (), ("has_reasoning",)]
+
+
+def test_reasoning_that_a_server_returns_beside_the_text_is_counted(tmp_path: Path) -> None:
+    apart = Generation("d", has_reasoning_apart=True)
+    of_server = [replace(one, generation=apart) if one.id == "a" else one for one in results()]
+    scored = Evaluation(SAMPLES, ExactMatch()).rescored(of_server, tmp_path)
+    assert [item.flags for item in scored.results] == [("has_reasoning",), (), ("has_reasoning",)]
+    assert [item.score.answer for item in scored.results] == ["d", None, "d"]
+    assert from_line(to_line(scored.results[0])) == scored.results[0]
 
 
 def test_a_rule_sees_replies_as_its_protocol_hands_them_on(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def scores_text(scores: Iterable[Score], *, width: int = 80) -> str:
 
 def _frames(score: Score) -> str:
     number, _, rest = score["frames"].partition(" ")
-    unit = rest if rest == "a second" else "frames"
+    unit = rest if rest == "a second" else f"frame{'s' * (number != '1')}"
     shown = f"{number} {unit}" if number.isdigit() else ""
     shown += "?" if shown and "inferred" in score["frames"] else ""
     if score["subtitles"] in ("yes", "interleaved"):

@@ -187,4 +187,5 @@ def to_generation(completion: Completion, settings: GenerationSettings) -> Gener
         num_input_tokens=completion.num_input_tokens,
         num_output_tokens=completion.num_output_tokens,
         stop_reason=reason,
+        has_reasoning_apart=completion.has_reasoning or None,
     )

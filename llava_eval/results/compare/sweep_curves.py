@@ -142,7 +142,8 @@ def _sample_notes(runs: Sequence[Run], allow_differences: bool) -> list[str]:
             refuse_differences(pairing)
         only = [*pairing.first_only, *pairing.second_only]
         if only:
-            notes.append(f"{run.name} and {runs[0].name} do not share {len(only)} samples")
+            others = count(len(only), "sample")
+            notes.append(f"{run.name} and {runs[0].name} do not share {others}")
     return notes
 
 

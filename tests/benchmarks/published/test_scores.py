@@ -87,6 +87,13 @@ def test_the_experiment_that_reproduces_a_score_stands_beside_it() -> None:
     assert narrow[2].strip() == name
 
 
+def test_one_frame_is_one() -> None:
+    scores = read_scores(benchmark="nextqa_oe", model="LLaVA-NeXT-Image-7B")
+    lines = scores_text(scores, width=120).splitlines()
+    assert ["  1 frame  " in line for line in lines[1:4]] == [True, False, False]
+    assert ["  16 frames  " in line for line in lines[1:4]] == [False, True, False]
+
+
 def test_frames_a_second_are_no_number_of_frames() -> None:
     text = scores_text(read_scores(benchmark="mmvu", model="LLaVA-OneVision-7B"), width=120)
     assert " 1 a second " in text

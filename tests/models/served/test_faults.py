@@ -48,6 +48,9 @@ FAULTS = {
     "429 with Retry-After": failure(429, "slow down", Retry_After="0"),
     "500": failure(500),
     "503": failure(503),
+    "502 of a provider": reply(
+        "", choices=[{"message": {"content": ""}, "finish_reason": "error", "error": {"code": 502}}]
+    ),
     "cut in the body": Answer(body=b'{"choices": [' + b" " * 100, cut_after=20),
     "cut before the body": Answer(body=b"{}" * 50, cut_after=0),
     "slow": dataclasses.replace(reply("late"), wait_seconds=0.5),

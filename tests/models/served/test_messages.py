@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from llava_eval.models.chat_client import Completion, MalformedError, read_completion
-from llava_eval.models.served.messages import choice_logprobs, generation_fields
+from llava_eval.models.served.messages import choice_logprobs, generation_fields, to_generation
 from llava_eval.models.served.server import DIALECTS
 from llava_eval.types import GenerationSettings, Request
 from tests.models.chat_server import reply
@@ -74,6 +74,23 @@ def listed(*tokens: tuple[Any, Any]) -> dict[str, Any]:
 )
 def test_letters(logprobs: object, expected: object) -> None:
     assert choice_logprobs(completion(logprobs), ("A", "B")) == expected
+
+
+@pytest.mark.parametrize(
+    ("message", "has_reasoning"),
+    [
+        ({"content": "B"}, None),
+        ({"content": "B", "reasoning_content": None}, None),
+        ({"content": "B", "reasoning": "A person asks."}, True),
+        ({"content": "", "reasoning_content": "A person asks."}, True),
+        ({"content": [{"type": "text", "text": "B"}]}, None),
+        ({"content": [{"type": "thinking", "thinking": []}, {"type": "text", "text": "B"}]}, True),
+    ],
+)
+def test_reasoning_beside_the_text_is_kept_in_mind(message: object, has_reasoning: object) -> None:
+    choice = {"message": message, "finish_reason": "stop"}
+    found = read_completion(reply("", choices=[choice]).body.decode())
+    assert to_generation(found, GenerationSettings()).has_reasoning_apart is has_reasoning
 
 
 @pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])

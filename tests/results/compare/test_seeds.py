@@ -283,3 +283,13 @@ def test_samples_without_a_score_stand_outside_of_the_means(tmp_path: Path) -> N
         ComparisonError, match="accuracy is not a mean over samples that has a value; --allow"
     ):
         Seeds.of(RunReader().read_all([tmp_path]))
+
+
+def test_seeds_that_are_exported_are_compared_as_other_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run_command(["compare", *runs(tmp_path / "runs"), "--export", str(out)]) == 0
+    num_files = sum(path.is_file() for path in out.rglob("*"))
+    assert num_files > 0
+    assert capsys.readouterr().out.endswith(f"\n\n{num_files} files in {out}\n")
