@@ -94,7 +94,6 @@ const explorer = {
     byId("facets").replaceChildren(...selects);
     this.list.active = -1;
     this.list.samples = [];
-    prepareToPrint();
   },
 
   value(run, place) {
@@ -141,6 +140,7 @@ const explorer = {
     this.drawChips(counts);
     this.drawControls();
     this.list.show(places);
+    prepareToPrint();
     byId("nothing").hidden = places.length > 0;
     byId("count").textContent = `${places.length} of ${this.index.ids.length} samples`;
   },
