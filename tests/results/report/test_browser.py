@@ -288,6 +288,8 @@ def test_of_many_samples_paper_lists_the_first_ones(tmp_path: Path, watched: Ope
     run, out = write_run(tmp_path / "run", results), tmp_path / "report.html"
     assert cli.run_command(["report", str(run), "--out", str(out)]) == 0
     page = watched().open(out)
+    orders = page.locator("#order option:not([hidden])").all_inner_texts()
+    assert orders == ["wrong first", "as in the benchmark"], "of one run nothing drops or rises"
     assert page.evaluate("prepareToPrint().then(() => explorer.chunks.size)") == 2
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     said = page.locator("#printed > p")

@@ -79,7 +79,8 @@ const explorer = {
       make("option", { value: place }, `${letter} ${names[place]}`));
     byId("run").replaceChildren(...options());
     byId("other").replaceChildren(...options());
-    for (const name of ["run-label", "other-label"]) byId(name).hidden = letters.length < 2;
+    const ofTwo = [byId("run-label"), byId("other-label"), ...byId("order").querySelectorAll(".of-two")];
+    for (const control of ofTwo) control.hidden = letters.length < 2;
     const selects = index.facets.map((facet, number) => {
       const select = make("select", {},
         make("option", { value: "" }, "all"),
