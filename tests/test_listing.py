@@ -116,6 +116,24 @@ def test_every_kind_has_a_heading(kind: str) -> None:
     assert f"{kind} (" in listed(None)
 
 
+@pytest.mark.parametrize("kind", ["models", "samplers", "scorers"])
+def test_what_is_said_of_a_choice_stands_beside_its_name(kind: str) -> None:
+    heading, *lines = listed(kind).splitlines()
+    assert max(map(len, lines)) <= 80
+    told = {item["name"]: item["about"] for item in listed_json()[kind]}
+    column = 2 + max(map(len, told)) + 2
+    names = [line[:column].strip() for line in lines]
+    assert [name for name in names if name] == list(told)
+    said = " ".join(line[column:] for line in lines)
+    assert said == " ".join(" ".join(text.split()) for text in told.values())
+    assert heading == f"{kind} ({kind[:-1]}=...)"
+
+
+def test_a_model_of_one_s_own_says_what_it_needs() -> None:
+    told = {item["name"]: item["about"] for item in listed_json()["models"]}
+    assert (told["own"], told["hf"]) == ("model._target_=...", "model.checkpoint=...")
+
+
 def test_unknown_kind() -> None:
     with pytest.raises(ConfigError, match="did you mean 'models'"):
         listing_text("model")

@@ -147,7 +147,7 @@ def _list(arguments: argparse.Namespace) -> int:
     """Show what there is to choose from.
 
     for instance
-      llava-eval list benchmarks video     benchmarks with "video" in their names
+      llava-eval list benchmarks video     benchmarks of videos
       llava-eval list experiments 7b       published numbers that can be reproduced
       llava-eval --config-dir DIR list     a folder of one's own, too
     """

@@ -225,9 +225,9 @@ def _as_it_is(run: Run) -> Run:
 def _gate(arguments: argparse.Namespace) -> int:
     """Fail when a run is worse than a baseline.
 
-    A metric has regressed when the paired interval of its difference, clustered by
-    video, excludes no change and the drop exceeds the tolerance. More of any metric
-    is better; an error is given as its negative (scale: -1 of mean_score).
+    A metric has regressed when the whole paired interval of its difference,
+    clustered by video, lies below 0 and the drop exceeds the tolerance. More of any
+    metric is better; an error is given as its negative (scale: -1 of mean_score).
     Tolerances are in the metric's own points; unreadable=1 allows one percent more
     unreadable answers, errors=1 one percent more failed samples, and each count
     below a table has a name too: damaged=0, truncated=0, cut_at_limit=1,

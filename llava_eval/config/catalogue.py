@@ -91,8 +91,8 @@ def _section(kind: str, choices: Sequence[Facts]) -> str:
         about = _NOT_VERIFIED if "not verified" in str(choices) else ()
         return "\n".join([heading, *about, *(_block(facts) for facts in choices)])
     width = max((len(facts["name"]) for facts in choices), default=0)
-    lines = [f"  {facts['name']:<{width}}  {facts['about']}".rstrip() for facts in choices]
-    return "\n".join([heading, *lines])
+    lines = [f"{facts['name']:<{width}}  {facts['about']}".rstrip() for facts in choices]
+    return "\n".join([heading, *(_wrapped(line, "  ", " " * (width + 4)) for line in lines)])
 
 
 def _block(facts: Facts) -> str:
@@ -101,15 +101,20 @@ def _block(facts: Facts) -> str:
         if title == "name" or fact in (None, "", []):
             continue
         shown = "; ".join(map(str, fact)) if isinstance(fact, list) else str(fact)
-        lines += textwrap.wrap(
-            shown if title == "about" else f"{title}: {shown}",
-            WIDTH,
-            initial_indent="    ",
-            subsequent_indent="      ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        lines.append(_wrapped(shown if title == "about" else f"{title}: {shown}", "    ", "      "))
     return "\n".join(lines)
+
+
+def _wrapped(text: str, first: str, others: str) -> str:
+    """Return text in lines of :data:`WIDTH` columns that begin with these blanks."""
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _benchmark(name: str, config_dir: Path | None) -> Facts:
@@ -218,7 +223,10 @@ def _printed(number: Mapping[str, Any]) -> str:
 
 
 def _model(name: str, config_dir: Path | None) -> Facts:
-    checkpoint = str(_content("model", name, config_dir).get("model", {}).get("checkpoint", ""))
+    settings = _content("model", name, config_dir).get("model", {})
+    if settings.get("_target_") == "":  # of a class of one's own
+        return {"about": "model._target_=..."}
+    checkpoint = str(settings.get("checkpoint", ""))
     return {"about": "model.checkpoint=..." if checkpoint == "???" else checkpoint}
 
 

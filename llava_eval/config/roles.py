@@ -294,4 +294,5 @@ def _settings_by_name(config: Mapping[str, Any]) -> dict[str, Any]:
     target = leaves.pop(f"sampler.{TARGET_KEY}", None)
     if target is not None:
         leaves["sampler"] = str(target).rpartition(".")[2]
+    leaves["benchmark.probe"] = leaves.get("benchmark.probe") or "none"  # as it is chosen
     return leaves

@@ -286,6 +286,8 @@ def row_header(text: str, content: str) -> str:
         text: the name.
         content: the same as HTML.
     """
+    if not content:  # of the row of chance, which is no run's
+        return "<td></td>"
     long = ' class="long"' if len(text) > _LONG_NAME else ""
     return f'<th scope="row"{long}>{content}</th>'
 

@@ -59,6 +59,11 @@ NF4 = {"quantization.name": "bnb_nf4", "quantization.method": "bnb_nf4"}
             [("m (seed=2)", {"seed": None}, "b"), ("m", {"seed": 2}, "b")],
             ["0", "seed=2"],
         ),
+        # a plain run beside a probe is named as on the command line
+        (
+            [("m", {}, "b"), ("m", {"benchmark.probe": "blind"}, "b (probe=blind)")],
+            ["probe=none", "blind"],
+        ),
         ([("m", {}, "made/up (x=1)"), ("m", {}, "made/up")], ["m · x=1", "m"]),
         ([("m (a=1)", {}, "b"), ("m (a=2)", {}, "b")], ["m (a=1)", "m (a=2)"]),
     ],

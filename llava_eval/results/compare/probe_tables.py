@@ -78,7 +78,7 @@ def probes_table(probes: Probes) -> Table:
         p_value = item.adjusted_p_values.get(headline.name)
         rows.append([item.letter, name, *values, p_text(p_value)])
     rows.append(["", "chance", number(probes.chance, metric.unit), *["-"] * 3])
-    return Table(["", "probe", metric.name, "change", INTERVAL, "Holm p"], rows, num_names=2)
+    return Table(["run", "probe", metric.name, "change", INTERVAL, "Holm p"], rows, num_names=2)
 
 
 def answers_table(probes: Probes) -> Table | None:

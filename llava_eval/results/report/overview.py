@@ -155,7 +155,9 @@ class Overview:
                 table, against = explained
                 about = f"From {name} to {against}, one difference switched at a time."
                 yield f"Why {name} differs", table, about
-        yield "Cost", cost_table(self.runs), ""
+        cost = cost_table(self.runs)
+        if cost.rows:  # texts that were only scored have none
+            yield "Cost", cost, ""
 
 
 def metrics_by_facet(runs: Sequence[Run]) -> dict[str, str]:

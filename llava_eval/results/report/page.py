@@ -103,7 +103,7 @@ def _explorer(parts: Sequence[Part]) -> str:
 
 def _origin(run: Run) -> str:
     sessions = run.manifest.sessions
-    ended = str(sessions[-1].ended) if sessions else "at an unknown time"
+    ended = (sessions and sessions[-1].ended) or "at an unknown time"
     names = ("llava_eval", "torch", "commit")
     named = [f"{name} {version}" for name in names if (version := run.origin.get(name))]
     return ", ".join(filter(None, [f"{run.name}: {ended}", *named, run.cost.machine]))

@@ -51,11 +51,10 @@ def section(set_index: int, title: str, overview: Overview) -> Iterator[str]:
     if overview.verdicts:
         lines = "".join(f"<li>{html_text(line)}</li>" for line in overview.verdicts)
         yield f'<ul class="panel verdicts">{lines}</ul>\n'
-    curves = (
-        to_svg(chart, name=f"chart-{set_index}-{name}", background=None)
-        for name, chart in overview.charts.items()
-    )
-    drawings = [f'<div class="panel">{curve}</div>' for curve in curves]
+    drawings = []
+    for name, chart in overview.charts.items():
+        curve = to_svg(chart, name=f"chart-{set_index}-{name}", background=None)
+        drawings.append(f'<div class="panel">{_scroll(chart.title, curve)}</div>')
     heat = None if overview.sweep is None else heat_map(overview.sweep)
     if heat is not None:
         about = "Darker is higher; the best has a frame."
@@ -220,12 +219,16 @@ def _to_samples(set_index: int, view: Mapping[str, str], text: str) -> str:
 
 def _panel(title: str, content: str, about: str = "") -> str:
     after = f'<p class="muted">{html_text(about)}</p>' if about else ""
-    shown = html_text(title)
     return (
-        f'<section class="panel"><h3>{shown}</h3>'
-        f'<div class="scroll" tabindex="0" role="group" aria-label="{shown}">{content}</div>'
-        f"{after}</section>\n"
+        f'<section class="panel"><h3>{html_text(title)}</h3>'
+        f"{_scroll(title, content)}{after}</section>\n"
     )
+
+
+def _scroll(name: str, content: str) -> str:
+    """Return a part that is scrolled, also by keys, where it is wider than its panel."""
+    label = html_text(name)
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="{label}">{content}</div>'
 
 
 def _card(set_index: int, overview: Overview, index: int) -> str:

@@ -274,6 +274,69 @@ def test_paper_is_light_and_lists_the_samples(report: Path, watched: OpenPage) -
     assert not page.evaluate(hidden)
 
 
+def test_of_many_samples_paper_lists_the_first_ones(tmp_path: Path, watched: OpenPage) -> None:
+    # every third is wrong: 200 of 600, the first 100 of which lie in two of three chunks of details
+    results = [
+        answered(
+            n,
+            n % 3 > 0,
+            question=f"Which of {n}?",
+            facets={"duration": "short" if n % 50 else "long"},
+        )
+        for n in range(600)
+    ]
+    run, out = write_run(tmp_path / "run", results), tmp_path / "report.html"
+    assert cli.run_command(["report", str(run), "--out", str(out)]) == 0
+    page = watched().open(out)
+    orders = page.locator("#order option:not([hidden])").all_inner_texts()
+    assert orders == ["wrong first", "as in the benchmark"], "of one run nothing drops or rises"
+    assert page.evaluate("prepareToPrint().then(() => explorer.chunks.size)") == 2
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    said = page.locator("#printed > p")
+    assert said.text_content() == (
+        "made/up: 600 of 600 samples; A made. The first 100, wrong first, follow; 500 are left out."
+    )
+    listed = page.locator("#printed li")
+    assert listed.count() == 100
+    assert [listed.nth(n).locator("bdi").first.text_content() for n in (0, 99)] == [
+        "Which of 0?",
+        "Which of 297?",
+    ]
+    assert listed.nth(99).locator(".run").text_content() == "A ✗ B y"
+    page.select_option("#facets select", label="long")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert said.text_content() == "made/up: 12 of 600 samples (long); A made"
+    assert listed.count() == 12
+
+
+@pytest.mark.parametrize("width", [1300, 400])
+def test_all_that_scrolls_is_reached_by_keys(tmp_path: Path, watched: OpenPage, width: int) -> None:
+    prompt = "\n".join(f"Line {number} of a long prompt." for number in range(60))
+    runs = [
+        write_run(
+            tmp_path / str(frames),
+            [answered(n, n % frames > 0, prompt=prompt) for n in range(9)],
+            config={"sampler.num_frames": frames},
+            seconds=seconds,
+        )
+        for frames, seconds in ((2, 10.0), (4, 20.0), (8, 30.0))
+    ]
+    out = tmp_path / "report.html"
+    assert cli.run_command(["report", *map(str, runs), "--out", str(out)]) == 0
+    page = watched(width=width).open(out)
+    scrolling = page.evaluate(
+        "[...document.querySelectorAll('main .set:not(:last-child) *')].filter((e) =>"
+        " getComputedStyle(e).overflowX !== 'visible'"
+        " && (e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight))"
+        ".map((e) => [e.tagName, e.tabIndex])"
+    )
+    assert ["PRE", 0] in scrolling, "the prompt"
+    assert (["DIV", 0] in scrolling) == (width == 400), "tables and curves"
+    assert [place for _, place in scrolling if place != 0] == []
+    top = page.evaluate("document.querySelector('.card').getBoundingClientRect().top")
+    assert top < 850, "a score is on the first screen"
+
+
 def test_all_columns_are_seen_at_1280_pixels(report: Path, watched: OpenPage) -> None:
     page = watched(width=1280).open(report)
     script = (

@@ -124,6 +124,27 @@ def test_what_is_told_stands_in_one_order(runs: list[Run]) -> None:
     assert "after Holm" not in alone
 
 
+def test_texts_that_were_only_scored_cost_nothing(tmp_path: Path) -> None:
+    scored = answered(0, True, generation=Generation("A", None, None, None))
+    path = write_run(tmp_path / "run", [scored], manifest={"sessions": [], "model": {}})
+    run = RunReader().read(path)
+    assert titles(html_of([run])) == ["Protocol", "accuracy by duration"]
+
+
+def test_a_cell_without_a_name_is_no_header(tmp_path: Path) -> None:
+    paths = [
+        write_run(
+            tmp_path / str(probe),
+            [answered(n, n % every > 0) for n in range(12)],
+            config={"benchmark.probe": probe},
+        )
+        for probe, every in ((None, 4), ("blind", 2))
+    ]
+    html = panel(html_of([RunReader().read(path) for path in paths]), "What answers rest on")
+    assert '<th scope="col" class="name">run</th>' in html
+    assert '<tr><td></td><th scope="row">chance</th>' in html, "which is no run's"
+
+
 def test_a_level_has_a_dot_and_an_interval_for_each_run(runs: list[Run]) -> None:
     content = panel(html_of(runs), "accuracy by duration")
     assert '<th scope="col" class="name plot">0 to 100</th>' in content

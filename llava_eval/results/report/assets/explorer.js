@@ -79,7 +79,8 @@ const explorer = {
       make("option", { value: place }, `${letter} ${names[place]}`));
     byId("run").replaceChildren(...options());
     byId("other").replaceChildren(...options());
-    for (const name of ["run-label", "other-label"]) byId(name).hidden = letters.length < 2;
+    const ofTwo = [byId("run-label"), byId("other-label"), ...byId("order").querySelectorAll(".of-two")];
+    for (const control of ofTwo) control.hidden = letters.length < 2;
     const selects = index.facets.map((facet, number) => {
       const select = make("select", {},
         make("option", { value: "" }, "all"),
@@ -94,7 +95,6 @@ const explorer = {
     byId("facets").replaceChildren(...selects);
     this.list.active = -1;
     this.list.samples = [];
-    prepareToPrint();
   },
 
   value(run, place) {
@@ -141,6 +141,7 @@ const explorer = {
     this.drawChips(counts);
     this.drawControls();
     this.list.show(places);
+    prepareToPrint();
     byId("nothing").hidden = places.length > 0;
     byId("count").textContent = `${places.length} of ${this.index.ids.length} samples`;
   },

@@ -49,7 +49,10 @@ function onKey(event) {
   event.preventDefault();
 }
 
-/** Give a table that does not fit beside others the width of the page; only one wider still scrolls. */
+/**
+ * Give a table that does not fit beside others the width of the page; only one wider still scrolls.
+ * What scrolls, a long prompt too, is reached by keys.
+ */
 function widen() {
   const tables = [...document.querySelectorAll(".scroll")];
   for (const table of tables) {
@@ -64,6 +67,10 @@ function widen() {
   for (const table of fitting) {
     table.classList.add("fits");
     table.removeAttribute("tabindex"); // nothing to scroll by keys
+  }
+  for (const text of document.querySelectorAll(".protocol dd > *")) {
+    if (text.scrollHeight > text.clientHeight) text.tabIndex = 0;
+    else text.removeAttribute("tabindex");
   }
 }
 

@@ -1,10 +1,14 @@
-// On paper: the samples that the filters show, as a list.
+// On paper: the samples that the filters show, as a list; of many the first ones.
+
+//: A page holds about a dozen.
+const MOST_PRINTED = 100;
 
 /** Read what printing will need; a browser does not wait for it later. */
 async function prepareToPrint() {
-  const { index } = explorer;
-  const count = Math.min(MOST_CHUNKS, Math.ceil(index.ids.length / index.chunkSize));
-  for (let chunk = 0; chunk < count && explorer.index === index; chunk += 1) {
+  const { index, list } = explorer;
+  const places = list.samples.slice(0, MOST_PRINTED);
+  for (const chunk of new Set(places.map((place) => Math.floor(place / index.chunkSize)))) {
+    if (explorer.index !== index) return;
     await explorer.chunk(chunk);
   }
 }
@@ -44,11 +48,14 @@ addEventListener("beforeprint", () => {
     ...Object.entries(explorer.levels).map(([facet, level]) => explorer.index.facets[facet].names[level]),
     ...(explorer.query ? [`"${explorer.query}"`] : []),
   ];
+  const numLeft = places.length - MOST_PRINTED;
+  const order = byId("order").selectedOptions[0].textContent;
   byId("printed").replaceChildren(
     make("p", {}, `${title}: ${places.length} of ${explorer.index.ids.length} samples`,
       filters.length ? ` (${filters.join(", ")})` : "",
-      `; ${explorer.shownRuns().map((run) => `${letters[run]} ${names[run]}`).join(", ")}`),
-    make("ul", {}, places.map(printedSample)),
+      `; ${explorer.shownRuns().map((run) => `${letters[run]} ${names[run]}`).join(", ")}`,
+      numLeft > 0 ? `. The first ${MOST_PRINTED}, ${order}, follow; ${numLeft} are left out.` : ""),
+    make("ul", {}, places.slice(0, MOST_PRINTED).map(printedSample)),
   );
 });
 addEventListener("afterprint", () => byId("printed").replaceChildren());
