@@ -14,11 +14,17 @@ from llava_eval.errors import ConfigError
 from llava_eval.types import FrameDependentPart, Media, MediaKind, Sample
 
 AnswerForm = Literal[
-    "letter", "index", "text", "first_equal_text", "last_equal_text", "number_letter_or_text"
+    "letter",
+    "bracketed_letter",
+    "index",
+    "text",
+    "first_equal_text",
+    "last_equal_text",
+    "number_letter_or_text",
 ]
 
 _LETTERS = string.ascii_uppercase
-_FORM = "{letter}. {option}"
+LETTER_AND_OPTION = "{letter}. {option}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +34,8 @@ class Options:
     Attributes:
         column: name of the column that lists them, or maps letters to them.
         columns: in its place, names of columns that hold one option each.
+        pattern: regular expression for a column that is one text: each match is an option, without
+            white space at its ends.
         padding: text of such a column that stands for no option.
         carry_letters: the options already begin with "A. ", "B. ", ...
         keep_letters: the sample's choices keep these, for a rule that looks at them.
@@ -39,10 +47,11 @@ class Options:
 
     column: str | None = None
     columns: Sequence[str] | None = None
+    pattern: str | None = None
     padding: str | None = None
     carry_letters: bool = False
     keep_letters: bool = False
-    form: str = _FORM
+    form: str = LETTER_AND_OPTION
     separator: str = "\n"
     strip: bool = False
     strip_end: bool = False
@@ -50,6 +59,14 @@ class Options:
     def __post_init__(self) -> None:
         if (self.column is None) == (self.columns is None):
             raise ConfigError("benchmark.adapter needs either options or option_columns")
+        try:
+            is_usable = self.pattern is None or re.compile(self.pattern).groups == 1
+        except re.error:
+            is_usable = False
+        if not is_usable:
+            raise ConfigError(
+                f"option_pattern={self.pattern!r} should be a regular expression with one group"
+            )
         try:
             lettered([""], self.form)
         except (ValueError, LookupError, AttributeError) as error:
@@ -70,6 +87,8 @@ class Options:
         return tuple(option.strip() if self.strip else option for option in options)
 
     def _cells(self, row: Row) -> Sequence[str | None]:
+        if self.column is not None and self.pattern is not None:
+            return [text.strip() for text in re.findall(self.pattern, str(row.column(self.column)))]
         if self.column is not None:
             by_letter = mapping_of(row.column(self.column))
             if by_letter is None:
@@ -119,9 +138,10 @@ def right_letters(
         row: the row.
         choices: its options.
         template: of the answer.
-        form: a letter, a zero-based index, or the option's text; of equal texts the first or the
-            last one, or an error. Where "last_equal_text" is none of the options, the answer is
-            "@", the letter before A, as in MVBench's and MLVU's own code: every reply is wrong.
+        form: a letter ("(B)" with brackets), a zero-based index, or the option's text; of equal
+            texts the first or the last one, or an error. Where "last_equal_text" is none of the
+            options, the answer is "@", the letter before A, as in MVBench's and MLVU's own code:
+            every reply is wrong.
             "number_letter_or_text" tells these apart by the answer itself, as lmms-eval does for
             TVBench; see :func:`_number_letter_or_text`.
         may_be_hidden: rows without an answer are asked, and not scored.
@@ -147,7 +167,9 @@ def right_letters(
 def _right_index(answer: str, form: AnswerForm, choices: Sequence[str]) -> int | None:
     if form == "number_letter_or_text":
         return _number_letter_or_text(answer, choices)
-    if form == "letter":
+    if form == "bracketed_letter":
+        answer = answer.strip("()")
+    if form in ("letter", "bracketed_letter"):
         return _LETTERS.index(answer) if answer in tuple(_LETTERS[: len(choices)]) else None
     if form == "index":
         whole = answer.removesuffix(".0")  # beside nulls, libraries write 2 as 2.0
@@ -200,7 +222,7 @@ def multiple_choice(
     media_kind: MediaKind = "video",
     options_carry_letters: bool = False,
     keep_letters: bool = False,
-    option_format: str = _FORM,
+    option_format: str = LETTER_AND_OPTION,
     option_separator: str = "\n",
     strip_texts: bool = False,
     strip_question: bool = False,
@@ -316,7 +338,7 @@ def check_letters(row: Row, options: Sequence[str], *, carried: bool = True) -> 
         )
 
 
-def lettered(options: Sequence[str], form: str = _FORM) -> list[str]:
+def lettered(options: Sequence[str], form: str = LETTER_AND_OPTION) -> list[str]:
     """Return options with their letters.
 
     Args:
