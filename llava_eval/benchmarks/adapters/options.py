@@ -59,14 +59,8 @@ class Options:
     def __post_init__(self) -> None:
         if (self.column is None) == (self.columns is None):
             raise ConfigError("benchmark.adapter needs either options or option_columns")
-        try:
-            is_usable = self.pattern is None or re.compile(self.pattern).groups == 1
-        except re.error:
-            is_usable = False
-        if not is_usable:
-            raise ConfigError(
-                f"option_pattern={self.pattern!r} should be a regular expression with one group"
-            )
+        if self.pattern is not None:
+            check_pattern(self.pattern)
         try:
             lettered([""], self.form)
         except (ValueError, LookupError, AttributeError) as error:
@@ -113,6 +107,20 @@ class Options:
             options if self.carry_letters else lettered(options, self.form)
         )
         return listed.rstrip() if self.strip_end else listed
+
+
+def check_pattern(pattern: str) -> None:
+    """Refuse what is no regular expression with one group, whose text counts.
+
+    Raises:
+        ConfigError: as said.
+    """
+    try:
+        has_one = re.compile(pattern).groups == 1
+    except re.error:
+        has_one = False
+    if not has_one:
+        raise ConfigError(f"the pattern {pattern!r} should be a regular expression with one group")
 
 
 def _by_letter(options: Mapping[str, Any]) -> list[str | None]:

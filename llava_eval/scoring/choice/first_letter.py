@@ -6,6 +6,7 @@ import re
 import string
 from dataclasses import dataclass, field
 
+from llava_eval.benchmarks.adapters.options import check_pattern
 from llava_eval.benchmarks.rows import EMPTY_CELLS
 from llava_eval.scoring.choice.letter import (
     LetterRule,
@@ -106,6 +107,10 @@ class LetterByPattern(LetterRule):
 
     patterns: list[str]
     last: bool = False
+
+    def __post_init__(self) -> None:
+        for pattern in self.patterns:
+            check_pattern(pattern)
 
     def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
         for pattern in self.patterns:
