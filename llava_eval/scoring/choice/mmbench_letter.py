@@ -73,7 +73,7 @@ class MmBenchVlmEvalKit(LetterRule):
 
 
 class HrBenchLmmsEval(LetterRule):
-    """HR-Bench in lmms-eval: MMBench's rules as VLMEvalKit had them first.
+    """HR-Bench in lmms-eval: VLMEvalKit's rules for MMBench without phrases and limits of length.
 
     An option's letter that is the only one in the reply, wherever it stands, or the text of exactly
     one option. A refusal is no answer. What none of these reads is wrong and unreadable; there the
