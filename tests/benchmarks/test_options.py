@@ -14,7 +14,7 @@ from llava_eval.benchmarks.adapters.options import (
     right_letters,
 )
 from llava_eval.benchmarks.rows import Row
-from llava_eval.errors import RowsError
+from llava_eval.errors import ConfigError, RowsError
 
 
 def row(**columns: Any) -> Row:
@@ -50,6 +50,16 @@ def test_options_under_letters_keep_their_letters() -> None:
     assert options.of(row(o="{'B': \"it's\", 'A': 'x'}")) == ("x", "it's")
     with pytest.raises(RowsError, match="option 2 of 3 is empty"):
         options.of(row(o={"A": "x", "C": "z"}))
+
+
+def test_options_that_a_pattern_finds_in_a_text() -> None:
+    options = Options(column="o", pattern=r"\(\w\)([^(]+)")
+    assert options.of(row(o="Which? (a) red \n(b) blue\n")) == ("red", "blue")
+    with pytest.raises(RowsError, match="1 options, expected 2 to 26"):
+        options.of(row(o="Which? (a) red"))
+    for pattern in ("(", "red", "(r)(e)d"):
+        with pytest.raises(ConfigError, match="should be a regular expression with one group"):
+            Options(column="o", pattern=pattern)
 
 
 def test_the_end_of_the_list_is_stripped_where_asked() -> None:

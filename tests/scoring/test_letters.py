@@ -288,6 +288,21 @@ def test_settings_of_rules_for_letters() -> None:
     # A carriage return comes back from the spreadsheet as "_x000D_".
     assert rules.FirstLetter(phrases, spreadsheet=True).score("\r", question()).answer == "D"
     assert rules.FirstLetter(phrases, when_unread="left_out").score("x", question()).value is None
+    formed = rules.FirstLetter(phrases, forms=["(A)", "(B)"])
+    assert [formed.score(text, question()).answer for text in ("b", "(", "", "x")] == [
+        *("B", "A", "A", None)
+    ]
+
+
+def test_a_letter_by_patterns() -> None:
+    patterns = [r"is\s([a-d])\b", "^([a-d])"]
+    first, last = (rules.LetterByPattern(patterns, last=last) for last in (False, True))
+    text = "A? It is C. No, it IS b."
+    assert [rule.score(text, question()).answer for rule in (first, last)] == ["C", "B"]
+    assert first.score(" dog ", question()).answer == "D"
+    assert first.score("I see", question()).unreadable
+    with pytest.raises(ConfigError, match=r"'\('"):
+        rules.LetterByPattern(["("])
 
 
 @pytest.mark.parametrize(

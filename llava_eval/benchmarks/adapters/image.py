@@ -1,18 +1,32 @@
 """Images whose rows hold them: captions, multiple choice, and questions with a short answer.
 
-Captions are COCO's, NoCaps's and Flickr30k's; multiple choice is ScienceQA's and AI2D's; the
-questions are those of VQAv2 and its relatives, POPE, MME and ChartQA.
+Captions are COCO's, NoCaps's and Flickr30k's; multiple choice is that of ScienceQA, AI2D, V*,
+HR-Bench and MME-RealWorld; the questions are those of VQAv2 and its relatives, POPE, MME and
+ChartQA.
 """
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable
 from typing import Literal
 
-from llava_eval.benchmarks.adapters.options import Options, right_letters
+from llava_eval.benchmarks.adapters.options import (
+    LETTER_AND_OPTION,
+    AnswerForm,
+    Options,
+    right_letters,
+)
 from llava_eval.benchmarks.image_rows import first_filled, row_facets, row_image
 from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.types import Sample
+
+QuestionForm = Literal["as_is", "stripped", "capitalized"]
+_FORMED: dict[QuestionForm, Callable[[str], str]] = {
+    "as_is": str,
+    "stripped": str.strip,
+    "capitalized": str.capitalize,
+}
 
 
 def image_caption(
@@ -62,10 +76,16 @@ def image_choice(
     id: str,
     group: list[str],
     media: list[str],
-    options: str,
     prompt: str,
+    options: str | None = None,
+    option_columns: list[str] | None = None,
+    option_pattern: str | None = None,
+    option_format: str = LETTER_AND_OPTION,
     question: str = "{question}",
+    question_form: QuestionForm = "as_is",
+    question_ends_before: str | None = None,
     answer: str = "{answer}",
+    answer_form: AnswerForm = "index",
     hint: str | None = None,
     hint_format: str = "",
     image: str = "image",
@@ -80,27 +100,37 @@ def image_choice(
 
     Args:
         row: the row.
-        id, group, media, question, image, upright, facets: as in
+        id, group, media, question, question_form, image, upright, facets: as in
             :func:`llava_eval.benchmarks.adapters.image.image_question`.
-        options: name of the column that lists the options.
+        options, option_columns, option_pattern, option_format: see
+            :class:`llava_eval.benchmarks.adapters.options.Options`.
         prompt: template of the user's text; beside the columns it may use ``{question}``,
-            ``{options}`` (one a line, "A. ...") and ``{hint}``.
-        answer: template of the right option's zero-based number.
+            ``{options}`` (one a line), ``{letters}`` ("A, B, C") and ``{hint}``.
+        question_ends_before: text that the question ends before, for instance "(A)" where its
+            options follow in the same column.
+        answer, answer_form: see
+            :func:`llava_eval.benchmarks.adapters.options.right_letters`.
         hint: name of the column with a hint.
         hint_format: template of the hint where there is one, with ``{hint}``.
 
     Raises:
         RowsError: a missing column, or an answer that is none of the options.
     """
-    listed = Options(column=options)
+    listed = Options(
+        column=options, columns=option_columns, pattern=option_pattern, form=option_format
+    )
     choices = listed.of(row)
     asked = row.text(question)
+    if question_ends_before:
+        asked = asked.partition(question_ends_before)[0]
+    asked = _FORMED[question_form](asked)
     given = row.optional(hint) if hint is not None else None
     picture = row_image(row, column=image, files=media, upright=upright)
     text = row.text(
         prompt,
         question=asked,
         options=listed.written(choices),
+        letters=", ".join(string.ascii_uppercase[: len(choices)]),
         hint="" if given is None else row.text(hint_format, hint=str(given)),
     )
     return Sample(
@@ -108,19 +138,12 @@ def image_choice(
         row=row.number,
         group=first_filled(row, group, image=picture.name),
         content=(picture.media, text),
-        targets=right_letters(row, choices, answer, "index"),
+        targets=right_letters(row, choices, answer, answer_form),
         choices=choices,
         question=asked,
         facets=row_facets(row, facets),
     )
 
-
-QuestionForm = Literal["as_is", "stripped", "capitalized"]
-_FORMED: dict[QuestionForm, Callable[[str], str]] = {
-    "as_is": str,
-    "stripped": str.strip,
-    "capitalized": str.capitalize,
-}
 
 #: Facet of a prompt with OCR tokens: whether the row had any to give.
 OCR_FACET = "ocr_tokens"

@@ -14,11 +14,17 @@ from llava_eval.errors import ConfigError
 from llava_eval.types import FrameDependentPart, Media, MediaKind, Sample
 
 AnswerForm = Literal[
-    "letter", "index", "text", "first_equal_text", "last_equal_text", "number_letter_or_text"
+    "letter",
+    "bracketed_letter",
+    "index",
+    "text",
+    "first_equal_text",
+    "last_equal_text",
+    "number_letter_or_text",
 ]
 
 _LETTERS = string.ascii_uppercase
-_FORM = "{letter}. {option}"
+LETTER_AND_OPTION = "{letter}. {option}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +34,8 @@ class Options:
     Attributes:
         column: name of the column that lists them, or maps letters to them.
         columns: in its place, names of columns that hold one option each.
+        pattern: regular expression for a column that is one text: each match is an option, without
+            white space at its ends.
         padding: text of such a column that stands for no option.
         carry_letters: the options already begin with "A. ", "B. ", ...
         keep_letters: the sample's choices keep these, for a rule that looks at them.
@@ -39,10 +47,11 @@ class Options:
 
     column: str | None = None
     columns: Sequence[str] | None = None
+    pattern: str | None = None
     padding: str | None = None
     carry_letters: bool = False
     keep_letters: bool = False
-    form: str = _FORM
+    form: str = LETTER_AND_OPTION
     separator: str = "\n"
     strip: bool = False
     strip_end: bool = False
@@ -50,6 +59,8 @@ class Options:
     def __post_init__(self) -> None:
         if (self.column is None) == (self.columns is None):
             raise ConfigError("benchmark.adapter needs either options or option_columns")
+        if self.pattern is not None:
+            check_pattern(self.pattern)
         try:
             lettered([""], self.form)
         except (ValueError, LookupError, AttributeError) as error:
@@ -70,6 +81,8 @@ class Options:
         return tuple(option.strip() if self.strip else option for option in options)
 
     def _cells(self, row: Row) -> Sequence[str | None]:
+        if self.column is not None and self.pattern is not None:
+            return [text.strip() for text in re.findall(self.pattern, str(row.column(self.column)))]
         if self.column is not None:
             by_letter = mapping_of(row.column(self.column))
             if by_letter is None:
@@ -96,6 +109,20 @@ class Options:
         return listed.rstrip() if self.strip_end else listed
 
 
+def check_pattern(pattern: str) -> None:
+    """Refuse what is no regular expression with one group, whose text counts.
+
+    Raises:
+        ConfigError: as said.
+    """
+    try:
+        has_one = re.compile(pattern).groups == 1
+    except re.error:
+        has_one = False
+    if not has_one:
+        raise ConfigError(f"the pattern {pattern!r} should be a regular expression with one group")
+
+
 def _by_letter(options: Mapping[str, Any]) -> list[str | None]:
     """Return options that stand under their letters in the order of these; others as they stand."""
     letters: Iterable[str] = options
@@ -119,9 +146,10 @@ def right_letters(
         row: the row.
         choices: its options.
         template: of the answer.
-        form: a letter, a zero-based index, or the option's text; of equal texts the first or the
-            last one, or an error. Where "last_equal_text" is none of the options, the answer is
-            "@", the letter before A, as in MVBench's and MLVU's own code: every reply is wrong.
+        form: a letter ("(B)" with brackets), a zero-based index, or the option's text; of equal
+            texts the first or the last one, or an error. Where "last_equal_text" is none of the
+            options, the answer is "@", the letter before A, as in MVBench's and MLVU's own code:
+            every reply is wrong.
             "number_letter_or_text" tells these apart by the answer itself, as lmms-eval does for
             TVBench; see :func:`_number_letter_or_text`.
         may_be_hidden: rows without an answer are asked, and not scored.
@@ -147,7 +175,9 @@ def right_letters(
 def _right_index(answer: str, form: AnswerForm, choices: Sequence[str]) -> int | None:
     if form == "number_letter_or_text":
         return _number_letter_or_text(answer, choices)
-    if form == "letter":
+    if form == "bracketed_letter":
+        answer = answer.strip("()")
+    if form in ("letter", "bracketed_letter"):
         return _LETTERS.index(answer) if answer in tuple(_LETTERS[: len(choices)]) else None
     if form == "index":
         whole = answer.removesuffix(".0")  # beside nulls, libraries write 2 as 2.0
@@ -200,7 +230,7 @@ def multiple_choice(
     media_kind: MediaKind = "video",
     options_carry_letters: bool = False,
     keep_letters: bool = False,
-    option_format: str = _FORM,
+    option_format: str = LETTER_AND_OPTION,
     option_separator: str = "\n",
     strip_texts: bool = False,
     strip_question: bool = False,
@@ -316,7 +346,7 @@ def check_letters(row: Row, options: Sequence[str], *, carried: bool = True) -> 
         )
 
 
-def lettered(options: Sequence[str], form: str = _FORM) -> list[str]:
+def lettered(options: Sequence[str], form: str = LETTER_AND_OPTION) -> list[str]:
     """Return options with their letters.
 
     Args:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from llava_eval.benchmarks.adapters.options import check_pattern
 from llava_eval.benchmarks.rows import EMPTY_CELLS
 from llava_eval.scoring.choice.letter import (
     LetterRule,
@@ -35,6 +36,8 @@ class FirstLetter(ReplyScorer):
     Attributes:
         prefixes: what is deleted; two that a missing comma joined in an original stand as one.
         letters: what is looked for, whatever the number of options.
+        forms: of a reply without any, the first of these that it is a part of in either case, for
+            instance "(A)", stands for its second character: "a" is A, and so is an empty reply.
         when_unread: what a reply without a letter is worth; "random" draws among the options.
         spreadsheet: replies go through a spreadsheet first; see
             :func:`llava_eval.scoring.text.through_spreadsheet`.
@@ -44,6 +47,7 @@ class FirstLetter(ReplyScorer):
 
     prefixes: list[str]
     letters: str = "ABCD"
+    forms: list[str] = field(default_factory=list)
     when_unread: WhenUnread = "wrong"
     spreadsheet: bool = False
     empty_cells: bool = False
@@ -57,6 +61,9 @@ class FirstLetter(ReplyScorer):
         if letter is not None and not (self.empty_cells and reply in EMPTY_CELLS):
             how = f"the first of {self.letters} once the set phrases are deleted"
             return read_letter(letter, sample, how)
+        form = next((form for form in self.forms if text.lower() in form.lower()), None)
+        if form is not None:
+            return read_letter(form[1], sample, f"as a part of {form!r}")
         why = f"none of {self.letters} is left once the set phrases are deleted"
         return unread(sample, self.when_unread, why, seed=self.seed)
 
@@ -82,6 +89,35 @@ class StandaloneLetter(LetterRule):
         if match is None:
             return None, f"none of {self.letters} is a word of its own"
         return match.group(), f"the first of {self.letters} as a word"
+
+
+@dataclass(frozen=True)
+class LetterByPattern(LetterRule):
+    """The letter that the first fitting one of some patterns finds; none is wrong.
+
+    Sources: EvolvingLMMs-Lab/lmms-eval 0.7.3, tasks/vstar_bench/utils.py, extract_answer_letter;
+    tasks/visulogic/utils.py, _extract_option_letter; tasks/temporalbench/utils.py,
+    temporalbench_aggregate_results.
+
+    Attributes:
+        patterns: regular expressions whose one group is the letter, in either case, in the order in
+            which they are tried.
+        last: where a pattern fits several times the last one counts, else the first.
+    """
+
+    patterns: list[str]
+    last: bool = False
+
+    def __post_init__(self) -> None:
+        for pattern in self.patterns:
+            check_pattern(pattern)
+
+    def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
+        for pattern in self.patterns:
+            found: list[str] = re.findall(pattern, reply.strip(), re.IGNORECASE)
+            if found:
+                return found[-1 if self.last else 0].upper(), f"by the pattern {pattern}"
+        return None, "no pattern fits"
 
 
 class MlvuOfficial(LetterRule):

@@ -1,4 +1,4 @@
-"""MMBench's rules in two harnesses, as far as they need no language model."""
+"""MMBench's rules in two harnesses and HR-Bench's, as far as they need no language model."""
 
 from __future__ import annotations
 
@@ -73,6 +73,24 @@ class MmBenchVlmEvalKit(LetterRule):
         return letter or None, how
 
 
+class HrBenchLmmsEval(LetterRule):
+    """HR-Bench in lmms-eval: VLMEvalKit's rules for MMBench without phrases and limits of length.
+
+    An option's letter that is the only one in the reply, wherever it stands, or the text of exactly
+    one option. A refusal is no answer. What none of these reads is wrong and unreadable; there the
+    original asks GPT.
+
+    Source: EvolvingLMMs-Lab/lmms-eval 0.7.3, tasks/hrbench/hrbench_evals.py, can_infer.
+    """
+
+    def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
+        options = _options(sample)
+        letter = _vlmevalkit_letter(reply, options, anywhere=True)
+        if letter is None:
+            letter = _by_text(reply, options)
+        return letter or None, "the only letter, or the text of one option"
+
+
 def _options(sample: Sample) -> dict[str, str]:
     return dict(zip(string.ascii_uppercase, sample.choices, strict=False))
 
@@ -89,18 +107,28 @@ def _lmms_eval_letter(reply: str) -> str | None:
     return None
 
 
-def _vlmevalkit_letter(reply: str, options: Mapping[str, str]) -> str | None:
-    """Return the letter; "" for a refusal, which ends the search, and None where none is read."""
+def _vlmevalkit_letter(
+    reply: str, options: Mapping[str, str], *, anywhere: bool = False
+) -> str | None:
+    """Return the letter; "" for a refusal, which ends the search, and None where none is read.
+
+    Args:
+        reply: the model's text.
+        options: by letter.
+        anywhere: the only letter counts wherever it stands, and phrases do not.
+    """
     if _NO_ANSWER_FROM_API in reply:
         return None
     if any(refusal in reply for refusal in _VLMEVALKIT_REFUSALS):
         return ""
     words = reply.translate(_VLMEVALKIT_SPACES).split()
     fitting = [letter for letter in options if letter in words]
-    if len(fitting) == 1 and words.index(fitting[0]) >= len(words) - _LAST_WORDS:
+    if len(fitting) == 1 and (anywhere or words.index(fitting[0]) >= len(words) - _LAST_WORDS):
         return fitting[0]
     if not fitting and "Z" in words:
         return ""
+    if anywhere:
+        return None
     phrase = _VLMEVALKIT_PHRASE.search(reply)
     letter = phrase.group(1).upper() if phrase is not None else ""
     return letter if letter in options else None
