@@ -87,7 +87,7 @@ class HrBenchLmmsEval(LetterRule):
         options = _options(sample)
         letter = _vlmevalkit_letter(reply, options, anywhere=True)
         if letter is None:
-            letter = _by_text(reply, options)
+            letter = only_option_in(reply, options)
         return letter or None, "the only letter, or the text of one option"
 
 
