@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from llava_eval.config.roles import declared_settings
 from llava_eval.errors import ComparisonError, ConfigError
@@ -19,7 +21,7 @@ from llava_eval.results.gate.verdict import GateVerdict
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import Generation, SampleResult, Score
 from tests.results.helpers import make_result
-from tests.results.runs_on_disk import answered, equal_models, failed, write_run
+from tests.results.runs_on_disk import ACCURACY, answered, equal_models, failed, write_run
 
 
 def make(tmp_path: Path, name: str, results: Sequence[SampleResult], **changes: Any) -> Run:
@@ -115,6 +117,37 @@ def test_a_handful_of_flips_fails_no_build(tmp_path: Path) -> None:
     # Of five in one of 32, which is less than alpha: the test asks about a drop alone.
     after = [answered(n, n % 50 > 0 or n > 200) for n in range(300)]
     assert regressed(judged(tmp_path / "five", before, after)) == ["accuracy"]
+    # Where replies that cannot be read rise too there are two tests, of half of alpha each, and
+    # one in 32 is more than that.
+    unread = [
+        dataclasses.replace(one, score=dataclasses.replace(one.score, answer=None, unreadable=True))
+        if n in (250, 299)
+        else one
+        for n, one in enumerate(after)
+    ]
+    assert regressed(judged(tmp_path / "two tests", before, unread)) == []
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.2])
+@pytest.mark.parametrize("is_error", [False, True])
+def test_no_handful_of_flips_fails_a_build_more_often_than_alpha(
+    tmp_path: Path, alpha: float, is_error: bool
+) -> None:
+    """Whichever of a handful of flips goes which way: against scipy's exact test of a drop."""
+    metrics = {"accuracy": {**ACCURACY["accuracy"], "scale": -100.0 if is_error else 100.0}}
+    run = make(tmp_path, "run", [answered(n, True) for n in range(300)], metrics=metrics)
+
+    def with_wrong(numbers: range) -> Run:
+        scores = [Score(float((n in numbers) == is_error), "x") for n in range(300)]
+        pairs = zip(run.results, scores, strict=True)
+        return dataclasses.replace(run, results=[dataclasses.replace(r, score=s) for r, s in pairs])
+
+    for down, up in itertools.product(range(8), range(3)):
+        ends = (3 * down, 3 * (down + up))  # each flip on a video of its own
+        before, after = with_wrong(range(ends[0], ends[1], 3)), with_wrong(range(0, ends[0], 3))
+        chance = stats.binomtest(down, down + up, alternative="greater").pvalue if down + up else 1
+        found = regressed(verdict_of(after, before, GateRule(alpha)))
+        assert found == (["accuracy"] if chance <= alpha else []), (down, up, chance)
 
 
 def test_last_digits_that_another_numpy_adds_up_otherwise_are_no_regression(tmp_path: Path) -> None:
