@@ -259,6 +259,11 @@ def test_a_few_clusters_that_differ_alike_prove_nothing(num_clusters: int) -> No
     errors = estimate_of(-first, 0.5 - first, videos)  # by which the second is better
     assert errors.p_value == pytest.approx(expected)
     assert (errors.low, errors.high) == pytest.approx((-found.high, -found.low))
+    for scale in (5.0, -5.0):  # of scores from 0 to 5, and of such an error in negative
+        graded = estimate_of(scale * first, scale * (first - 0.5), videos)
+        ends = (scale * found.low, scale * found.high)
+        assert graded.p_value == pytest.approx(expected)
+        assert (graded.low, graded.high) == pytest.approx((min(ends), max(ends)))
 
 
 def test_a_scaled_estimate_is_in_the_other_unit() -> None:

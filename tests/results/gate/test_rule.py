@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -477,6 +477,36 @@ def test_a_drop_of_the_detectable_size_is_mostly_found(tmp_path: Path) -> None:
         run, baseline = (dataclasses.replace(template, results=side) for side in (worse, before))
         num_found += bool(verdict_of(run, baseline, GateRule()).regressions)
     assert num_found >= 85
+
+
+def test_a_metric_that_no_sample_changes_takes_no_share_of_alpha(tmp_path: Path) -> None:
+    """Of five flips chance makes one in 32: less than alpha, and more than half of it."""
+    node = {"_target_": "llava_eval.metrics.means.mean_score", "detail": "clarity"}
+
+    def clear(clarity: Callable[[int], float], num_wrong: int) -> list[SampleResult]:
+        details = [{"clarity": clarity(n)} if n % 2 else {} for n in range(300)]
+        wrong = [n % 50 == 0 and n < 50 * num_wrong for n in range(300)]
+        scores = [Score(float(not w), "x", details=d) for w, d in zip(wrong, details, strict=True)]
+        return [answered(n, True, score=score) for n, score in enumerate(scores)]
+
+    both: dict[str, Any] = {"metrics": {**ACCURACY, "clarity": node}}
+    same, other = clear(lambda _: 0.5, 5), clear(lambda n: 0.5 + n % 3 / 9, 5)
+    baseline = make(tmp_path, "baseline", clear(lambda _: 0.5, 0), **both)
+    assert regressed(verdict_of(make(tmp_path, "same", same, **both), baseline, GateRule())) == [
+        "accuracy"
+    ]
+    assert regressed(verdict_of(make(tmp_path, "other", other, **both), baseline, GateRule())) == []
+
+
+def test_what_few_samples_cannot_prove_is_said(tmp_path: Path) -> None:
+    results = [answered(n, True) for n in range(90)]
+    # 30 videos without a change: a drop of t^2 / (30 + t^2), 12.2 %, is the largest that may be.
+    for tolerance, outcome in {
+        12.0: "not shown to be no worse, by 90 samples: accuracy",
+        12.5: "passed: shown to be worse by less than the tolerance, if at all",
+    }.items():
+        rule = GateRule(0.025, {"accuracy": tolerance}, mode="noninferior")
+        assert judged(tmp_path / str(tolerance), results, results, rule).outcome == outcome
 
 
 @pytest.mark.slow
