@@ -183,6 +183,28 @@ def test_a_limit_counts_no_rows_of_another_kind(tmp_path: Path) -> None:
     assert [(sample.id, sample.row) for sample in found] == [("q1", 1), ("q3", 3)]
 
 
+@pytest.mark.parametrize(
+    ("kinds", "wanted", "row_told"),
+    [
+        (["a", None], "a", 1),  # of a row that says nothing of its kind, none is known
+        (["a", "b+a"], "a", 1),  # a row of both kinds is asked
+        (["b", "b"], "a", 0),  # nothing is asked, of which the first row tells the reason
+    ],
+)
+def test_rows_that_cannot_be_read_are_told(
+    tmp_path: Path, kinds: list[str | None], wanted: str, row_told: int
+) -> None:
+    path = str(write_lines(tmp_path / "rows.jsonl", [{"kind": kind} for kind in kinds]))
+
+    def only_a(row: Row) -> Sample:
+        if row.columns["kind"] != "a":
+            raise row.error("it has no answer")
+        return Sample("s", row.number, "g", ("x",), ("A",))
+
+    with pytest.raises(RowsError, match=f"row {row_told}: it has no answer"):
+        load_samples(path, only_a, facets=["kind"], where={"kind": wanted})
+
+
 def test_rows_are_not_left_out_by_a_column_whose_facet_the_adapter_sets(tmp_path: Path) -> None:
     path = str(write_lines(tmp_path / "rows.jsonl", [{"kind": "a"}, {"kind": "b"}]))
 
