@@ -32,6 +32,9 @@ Adapter = Callable[[Row], Sample | tuple[Sample, ...]]
 def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
     """Read and adapt the rows of a benchmark as it is configured.
 
+    A row that the adapter cannot read, as its question is of another kind, is left out where one of
+    its columns is at another level than ``benchmark.where`` asks for.
+
     Args:
         benchmark: its configuration.
         adapter: as ``benchmark.adapter`` names it; makes one sample of one row, or several.
