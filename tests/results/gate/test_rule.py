@@ -509,6 +509,24 @@ def test_what_few_samples_cannot_prove_is_said(tmp_path: Path) -> None:
         assert judged(tmp_path / str(tolerance), results, results, rule).outcome == outcome
 
 
+def test_a_second_test_takes_nothing_of_alpha_from_a_proof(tmp_path: Path) -> None:
+    """One wrong answer becomes right, and another reply cannot be read: two tests."""
+    right = np.ones(90)
+    before = np.array([0.0, *right[1:]])
+    lows = [
+        paired_means(before, right, np.arange(90) // 3, confidence=1 - 2 * alpha)
+        for alpha in (0.025, 0.0125)
+    ]
+    whole, half = (100 * (0.0 if one is None or one.low is None else one.low) for one in lows)
+    assert half < whole < 0
+    old, new = (
+        [answered(n, bool(value)) for n, value in enumerate(side)] for side in (before, right)
+    )
+    new[50] = answered(50, True, score=Score(1.0, None, unreadable=True))
+    rule = GateRule(0.025, {"accuracy": -(whole + half) / 2}, mode="noninferior")
+    assert judged(tmp_path, old, new, rule).failures == []
+
+
 @pytest.mark.slow
 def test_no_significant_drop_is_no_proof_that_a_run_is_no_worse(tmp_path: Path) -> None:
     before = [answered(n, n % 5 > 0) for n in range(90)]
