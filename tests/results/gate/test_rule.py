@@ -527,6 +527,22 @@ def test_a_second_test_takes_nothing_of_alpha_from_a_proof(tmp_path: Path) -> No
     assert judged(tmp_path, old, new, rule).failures == []
 
 
+def test_two_tests_have_half_of_alpha_each(tmp_path: Path) -> None:
+    before, after = equal_models(6, num_videos=30)
+    first, second = (
+        np.array([one.score.value for one in side], np.float64) for side in (before, after)
+    )
+    after[50] = dataclasses.replace(
+        after[50], score=Score(after[50].score.value, None, unreadable=True)
+    )
+    expected = paired_means(first, second, np.arange(90) // 3, confidence=0.95)
+    assert expected is not None
+    assert expected.low is not None
+    assert expected.high is not None
+    (accuracy, *_) = judged(tmp_path, before, after, GateRule(0.05)).checks
+    assert accuracy.interval == f"{100 * expected.low:+.1f} to {100 * expected.high:+.1f}"
+
+
 @pytest.mark.slow
 def test_no_significant_drop_is_no_proof_that_a_run_is_no_worse(tmp_path: Path) -> None:
     before = [answered(n, n % 5 > 0) for n in range(90)]
