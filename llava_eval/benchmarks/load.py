@@ -32,6 +32,9 @@ Adapter = Callable[[Row], Sample | tuple[Sample, ...]]
 def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
     """Read and adapt the rows of a benchmark as it is configured.
 
+    A row that the adapter cannot read, as its question is of another kind, is left out where one of
+    its columns is at another level than ``benchmark.where`` asks for.
+
     Args:
         benchmark: its configuration.
         adapter: as ``benchmark.adapter`` names it; makes one sample of one row, or several.
@@ -51,11 +54,23 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
     whole = _of_whole_groups(benchmark)
     needed = rows if benchmark.where or whole else rows[: benchmark.limit]
     samples = []
+    left_out: RowsError | None = None
+    adapters_own: set[str] = set()
     for number, columns in enumerate(needed):
         row = Row(number, columns, source, root)
-        for sample in _adapt(row, adapter):
+        try:
+            adapted = _adapt(row, adapter)
+        except RowsError as error:  # a question of another kind needs another adapter
+            if not _is_at_other_level(row, benchmark.where):
+                raise
+            left_out = left_out or error
+            continue
+        for sample in adapted:
+            adapters_own |= sample.facets.keys()
             levels = {name: _level(row, sample, name, rows) for name in benchmark.facets}
             samples.append(dataclasses.replace(sample, media_root=root, facets=_Facets(levels)))
+    if left_out and (not samples or adapters_own & flat(benchmark.where).keys()):
+        raise left_out  # the adapter's levels may be others than the columns'
     _check_unique(samples, source)
     if {target for sample in samples for target in sample.targets} == {""}:
         # hidden answers, of which TextVQA's test set has ten empty ones a row
@@ -160,6 +175,15 @@ def _check_unique(samples: Sequence[Sample], source: str) -> None:
         )
 
 
+def _is_at_other_level(row: Row, where: Mapping[str, Any]) -> bool:
+    """Return whether a column of a row says that it is not among those that are asked."""
+    for facet, levels in flat(where).items():
+        level = row.level(facet)
+        if level is not None and {level, *levels_of(level)}.isdisjoint(_wanted(levels)):
+            return True
+    return False
+
+
 def selected(
     samples: Sequence[Sample],
     where: Mapping[str, Any],
@@ -197,7 +221,7 @@ def selected(
 
 
 def _at_levels(samples: list[Sample], facet: str, levels: Any) -> list[Sample]:
-    wanted = [str(level) for level in (levels if isinstance(levels, list | tuple) else [levels])]
+    wanted = _wanted(levels)
     present = set().union(*(_levels_at(sample, facet) for sample in samples))
     for level in wanted:
         if level not in present:
@@ -206,6 +230,10 @@ def _at_levels(samples: list[Sample], facet: str, levels: Any) -> list[Sample]:
                 f"levels: {', '.join(sorted(present))}"
             )
     return [sample for sample in samples if not _levels_at(sample, facet).isdisjoint(wanted)]
+
+
+def _wanted(levels: Any) -> list[str]:
+    return [str(level) for level in (levels if isinstance(levels, list | tuple) else [levels])]
 
 
 def _levels_at(sample: Sample, facet: str) -> set[str]:

@@ -125,7 +125,7 @@ def paired_means(
     num_clusters = int(membership.max()) + 1
     values = np.concatenate([first[first_counts], second[second_counts]])
     test: Test | None = None
-    if num_clusters >= 2 and np.isin(values, (0.0, 1.0)).all():
+    if num_clusters >= 2 and _are_right_or_wrong(values):
         influence = influence_of(second, theirs) - influence_of(first, ours)
         test = _proportions(theirs - ours, influence, membership, confidence)
     elif num_clusters >= 2:
@@ -248,8 +248,8 @@ def _bootstrapped_means(
     drawn = resampled_sums(cluster_sums(np.stack(columns, axis=1), membership))
     with np.errstate(invalid="ignore", divide="ignore"):
         replicates = drawn[:, 2] / drawn[:, 3] - drawn[:, 0] / drawn[:, 1]
-    seen = np.concatenate([first, second, [0.0, 1.0]])
-    width = float(np.nanmax(seen) - np.nanmin(seen))
+    seen = np.concatenate([first, second, [0.0]])
+    width = max(1.0, float(np.nanmax(seen) - np.nanmin(seen)))
     num_clusters = int(membership.max()) + 1
     if num_clusters <= _FEW_ALIKE and np.nanstd(replicates) <= NO_SPREAD * width:
         # A few that all differ alike say as much as pairs of which such a share changed.
@@ -310,12 +310,16 @@ def mcnemar_exact(first: FloatArray, second: FloatArray) -> McNemar | None:
 
     both = ~np.isnan(first) & ~np.isnan(second)
     first, second = first[both], second[both]
-    if not np.isin(first, (0.0, 1.0)).all() or not np.isin(second, (0.0, 1.0)).all():
+    if not _are_right_or_wrong(np.concatenate([first, second])):
         return None
-    first_only = int(((first == 1) & (second == 0)).sum())
-    second_only = int(((first == 0) & (second == 1)).sum())
+    first_only, second_only = int((first > second).sum()), int((first < second).sum())
     smaller, total = min(first_only, second_only), first_only + second_only
     return McNemar(first_only, second_only, min(1.0, 2 * float(bdtr(smaller, total, 0.5))))
+
+
+def _are_right_or_wrong(values: FloatArray) -> bool:
+    """Return whether all values are 1 or 0, or, of an error that is given in negative, 0 or -1."""
+    return bool(np.isin(values, (0.0, 1.0)).all() or np.isin(values, (0.0, -1.0)).all())
 
 
 def holm_of(estimates: Iterable[PairedEstimate | None]) -> list[float | None]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pytest
 
+from llava_eval import cli
+from llava_eval.benchmarks.adapters import multiple_choice
 from llava_eval.benchmarks.adapters.video_chatgpt import video_chatgpt
 from llava_eval.benchmarks.load import selected
 from llava_eval.benchmarks.rows import Row
@@ -16,11 +20,11 @@ from llava_eval.benchmarks.sources import read_rows
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import SubsampleConfig
 from llava_eval.engine.configured_benchmark import Benchmark
-from llava_eval.errors import ConfigError, RowsError
+from llava_eval.errors import ConfigError, LlavaEvalError, RowsError
 from llava_eval.models.clock import StageClock
 from llava_eval.types import Sample
 from tests.benchmarks.loading import load_samples
-from tests.conftest import write_lines
+from tests.conftest import read_lines, write_lines
 
 ALL = SubsampleConfig()
 
@@ -87,6 +91,130 @@ def test_a_selection_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RowsError, match="no sample is left of 1 rows"):
         load_samples(path, none_or_one, limit=1)
     assert len(load_samples(path, none_or_one)) == 1
+
+
+TWO_KINDS = """\
+id,kind,question,a,b,answer
+q0,open,What is it?,,,a dog
+q1,mc,Which?,cat,dog,B
+q2,open,Who?,,,a man
+q3,mc,Which?,red,blue,A
+q4,mc,Which?,up,down,A
+"""
+
+CHOICE = """\
+# @package _global_
+defaults:
+  - override /scorer: strict_choice
+  - _self_
+benchmark:
+  name: mine
+  description: two kinds of questions
+  source: rows.csv
+  num_rows: 5
+  licence: MIT
+  adapter:
+    _target_: llava_eval.benchmarks.adapters.multiple_choice
+    id: "{id}"
+    group: "{id}"
+    media: ["{id}.mp4"]
+    question: "{question}"
+    option_columns: [a, b]
+    answer: "{answer}"
+    prompt: "{question}\\n{options}"
+  facets: [kind]
+  metrics:
+    accuracy: {_target_: llava_eval.metrics.means.mean_score}
+"""
+
+
+@pytest.mark.slow
+def test_rows_of_another_kind_are_left_out_by_their_column(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text(TWO_KINDS)
+    Path("mine", "benchmark").mkdir(parents=True)
+    Path("mine", "benchmark", "two.yaml").write_text(CHOICE)
+    texts = {1: "B", 3: "A", 4: "B"}
+    write_lines(Path("texts.jsonl"), [{"row": row, "text": text} for row, text in texts.items()])
+    chosen = ["--config-dir", "mine", "benchmark=two", "benchmark.where.kind=mc"]
+    assert cli.run_command(["score", *chosen, "generations=texts.jsonl", "output_dir=out"]) == 0
+    lines = read_lines(Path("out", "samples.jsonl"))
+    assert [(line["id"], line["row"]) for line in lines] == [("q1", 1), ("q3", 3), ("q4", 4)]
+    accuracy = json.loads(Path("out", "metrics.json").read_text())["metrics"]["accuracy"]
+    assert accuracy["value"] == pytest.approx(200 / 3)
+
+
+def load_two_kinds(folder: Path, **settings: Any) -> list[Sample]:
+    (folder / "rows.csv").write_text(TWO_KINDS)
+    adapter = functools.partial(
+        multiple_choice,
+        id="{id}",
+        group="{id}",
+        media=["{id}.mp4"],
+        question="{question}",
+        option_columns=["a", "b"],
+        answer="{answer}",
+        prompt="{question}\n{options}",
+    )
+    return load_samples(str(folder / "rows.csv"), adapter, **settings)
+
+
+@pytest.mark.parametrize(
+    ("where", "facets", "said"),
+    [
+        ({}, ["kind"], "row 0: 0 options, expected 2 to 26"),
+        ({"kind": "open"}, ["kind"], "row 0: 0 options, expected 2 to 26"),
+        ({"kind": ["mc", "open"]}, ["kind"], "row 0: 0 options, expected 2 to 26"),
+        ({"kind": "mcq"}, ["kind"], "no sample has 'mcq'; levels: mc"),
+        ({"kind": "mc"}, [], "the benchmark has no facet 'kind'"),
+    ],
+)
+def test_rows_that_cannot_be_asked_are_told_where_they_are_asked(
+    tmp_path: Path, where: dict[str, Any], facets: list[str], said: str
+) -> None:
+    with pytest.raises(LlavaEvalError, match=said):
+        load_two_kinds(tmp_path, facets=facets, where=where)
+
+
+def test_a_limit_counts_no_rows_of_another_kind(tmp_path: Path) -> None:
+    found = load_two_kinds(tmp_path, facets=["kind"], where={"kind": "mc"}, limit=2)
+    assert [(sample.id, sample.row) for sample in found] == [("q1", 1), ("q3", 3)]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "wanted", "row_told"),
+    [
+        (["a", None], "a", 1),  # of a row that says nothing of its kind, none is known
+        (["a", "b+a"], "a", 1),  # a row of both kinds is asked
+        (["b", "b"], "a", 0),  # nothing is asked, of which the first row tells the reason
+    ],
+)
+def test_rows_that_cannot_be_read_are_told(
+    tmp_path: Path, kinds: list[str | None], wanted: str, row_told: int
+) -> None:
+    path = str(write_lines(tmp_path / "rows.jsonl", [{"kind": kind} for kind in kinds]))
+
+    def only_a(row: Row) -> Sample:
+        if row.columns["kind"] != "a":
+            raise row.error("it has no answer")
+        return Sample("s", row.number, "g", ("x",), ("A",))
+
+    with pytest.raises(RowsError, match=f"row {row_told}: it has no answer"):
+        load_samples(path, only_a, facets=["kind"], where={"kind": wanted})
+
+
+def test_rows_are_not_left_out_by_a_column_whose_facet_the_adapter_sets(tmp_path: Path) -> None:
+    path = str(write_lines(tmp_path / "rows.jsonl", [{"kind": "a"}, {"kind": "b"}]))
+
+    def adapter(row: Row) -> Sample:
+        if row.number == 1:
+            raise row.error("it has no answer")
+        return Sample("s", row.number, "g", ("x",), ("A",), facets={"kind": "first"})
+
+    with pytest.raises(RowsError, match="row 1: it has no answer"):
+        load_samples(path, adapter, facets=["kind"], where={"kind": "first"})
 
 
 def test_a_facet_that_the_first_rows_lack_is_one_of_a_limited_run(tmp_path: Path) -> None:

@@ -115,6 +115,28 @@ def test_mcnemar_leaves_out_what_counts_in_one_run_only() -> None:
     assert (found.num_first_only, found.num_second_only) == (1, 1)
 
 
+@pytest.mark.parametrize("membership", [np.arange(50), np.arange(50) // 2, np.arange(50) // 17])
+def test_errors_in_negative_are_compared_as_right_and_wrong(
+    membership: npt.NDArray[np.int64],
+) -> None:
+    first, second = from_counts(2, 12, 50)  # of errors: 2 in the first run only, 12 in the second
+    right = estimate_of(1 - first, 1 - second, membership)
+    errors = estimate_of(-first, -second, membership)
+    assert (errors.first, errors.second) == pytest.approx((-38 / 50, -48 / 50))
+    assert errors.difference == pytest.approx(-10 / 50)
+    assert (errors.low, errors.high) == pytest.approx((right.low, right.high))
+    assert errors.p_value == pytest.approx(right.p_value)
+    if len(set(membership)) == 50:
+        quantile = float(stats.t.ppf(0.975, 49))
+        ends = (likelihood_ratio_bound(12, 2, 50, quantile, end) for end in (-0.9, 0.9))
+        assert (errors.low, errors.high) == pytest.approx(tuple(ends), abs=1e-6)
+    found = mcnemar_exact(-first, -second)
+    assert found is not None
+    assert (found.num_first_only, found.num_second_only) == (12, 2)
+    assert found.p_value == pytest.approx(stats.binomtest(2, 14).pvalue)
+    assert mcnemar_exact(np.array([1.0, -1.0]), np.zeros(2)) is None
+
+
 def test_clusters_of_copies_count_once() -> None:
     first, second = from_counts(6, 2, 40)
     once = estimate_of(first, second)
@@ -234,6 +256,14 @@ def test_a_few_clusters_that_differ_alike_prove_nothing(num_clusters: int) -> No
     assert found.low is not None
     assert found.high is not None
     assert -1 <= found.low < found.difference < 0 < found.high
+    errors = estimate_of(-first, 0.5 - first, videos)  # by which the second is better
+    assert errors.p_value == pytest.approx(expected)
+    assert (errors.low, errors.high) == pytest.approx((-found.high, -found.low))
+    for scale in (5.0, -5.0):  # of scores from 0 to 5, and of such an error in negative
+        graded = estimate_of(scale * first, scale * (first - 0.5), videos)
+        ends = (scale * found.low, scale * found.high)
+        assert graded.p_value == pytest.approx(expected)
+        assert (graded.low, graded.high) == pytest.approx((min(ends), max(ends)))
 
 
 def test_a_scaled_estimate_is_in_the_other_unit() -> None:

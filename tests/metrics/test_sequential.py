@@ -82,9 +82,45 @@ def test_bounds_only_tighten_and_hold_the_observed_mean_of_many() -> None:
     assert bounds.high - bounds.low < 0.25
 
 
-def test_an_observation_outside_of_the_range_is_refused() -> None:
+@pytest.mark.parametrize("observation", [1.5, -1.5])
+def test_an_observation_outside_of_the_range_is_refused(observation: float) -> None:
     with pytest.raises(ValueError, match="expected -1 to 1"):
-        ConfidenceSequence(0.05).add(1.5)
+        ConfidenceSequence(0.05).add(observation)
+
+
+def test_a_mean_is_compared_with_no_difference_where_nothing_else_is_said() -> None:
+    rise, fall = ConfidenceSequence(0.05), ConfidenceSequence(0.05)
+    for _ in range(20):
+        rise.add(0.5)
+        fall.add(-0.5)
+    assert (rise.is_above, rise.is_below) == (True, False)
+    assert (fall.is_above, fall.is_below) == (False, True)
+
+
+@pytest.mark.parametrize("difference", [-0.15, 0.0, 0.15])
+def test_the_bounds_are_those_of_the_papers_bets(difference: float) -> None:
+    """Of every candidate: bets by the moments of what was seen and of five zeros of variance 0.05.
+
+    The lower bound is the least mean against which no bet on more has won 20 times the stake.
+    """
+    observations = np.array(groups(11, difference)[:120])
+    means = np.linspace(-1, 1, 2001)
+    more, less = np.ones((2, 2001))
+    is_out = np.zeros((2, 2001), bool)
+    bounds = ConfidenceSequence(0.05)
+    for number, observation in enumerate(observations):
+        seen = observations[:number]
+        mean = seen.sum() / (5 + number)
+        variance = (5 * 0.05 + seen @ seen) / (5 + number) - mean**2
+        bet = (mean - means) / (variance + (mean - means) ** 2)
+        with np.errstate(divide="ignore"):
+            more *= 1 + np.clip(bet, 0, 0.75 / (1 + means)) * (observation - means)
+            less *= 1 - np.clip(-bet, 0, 0.75 / (1 - means)) * (observation - means)
+        is_out |= np.stack([more, less]) >= 20
+        bounds.add(observation)
+        expected = means[~is_out[0]][0], means[~is_out[1]][-1]
+        assert (bounds.low, bounds.high) == pytest.approx(expected), number
+    assert -1 < bounds.low < difference < bounds.high < 1
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -81,7 +81,7 @@ def attributed(
         {key: _values(results, ids, config) for key, (_, results, config) in by_switch.items()},
         _values(everything, ids, last),
         membership,
-        scale=float(node.get("scale", 100.0)),
+        scale=abs(float(node.get("scale", 100.0))),
     )
     if result is None:
         raise ComparisonError(f"{run.name} and {side.name}: one of the sides has no value")
@@ -122,8 +122,10 @@ def _results_under(
 
 
 def _values(results: Results, ids: Collection[str], config: Mapping[str, Any]) -> FloatArray:
-    """Return (N,) values of the headline metric."""
-    return values_under(_parameters(config), [results[name] for name in ids])
+    """Return (N,) values of the headline metric, of an error in negative."""
+    parameters = _parameters(config)
+    values = values_under(parameters, [results[name] for name in ids])
+    return values if parameters.get("scale", 100.0) >= 0 else -values
 
 
 def _parameters(config: Mapping[str, Any]) -> Mapping[str, Any]:

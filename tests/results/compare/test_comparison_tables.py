@@ -17,6 +17,7 @@ from llava_eval.results.compare.comparison_tables import (
     facet_tables,
     flips_table,
     metrics_table,
+    settings_table,
 )
 from llava_eval.results.compare.export import metrics_data
 from llava_eval.results.compare.terminal import comparison_text
@@ -59,6 +60,20 @@ def test_runs_have_letters() -> None:
     assert [names[index] for index in (0, 1, 25, 26, 51, 52, 53)] == [
         *("A", "B", "Z", "A2", "Z2", "A3", "B3"),
     ]
+
+
+def test_settings_are_those_that_differ(tmp_path: Path) -> None:
+    results = [answered(n, True) for n in range(3)]
+    paths = {"a": {}, "b": {"sampler.num_frames": 8}}
+    runs = [
+        RunReader().read(write_run(tmp_path / name, results, config=config))
+        for name, config in paths.items()
+    ]
+    table = settings_table(runs)
+    assert table is not None
+    assert table.header == ["differs in", "role", "A", "B"]
+    assert [list(row) for row in table.rows] == [["num_frames", "protocol", "3", "8"]]
+    assert settings_table([runs[0], runs[0]]) is None
 
 
 def test_the_better_of_two_runs_is_marked(comparisons: list[RunComparison]) -> None:

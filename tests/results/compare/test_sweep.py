@@ -319,6 +319,17 @@ def test_a_curve_holds_the_runs_that_have_a_score_and_a_price(tmp_path: Path) ->
     assert points == {"4": [(2.0, 50.0)], "8": [(3.0, 100.0)]}
 
 
+def test_a_curve_goes_by_its_price_also_where_the_score_falls(tmp_path: Path) -> None:
+    num_right = {8: 3, 2: 9, 4: 6}  # frames, in the order of the runs
+    for frames, right in num_right.items():
+        shown = (tuple(range(frames)),)
+        side = [answered(n, n < right, frame_indices=shown) for n in range(12)]
+        write_run(tmp_path / str(frames), side, config={"sampler.num_frames": frames})
+    (sweep,) = sweeps_of([RunReader().read(tmp_path / str(frames)) for frames in num_right])
+    (series,) = sweep_charts(sweep)["frames"].series
+    assert [(p.x, p.y) for p in series.points] == [(2.0, 75.0), (4.0, 50.0), (8.0, 25.0)]
+
+
 def test_checkpoints_of_the_same_name_have_a_curve_each(tmp_path: Path) -> None:
     def named(*checkpoints: str) -> list[str]:
         runs = [

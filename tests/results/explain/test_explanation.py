@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy import stats
 
 from llava_eval.cli import run_command
 from llava_eval.config.compose import compose_config, composed_of
@@ -412,6 +413,39 @@ def test_rules_are_switched_without_a_model(tmp_path: Path) -> None:
     assert parts is not None
     told = "extraction: a rule that needs a judge or the whole set is not switched"
     assert (parts.names, parts.failed) == ([], [told])
+
+
+def test_intervals_of_an_error_in_negative_begin_at_their_lower_end(tmp_path: Path) -> None:
+    """With 8 frames one question of each video is an error; another dtype makes one in all."""
+    node = {"_target_": "llava_eval.metrics.means.mean_score", "scale": -100.0}
+
+    def scored(is_error: Callable[[int], bool]) -> list[SampleResult]:
+        scores = (Score(float(is_error(number)), "x") for number in range(36))
+        return [answered(number, True, score=score) for number, score in enumerate(scores)]
+
+    def rerun(config: Mapping[str, Any], ids: Collection[str], folder: Path) -> list[SampleResult]:
+        frames, dtype = config["sampler"]["num_frames"], config["model"]["dtype"]
+        return scored(lambda n: (frames == 8 and n % 3 == 0) or (dtype == "float16" and n == 1))
+
+    results = scored(lambda _: False)
+    run = RunReader().read(write_run(tmp_path / "ours", results, metrics={"errors": node}))
+    base = experiment(run, sampler__num_frames=8, model__dtype="float16")
+    explained = attributed(base, 99, 0, tmp_path, rerun)
+    assert explained.parts is not None
+    found = explained.parts.attribution.parts
+    frames, dtype = found["sampler.num_frames"], found["model.dtype"]
+    assert (frames.difference, dtype.difference) == pytest.approx((-100 / 3, -100 / 36))
+    # Of 36 pairs 12 fall and none rises: further down the score test is that of a share, Wilson's.
+    square, share = stats.t.ppf(0.975, 11) ** 2, 1 / 3
+    half = (square * (share * (1 - share) / 36 + square / (4 * 36**2))) ** 0.5
+    assert frames.low == pytest.approx(-100 * (share + square / 72 + half) / (1 + square / 36))
+    assert frames.high is not None
+    assert frames.high < 0
+    assert dtype.low is not None
+    assert dtype.high is not None
+    assert dtype.low < dtype.difference < 0 < dtype.high
+    lines = [line for line in to_terminal(explained).splitlines() if line.startswith("from the")]
+    assert [line.endswith("found") for line in lines] == [True, False]
 
 
 def test_what_cannot_be_taken_apart_is_one_line(tmp_path: Path) -> None:

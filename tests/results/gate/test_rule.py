@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from llava_eval.config.roles import declared_settings
 from llava_eval.errors import ComparisonError, ConfigError
@@ -19,7 +21,7 @@ from llava_eval.results.gate.verdict import GateVerdict
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import Generation, SampleResult, Score
 from tests.results.helpers import make_result
-from tests.results.runs_on_disk import answered, equal_models, failed, write_run
+from tests.results.runs_on_disk import ACCURACY, answered, equal_models, failed, write_run
 
 
 def make(tmp_path: Path, name: str, results: Sequence[SampleResult], **changes: Any) -> Run:
@@ -115,6 +117,37 @@ def test_a_handful_of_flips_fails_no_build(tmp_path: Path) -> None:
     # Of five in one of 32, which is less than alpha: the test asks about a drop alone.
     after = [answered(n, n % 50 > 0 or n > 200) for n in range(300)]
     assert regressed(judged(tmp_path / "five", before, after)) == ["accuracy"]
+    # Where replies that cannot be read rise too there are two tests, of half of alpha each, and
+    # one in 32 is more than that.
+    unread = [
+        dataclasses.replace(one, score=dataclasses.replace(one.score, answer=None, unreadable=True))
+        if n in (250, 299)
+        else one
+        for n, one in enumerate(after)
+    ]
+    assert regressed(judged(tmp_path / "two tests", before, unread)) == []
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.2])
+@pytest.mark.parametrize("is_error", [False, True])
+def test_no_handful_of_flips_fails_a_build_more_often_than_alpha(
+    tmp_path: Path, alpha: float, is_error: bool
+) -> None:
+    """Whichever of a handful of flips goes which way: against scipy's exact test of a drop."""
+    metrics = {"accuracy": {**ACCURACY["accuracy"], "scale": -100.0 if is_error else 100.0}}
+    run = make(tmp_path, "run", [answered(n, True) for n in range(300)], metrics=metrics)
+
+    def with_wrong(numbers: range) -> Run:
+        scores = [Score(float((n in numbers) == is_error), "x") for n in range(300)]
+        pairs = zip(run.results, scores, strict=True)
+        return dataclasses.replace(run, results=[dataclasses.replace(r, score=s) for r, s in pairs])
+
+    for down, up in itertools.product(range(8), range(3)):
+        ends = (3 * down, 3 * (down + up))  # each flip on a video of its own
+        before, after = with_wrong(range(ends[0], ends[1], 3)), with_wrong(range(0, ends[0], 3))
+        chance = stats.binomtest(down, down + up, alternative="greater").pvalue if down + up else 1
+        found = regressed(verdict_of(after, before, GateRule(alpha)))
+        assert found == (["accuracy"] if chance <= alpha else []), (down, up, chance)
 
 
 def test_last_digits_that_another_numpy_adds_up_otherwise_are_no_regression(tmp_path: Path) -> None:
@@ -444,6 +477,70 @@ def test_a_drop_of_the_detectable_size_is_mostly_found(tmp_path: Path) -> None:
         run, baseline = (dataclasses.replace(template, results=side) for side in (worse, before))
         num_found += bool(verdict_of(run, baseline, GateRule()).regressions)
     assert num_found >= 85
+
+
+def test_a_metric_that_no_sample_changes_takes_no_share_of_alpha(tmp_path: Path) -> None:
+    """Of five flips chance makes one in 32: less than alpha, and more than half of it."""
+    node = {"_target_": "llava_eval.metrics.means.mean_score", "detail": "clarity"}
+
+    def clear(clarity: Callable[[int], float], num_wrong: int) -> list[SampleResult]:
+        details = [{"clarity": clarity(n)} if n % 2 else {} for n in range(300)]
+        wrong = [n % 50 == 0 and n < 50 * num_wrong for n in range(300)]
+        scores = [Score(float(not w), "x", details=d) for w, d in zip(wrong, details, strict=True)]
+        return [answered(n, True, score=score) for n, score in enumerate(scores)]
+
+    both: dict[str, Any] = {"metrics": {**ACCURACY, "clarity": node}}
+    same, other = clear(lambda _: 0.5, 5), clear(lambda n: 0.5 + n % 3 / 9, 5)
+    baseline = make(tmp_path, "baseline", clear(lambda _: 0.5, 0), **both)
+    assert regressed(verdict_of(make(tmp_path, "same", same, **both), baseline, GateRule())) == [
+        "accuracy"
+    ]
+    assert regressed(verdict_of(make(tmp_path, "other", other, **both), baseline, GateRule())) == []
+
+
+def test_what_few_samples_cannot_prove_is_said(tmp_path: Path) -> None:
+    results = [answered(n, True) for n in range(90)]
+    # 30 videos without a change: a drop of t^2 / (30 + t^2), 12.2 %, is the largest that may be.
+    for tolerance, outcome in {
+        12.0: "not shown to be no worse, by 90 samples: accuracy",
+        12.5: "passed: shown to be worse by less than the tolerance, if at all",
+    }.items():
+        rule = GateRule(0.025, {"accuracy": tolerance}, mode="noninferior")
+        assert judged(tmp_path / str(tolerance), results, results, rule).outcome == outcome
+
+
+def test_a_second_test_takes_nothing_of_alpha_from_a_proof(tmp_path: Path) -> None:
+    """One wrong answer becomes right, and another reply cannot be read: two tests."""
+    right = np.ones(90)
+    before = np.array([0.0, *right[1:]])
+    lows = [
+        paired_means(before, right, np.arange(90) // 3, confidence=1 - 2 * alpha)
+        for alpha in (0.025, 0.0125)
+    ]
+    whole, half = (100 * (0.0 if one is None or one.low is None else one.low) for one in lows)
+    assert half < whole < 0
+    old, new = (
+        [answered(n, bool(value)) for n, value in enumerate(side)] for side in (before, right)
+    )
+    new[50] = answered(50, True, score=Score(1.0, None, unreadable=True))
+    rule = GateRule(0.025, {"accuracy": -(whole + half) / 2}, mode="noninferior")
+    assert judged(tmp_path, old, new, rule).failures == []
+
+
+def test_two_tests_have_half_of_alpha_each(tmp_path: Path) -> None:
+    before, after = equal_models(6, num_videos=30)
+    first, second = (
+        np.array([one.score.value for one in side], np.float64) for side in (before, after)
+    )
+    after[50] = dataclasses.replace(
+        after[50], score=Score(after[50].score.value, None, unreadable=True)
+    )
+    expected = paired_means(first, second, np.arange(90) // 3, confidence=0.95)
+    assert expected is not None
+    assert expected.low is not None
+    assert expected.high is not None
+    (accuracy, *_) = judged(tmp_path, before, after, GateRule(0.05)).checks
+    assert accuracy.interval == f"{100 * expected.low:+.1f} to {100 * expected.high:+.1f}"
 
 
 @pytest.mark.slow
