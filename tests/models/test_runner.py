@@ -133,6 +133,45 @@ def test_likelihoods_are_the_models_own_losses(loaded: LoadedModel, limits: dict
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("limits", [{}, {"share_prefixes": False}])
+def test_logits_are_made_for_options_alone(loaded: LoadedModel, limits: dict[str, Any]) -> None:
+    """Those of thousands of visual tokens, each as long as the vocabulary, are gigabytes."""
+    copied = dataclasses.replace(loaded, model=copy.deepcopy(loaded.model))
+    lengths = []
+
+    def note(_: Any, __: Any, output: torch.Tensor) -> None:  # (B, S, vocabulary)
+        lengths.append(output.shape[1])
+
+    copied.model.get_output_embeddings().register_forward_hook(note)
+    turn = TURNS["sixteen 0"]
+    runner = ModelRunner(copied, PLAIN, **limits)
+    run(runner, requests_of(runner, {"sixteen 0": turn}, options=OPTIONS))
+    longest = max(len(loaded.tokenizer.tokenize(f" {option}</s>")) for option in OPTIONS)
+    assert max(lengths) == longest + 1
+
+
+@pytest.mark.slow
+def test_a_model_that_makes_all_logits_gives_the_same_likelihoods(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Qwen2.5-Omni, VideoLLaMA 3 and MiniCPM-V do: their forward takes no number to keep."""
+    copied = dataclasses.replace(loaded, model=copy.deepcopy(loaded.model))
+    original = copied.model.forward
+
+    def forward(**inputs: Any) -> Any:
+        assert inputs.pop("logits_to_keep", 1) == 1  # of generate, in the trial
+        return original(**inputs)
+
+    monkeypatch.setattr(copied.model, "forward", forward)
+    turns = {name: TURNS[name] for name in ("four 0", "text")}
+    runner = ModelRunner(copied, PLAIN)
+    done = run(runner, requests_of(runner, turns, options=OPTIONS))
+    for name, turn in turns.items():
+        expected = plain_losses(loaded, turn, OPTIONS)
+        assert done[name].option_losses == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.slow
 def test_an_option_has_all_its_tokens_behind_a_prompt_that_ends_in_a_space(
     loaded: LoadedModel,
 ) -> None:

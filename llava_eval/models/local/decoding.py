@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -49,14 +50,21 @@ class Decoder:
         return option_losses(batch.prompts, self.logits(batch))
 
     def logits(self, batch: PromptBatch) -> torch.Tensor:
-        """Run a batch's own tokens and return their logits (B, S, vocabulary)."""
-        inputs = dict(batch.inputs)
+        """Run a batch's own tokens and return logits (B, S, vocabulary).
+
+        S are its own tokens or, where the model makes no more, the longest option's and the one
+        before it: logits of thousands of visual tokens would take gigabytes.
+        """
+        model, inputs = self._loaded.model, dict(batch.inputs)
         if batch.prefix_length:
             inputs["input_ids"] = inputs["input_ids"][:, batch.prefix_length :]
             inputs |= {"position_ids": position_ids(batch), "use_cache": True}
+        if "logits_to_keep" in inspect.signature(model.forward).parameters:
+            longest = max(len(prompt.token_ids) - prompt.option_start for prompt in batch.prompts)
+            inputs["logits_to_keep"] = longest + 1
         with self._loaded.foreign():
             self._loaded.forget_lengths()
-            logits: torch.Tensor = self._loaded.model(**inputs).logits
+            logits: torch.Tensor = model(**inputs).logits
         return logits
 
     def first_steps(self, batch: PromptBatch) -> list[list[torch.Tensor]]:
