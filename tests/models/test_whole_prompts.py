@@ -6,8 +6,12 @@ import copy
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from PIL import Image
+from transformers import AutoProcessor
 
 from llava_eval.config.schema import ConversationConfig, ModelConfig
 from llava_eval.errors import ForwardError
@@ -83,3 +87,40 @@ def test_a_repetition_penalty_counts_no_padding(tmp_path: Path) -> None:
         ]
         texts.append({request.id: answer.text for request, answer in runner.generate(asked)})
     assert texts[0] == texts[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share_prefixes", ["auto", False])
+def test_several_images_are_given_as_those_of_one_prompt(
+    share_prefixes: Any, tmp_path: Path
+) -> None:
+    """LLaVA-OneVision tiles an image only where it is its prompt's only one."""
+    FAMILIES["llava_onevision"].make(tmp_path)
+    loaded = load_model(plan_checkpoint(find_checkpoint(str(tmp_path)), ModelConfig(device="cpu")))
+    clips = [make_clip(1, seed=seed, size=(80, 120)) for seed in (1, 2)]
+    images = [
+        {"type": "image", "image": Image.fromarray(clip.frames[0].permute(1, 2, 0).numpy())}
+        for clip in clips
+    ]
+    runner = ModelRunner(loaded, ConversationConfig("chat_template"), share_prefixes=share_prefixes)
+    media = [runner.prepare("image", clip) for clip in clips]
+    turns = {"first": [0], "second": [1], "both": [0, 1]}
+    asked = [
+        make_request(*(media[number] for number in turn), "Which?", name=name)
+        for name, turn in turns.items()
+    ]
+    done = {request.id: answer for request, answer in runner.generate(asked)}
+    for name, turn in turns.items():
+        content = [*(images[number] for number in turn), {"type": "text", "text": "Which?"}]
+        inputs = AutoProcessor.from_pretrained(tmp_path).apply_chat_template(
+            [{"role": "user", "content": content}],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+        )
+        with torch.inference_mode():
+            (tokens,) = loaded.model.generate(**inputs, max_new_tokens=8, do_sample=False)
+        length = inputs["input_ids"].shape[1]
+        text = loaded.tokenizer.decode(tokens[length:], skip_special_tokens=True)
+        assert (done[name].num_input_tokens, done[name].text) == (length, text)

@@ -103,7 +103,8 @@ class Prefix:
             prompt.token_ids[self.groups[number].prefix_length :] for number, prompt in rows
         ]
         question_ids, question_mask = left_padded(questions, loaded)  # (B, S)
-        index = torch.tensor([number for number, _ in rows], device=question_ids.device)
+        index = torch.tensor([number for number, _ in rows])  # on a CPU it fits each layer's device
+        index = index if loaded.plan.is_spread else index.to(question_ids.device)
         inputs: dict[str, Any] = {
             "input_ids": torch.cat([self.token_ids[index], question_ids], dim=1),  # (B, P + S)
             "attention_mask": torch.cat([self.attention_mask[index], question_mask], dim=1),
@@ -124,7 +125,7 @@ class Prefix:
                 placed = _padded(own).permute(2, 0, 1)  # (3 or 4, B, S)
                 # What is in the cache needs no positions any more: zeros stand there.
                 placed = torch.nn.functional.pad(placed, (cached, 0))  # (3 or 4, B, P + S)
-                inputs["position_ids"] = placed.to(index.device)
+                inputs["position_ids"] = placed.to(question_ids.device)
         return PromptBatch(prompts, inputs, cached)
 
     def _rows_of_cache(self, index: torch.Tensor, *, is_last: bool) -> Any:
@@ -135,8 +136,7 @@ class Prefix:
         rows.layers = [copy.copy(layer) for layer in self.cache.layers]
         if is_last:
             self.cache = None  # its memory goes layer by layer
-        for layer in rows.layers:
-            layer.batch_select_indices(index.to(getattr(layer, "device", index.device)))
+        rows.batch_select_indices(index)
         return rows
 
 

@@ -57,15 +57,19 @@ class WholePrompts:
             # As apply_chat_template(tokenize=True) does where the template writes it.
             arguments["add_special_tokens"] = False
         shown = _media_arguments(medium for _, media in prompts for medium in media)
+        nested = dict(shown)
+        of_prompts = [_media_arguments(media) for _, media in prompts]
+        for name in {"images", "videos"} & shown.keys():
+            nested[name] = [of_prompt.get(name, []) for of_prompt in of_prompts]
+        ways = [shown, nested]
+        parts = getattr(self._processor, "image_processor", None)
+        if "batch_num_images" in getattr(parts, "model_input_names", ()):
+            ways.reverse()  # LLaVA-OneVision's tiles no image that stands beside others
         try:
-            made = self._processor(**arguments, **shown)
+            made = self._processor(**arguments, **ways[0])
         except Exception as error:  # noqa: BLE001 - a few want the media of each prompt in a list
-            nested = dict(shown)
-            of_prompts = [_media_arguments(media) for _, media in prompts]
-            for name in {"images", "videos"} & shown.keys():
-                nested[name] = [of_prompt.get(name, []) for of_prompt in of_prompts]
             try:
-                made = self._processor(**arguments, **nested)
+                made = self._processor(**arguments, **ways[1])
             except Exception:  # noqa: BLE001 - the first failure says more
                 raise error from None
         if "video_second_per_grid" in made:
@@ -115,8 +119,9 @@ class _CachedProcessor:
         settings |= {name: self._replaced[name] for name in settings.keys() & self._replaced.keys()}
         named = {name: settings[name] for name in ("images", "videos") if name in settings}
         items = [item for item in tree_leaves([*media, *named.values()]) if item is not None]
+        nested = tree_map_only(object, id, [*media, *named.values()])
         others = {name: value for name, value in settings.items() if name not in named}
-        key = (*map(id, items), repr(sorted(others.items())))
+        key = (repr(nested), repr(sorted(others.items())))
         with self._lock:
             made = self._made.get(key)
         if made is None:

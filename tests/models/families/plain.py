@@ -83,6 +83,9 @@ class Plain:
         ]
         clips = [clip for kind, clip in media if kind == "video"]
         arguments: dict[str, Any] = {"images": images} if images else {}
+        names = getattr(getattr(self.processor, "image_processor", None), "model_input_names", ())
+        if images and "batch_num_images" in names:  # as apply_chat_template gives them
+            arguments = {"images": [images]}
         if clips:
             arguments["videos"] = [clip.frames for clip in clips]
             arguments["do_sample_frames"] = False
