@@ -14,7 +14,7 @@ from llava_eval.results.compare.sweep_curves import (
     sweep_charts,
     sweep_table,
 )
-from llava_eval.results.formatting import Table, count, interval, number, printable, wrapped
+from llava_eval.results.formatting import Table, count, interval, number, p_text, printable, wrapped
 from llava_eval.results.runs import ComparableRun
 
 #: Changed samples that are listed each way.
@@ -42,7 +42,7 @@ def comparison_text(
         tables.agreement_table(comparisons).to_text(width),
         "" if fidelity is None else fidelity.to_text(width),
         _by_run(tables.counts_table(runs), width),
-        "\n".join(map(headline_sentence, comparisons)),
+        "\n".join(wrapped(headline_sentence(item), width) for item in comparisons),
         "\n".join(_explanations(comparisons, runs, width)),
         *(block for item in comparisons for block in _flips(item, width)),
     ]
@@ -80,16 +80,14 @@ def headline_sentence(comparison: RunComparison) -> str:
         few = "too few videos in common"
         reason = few if estimate.num_clusters < 2 else "most draws of the videos lack what it needs"
         return f"{headline.name} of A and {second} cannot be told apart: {reason}."
-    size = number(abs(estimate.difference), headline.unit)
     bounds = interval(estimate.low, estimate.high, headline.unit, signed=True)
     adjusted = comparison.adjusted_p_values.get(headline.name)
-    if (
-        adjusted is not None
-        and adjusted < tables.SIGNIFICANT
-        and not estimate.low <= 0 <= estimate.high
-    ):
-        direction = "higher" if estimate.difference > 0 else "lower"
-        return f"{headline.name} is {direction} in {second} than in A, by {size} ({bounds})."
+    if adjusted is not None and not estimate.low <= 0 <= estimate.high:
+        if adjusted < tables.SIGNIFICANT:
+            direction = "higher" if estimate.difference > 0 else "lower"
+            size = number(abs(estimate.difference), headline.unit)
+            return f"{headline.name} is {direction} in {second} than in A, by {size} ({bounds})."
+        bounds += f", but p is {p_text(adjusted)} after Holm's correction"
     return f"No difference in {headline.name} between A and {second} is shown ({bounds})."
 
 

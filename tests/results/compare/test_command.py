@@ -316,6 +316,24 @@ def test_json_of_a_sweep_holds_its_settings(
     assert few["cost"]["num_samples"] == 12
 
 
+def test_a_difference_that_holms_correction_takes_back_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, num_wrong in (("a", 0), ("b", 5), ("c", 0)):
+        results = [answered(n, n >= num_wrong, per_video=1) for n in range(60)]
+        write_run(tmp_path / name, results)
+    assert cli.run_command(["compare", *(str(tmp_path / name) for name in "abc")]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    (p_value,) = re.findall(r"accuracy B - A 91\.7 -8\.3 -18\.3 to -1\.6 (0\.0\d+)", said)
+    (corrected,) = re.findall(
+        r"No difference in accuracy between A and B is shown \(-18\.3 to -1\.6, "
+        r"but p is (0\.05\d\d) after Holm's correction\)\.",
+        said,
+    )
+    assert float(corrected) == pytest.approx(2 * float(p_value), abs=2e-4)  # of two runs
+    assert "No difference in accuracy between A and C is shown (-6.3 to +6.3)." in said
+
+
 def test_the_screen_says_what_the_headline_shows(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
