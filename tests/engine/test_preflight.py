@@ -104,6 +104,22 @@ def test_weights_larger_than_what_is_free_are_a_warning(monkeypatch: pytest.Monk
     assert dataclasses.replace(plan, quantization=smaller).memory_warning is None
 
 
+def test_weights_that_are_too_large_for_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_model(compose_config(["model.device=cpu"]).config, Needs())
+    assert isinstance(plan, ModelPlan)
+    needed = 2 * plan.checkpoint.weights_bytes  # float16 in its file, float32 here
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {device.index}")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    first = dataclasses.replace(plan, device=torch.device("cuda:0"))
+    both = dataclasses.replace(first, is_spread=True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (int(0.6 * needed), needed))
+    hint = " are free on GPU 0; model.device=all spreads them where there are several GPUs"
+    assert (first.memory_warning or "").endswith(hint)
+    assert both.memory_warning is None
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (int(0.4 * needed), needed))
+    assert (both.memory_warning or "").endswith(" are free on GPU 0 and GPU 1")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("address", "expected"),

@@ -99,8 +99,9 @@ class ModelPlan:
             needed = needed * self.dtype.itemsize // self.stored_dtype.itemsize
         if needed <= free or self.quantization.method is not None:
             return None
-        has_more = self.device.type == "cuda" and torch.cuda.device_count() > len(self.devices)
-        hint = f"; model.device={ALL_GPUS} spreads them over all GPUs" if has_more else ""
+        hint = f"; model.device={ALL_GPUS} spreads them where there are several GPUs"
+        if self.is_spread or self.device.type != "cuda":
+            hint = ""
         return (
             f"the weights take {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free on "
             f"{' and '.join(map(device_name, self.devices))}{hint}"
