@@ -164,6 +164,16 @@ READ_BY_HAND: list[tuple[ReplyScorer, str]] = [
             "|I think C=-|=-"
         ),
     ),
+    # what lmms-eval 0.7.3 itself reads
+    (
+        rules.BlinkStatedLetter(),
+        (
+            "(B)..\nor (C)=C|(B).\nor (C)=B|B    \nor (C)=B|(B\nnot (C)=B|B))\nnot (C)=B"
+            "|B, \nnot (C)=B|the answers are b: answers B or (C)=B|answer b, not (C)=B"
+            "|answer -b, (C)=B|answer is : (b) not (C)=B|answer Ba, (C)=C|(b) is the (C)=C"
+            "|so answer B, answer C=C|(A) or (C)=C|  (  d x=D|d dogs=D"
+        ),
+    ),
     (
         rules.VideoMmeV2Letter(["Final Answer:", "The best option is"]),
         (
@@ -171,6 +181,16 @@ READ_BY_HAND: list[tuple[ReplyScorer, str]] = [
             "|Final Answer: G=G|The best option is b, the answer would be: **C**=C|answer A=-"
             "|the option is apt=-|the **B.** one=B|**A** or **B**=-|**Two dogs.**=C"
             "|a red ball, two dogs=-|=-"
+        ),
+    ),
+    (
+        rules.VideoMmeV2Letter(["Final Answer:", "The best option is"]),
+        (
+            "I say\n B=B|x\n** B ** .=B|x\nB)=B|x\n**B**. =B|B\r\nit is=B|** B **. x (two dogs)=B"
+            "|\tB=B|C\n.=C|B\nC=C|The answer is *B*=B|x answer : B, two dogs=B|the option: *c* is=C"
+            "|The best option would be: C=C|no option is Bx, two dogs=C|a subanswer is B=-"
+            "|Answer is A, answer is B.=B|x **B) y** z=B|x **  B  ** z=B|of **a** and **A**: x=A"
+            "|** b ** or **B.** are=B|a Red Ball=A"
         ),
     ),
     (
