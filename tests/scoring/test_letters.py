@@ -171,7 +171,7 @@ READ_BY_HAND: list[tuple[ReplyScorer, str]] = [
             "(B)..\nor (C)=C|(B).\nor (C)=B|B    \nor (C)=B|(B\nnot (C)=B|B))\nnot (C)=B"
             "|B, \nnot (C)=B|the answers are b: answers B or (C)=B|answer b, not (C)=B"
             "|answer -b, (C)=B|answer is : (b) not (C)=B|answer Ba, (C)=C|(b) is the (C)=C"
-            "|so answer B, answer C=C|(A) or (C)=C|  (  d x=D|d dogs=D"
+            "|so answer B, answer C=C|(A) or (C)=C|x (B) or (a)=B|  (  d x=D|d dogs=D"
         ),
     ),
     (
