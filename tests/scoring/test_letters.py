@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pytest
 
 from llava_eval.errors import ConfigError
@@ -166,6 +167,14 @@ READ_BY_HAND: list[tuple[ReplyScorer, str]] = [
     ),
     # what lmms-eval 0.7.3 itself reads
     (
+        rules.HrBenchLmmsEval(),
+        (
+            "B one two three four five=B|the answer is b=-|Cannot determine the answer, two dogs=-"
+            "|Z two dogs=-|Z=-|I see Two Dogs=C|A or B=-|A, the blue car=A|two dogs, the blue car=-"
+            f"|Failed to obtain answer via API B=-|two dogs{' x' * 60}=C|A B Z answer is B=-"
+        ),
+    ),
+    (
         rules.BlinkStatedLetter(),
         (
             "(B)..\nor (C)=C|(B).\nor (C)=B|B    \nor (C)=B|(B\nnot (C)=B|B))\nnot (C)=B"
@@ -312,6 +321,14 @@ def test_settings_of_rules_for_letters() -> None:
     assert [formed.score(text, question()).answer for text in ("b", "(", "", "x")] == [
         *("B", "A", "A", None)
     ]
+
+
+def test_letters_and_texts_are_those_of_the_options_that_there_are() -> None:
+    """As lmms-eval 0.7.3 reads them."""
+    two = dataclasses.replace(question(), choices=("A Red Ball", "Two"))
+    stated = rules.BlinkStatedLetter()
+    assert [stated.score(text, two).answer for text in ("(C)", "D x", "(b)")] == [None, None, "B"]
+    assert rules.HrBenchLmmsEval().score("a red ball", two).answer == "A"
 
 
 def test_a_letter_by_patterns() -> None:
