@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+
 import pytest
 
 from llava_eval.errors import ConfigError
@@ -199,9 +200,10 @@ READ_BY_HAND: list[tuple[ReplyScorer, str]] = [
             "|\tB=B|C\n.=C|B\nC=C|The answer is *B*=B|x answer : B, two dogs=B|the option: *c* is=C"
             "|The best option would be: C=C|no option is Bx, two dogs=C|a subanswer is B=-"
             "|Answer is A, answer is B.=B|x **B) y** z=B|x **  B  ** z=B|of **a** and **A**: x=A"
-            "|** b ** or **B.** are=B|a Red Ball=A"
+            "|** b ** or **B.** are=B|a Red Ball=A|answer is C\n** B **=B|answer is C\nB )=B"
         ),
     ),
+    (rules.VideoMmeV2Letter(["The answer", "Best (one):"]), "The answer B?=B|best (one): C, A=C"),
     (
         rules.VideoHolmesOfficial(),
         (
@@ -329,6 +331,8 @@ def test_letters_and_texts_are_those_of_the_options_that_there_are() -> None:
     stated = rules.BlinkStatedLetter()
     assert [stated.score(text, two).answer for text in ("(C)", "D x", "(b)")] == [None, None, "B"]
     assert rules.HrBenchLmmsEval().score("a red ball", two).answer == "A"
+    ended = dataclasses.replace(question(), choices=("A cat", "Two dogs. "))
+    assert rules.VideoMmeV2Letter([]).score("I see two dogs here", ended).answer == "B"
 
 
 def test_a_letter_by_patterns() -> None:
