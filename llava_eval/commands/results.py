@@ -157,8 +157,10 @@ def _plan(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"plan: --per-group {per_group:g}: expected at least 1 sample")
     if len(paths) > 2 or not (paths or flips):
         raise ConfigError("plan needs one run, a pair of runs, or --flips PERCENT")
-    runs = [_as_it_is(run) for run in map(RunReader(arguments.config_dir).read, paths)]
+    runs = [*map(RunReader(arguments.config_dir).read, paths)]
     plans = plans_of(runs, detect, flips, per_group)
+    for run in runs:
+        _say_if_incomplete(run)
     if arguments.json:
         print_json(dataclasses.asdict(plans))
     else:
@@ -166,13 +168,12 @@ def _plan(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _as_it_is(run: Run) -> Run:
-    """Return a run, and say where it is not whole."""
+def _say_if_incomplete(run: Run) -> None:
+    """Say where a run that something is made of is not whole."""
     from llava_eval.engine.console import say
 
     if run.incomplete is not None:
         say(f"{run.name} {run.incomplete}")
-    return run
 
 
 @command(
@@ -362,9 +363,10 @@ def _export(arguments: argparse.Namespace) -> int:
     from llava_eval.results.runs import RunReader
 
     makers = {"inspect": inspect_log, "eee": every_eval_ever, "lm-eval": lm_eval, "hub": hub_entry}
-    run = _as_it_is(RunReader().read(arguments.run))
+    run = RunReader().read(arguments.run)
     if not run.tables.metrics:
         raise ComparisonError(f"{run.name} has no metrics.json; it is not finished")
+    _say_if_incomplete(run)
     for path in write_files(arguments.out, makers[arguments.to](RunFacts.of(run))):
         write_out(str(path))
     return 0

@@ -189,10 +189,11 @@ def test_a_limit_counts_no_rows_of_another_kind(tmp_path: Path) -> None:
         (["a", None], "a", 1),  # of a row that says nothing of its kind, none is known
         (["a", "b+a"], "a", 1),  # a row of both kinds is asked
         (["b", "b"], "a", 0),  # nothing is asked, of which the first row tells the reason
+        (["a", "b+c"], ["a", "b+c"], 1),  # several levels that are asked for as one
     ],
 )
 def test_rows_that_cannot_be_read_are_told(
-    tmp_path: Path, kinds: list[str | None], wanted: str, row_told: int
+    tmp_path: Path, kinds: list[str | None], wanted: str | list[str], row_told: int
 ) -> None:
     path = str(write_lines(tmp_path / "rows.jsonl", [{"kind": kind} for kind in kinds]))
 
@@ -215,6 +216,34 @@ def test_rows_are_not_left_out_by_a_column_whose_facet_the_adapter_sets(tmp_path
 
     with pytest.raises(RowsError, match="row 1: it has no answer"):
         load_samples(path, adapter, facets=["kind"], where={"kind": "first"})
+
+
+def test_one_sample_whose_facet_the_adapter_sets_is_enough(tmp_path: Path) -> None:
+    rows = [{"kind": "a"}, {"kind": "first"}, {"kind": "b"}]
+    path = str(write_lines(tmp_path / "rows.jsonl", rows))
+
+    def adapter(row: Row) -> Sample:
+        if row.number == 2:
+            raise row.error("it has no answer")
+        facets = {"kind": "first"} if row.number == 0 else {}
+        return Sample(str(row.number), row.number, "g", ("x",), ("A",), facets=facets)
+
+    with pytest.raises(RowsError, match="row 2: it has no answer"):
+        load_samples(path, adapter, facets=["kind"], where={"kind": "first"})
+
+
+def test_any_facet_leaves_out_rows_that_cannot_be_read(tmp_path: Path) -> None:
+    rows = [{"length": "short", "kind": "open"}, {"length": "short", "kind": "mc"}]
+    path = str(write_lines(tmp_path / "rows.jsonl", rows))
+
+    def only_mc(row: Row) -> Sample:
+        if row.columns["kind"] != "mc":
+            raise row.error("it has no answer")
+        return Sample("s", row.number, "g", ("x",), ("A",))
+
+    where = {"length": "short", "kind": "mc"}
+    (sample,) = load_samples(path, only_mc, facets=["length", "kind"], where=where)
+    assert sample.row == 1
 
 
 def test_a_facet_that_the_first_rows_lack_is_one_of_a_limited_run(tmp_path: Path) -> None:

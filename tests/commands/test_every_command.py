@@ -90,6 +90,7 @@ def test_what_cannot_be_printed_is_no_verdict(
         (["gate", A, "--baseline", A, "--summary="], "argument --summary: an empty word"),
         (["export", A, "--to", "lm-eval", "--out", ""], "argument --out: an empty word"),
         (["compare", A], "compare needs another run beside both/a"),
+        (["compare", A, B, "--version"], "--version"),
         (["export"], "arguments are required: RUN, --to, --out; usage: "),
         (["plan"], "plan needs one run, a pair of runs, or --flips PERCENT"),
         (["plan", A, B, A], "plan needs one run, a pair of runs"),

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,10 +16,12 @@ import torch
 
 from llava_eval.benchmarks.frame_images import FrameImages
 from llava_eval.cli import run_command
+from llava_eval.commands import dry_run as look
 from llava_eval.commands import show
 from llava_eval.commands.dry_run import Asked, asked_of, dry_run
 from llava_eval.commands.rerun import SWITCHES, Switched
 from llava_eval.config.compose import ComposedConfig, compose_config
+from llava_eval.engine.batches import media_groups
 from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.errors import RowsError
 from llava_eval.models.clock import StageClock
@@ -140,6 +143,53 @@ def test_how_long_the_model_takes_by_an_earlier_run(
         f"the model takes about {duration(6 * 0.5)} on one device: 0.5 s a sample in "
         f"{tmp_path / 'old'} (a CPU, 2 cores, another benchmark)"
     )
+
+
+def test_of_earlier_runs_the_one_most_like_the_new_one_tells_how_long(
+    composed: ComposedConfig, tmp_path: Path
+) -> None:
+    """30 samples at the 15 s that each of four took."""
+    ours = composed.resolved
+    changed: dict[str, dict[str, Any]] = {
+        "a_other": {"benchmark": {"name": "else"}},
+        "b_far": {"model": {"dtype": "float16"}, "sampler": {"num_frames": 7}, "seed": 5},
+        "c_near": {"model": {"dtype": "float16"}, "sampler": {"num_frames": 7}},
+        "d_checkpoint": {"model": {"checkpoint": "else"}},
+        "e_class": {"model": {"_target_": "else"}},
+    }
+    results = [answered(number, True) for number in range(4)]
+    for number, (name, changes) in enumerate(changed.items(), start=1):
+        parts = {
+            key: {**ours[key], **new} if isinstance(new, dict) else new
+            for key, new in changes.items()
+        }
+        facts = {"config": {**ours, **parts}}
+        write_run(tmp_path / name, results, seconds=20.0 * number, manifest=facts)
+    write_run(tmp_path / "f_untimed", results, manifest={"config": ours, "sessions": []})
+    (tmp_path / "g_damaged").mkdir()
+    (tmp_path / "g_damaged" / "manifest.json").write_text("{")
+    config = dataclasses.replace(composed.config, output_dir=str(tmp_path / "new"))
+    new_run = dataclasses.replace(composed, config=config)
+    said = "the model takes about 7.5 min on one device: 15 s a sample in"
+    assert look._model_time(new_run, 30) == (
+        f"{said} {tmp_path / 'c_near'} (a CPU, 2 cores, other dtype, num_frames)"
+    )
+    write_run(tmp_path / "h_same", results, seconds=60.0, manifest={"config": ours})
+    assert look._model_time(new_run, 30) == f"{said} {tmp_path / 'h_same'} (a CPU, 2 cores)"
+
+
+def test_how_long_all_media_take_is_told_by_the_first(
+    composed: ComposedConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two videos, of which the first takes 60 s by a clock: 120 s, by four workers at once."""
+    runner = dataclasses.replace(composed.config.runner, decode_workers=4)
+    config = dataclasses.replace(composed.config, runner=runner)
+    benchmark = Benchmark.read(dataclasses.replace(composed, config=config), StageClock())
+    seconds = iter([0.0, 60.0])
+    monkeypatch.setattr(look, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
+    groups = media_groups(benchmark.samples)
+    said = look._decoding_time(groups, benchmark)
+    assert said == "reading all media takes about 30 s with 4 workers, by the first"
 
 
 ASKED = Asked({Media("video", "v.mp4"): clip()}, "USER: Why?", ["<s>", "<v>", "<v>", "Why", "?"])

@@ -23,7 +23,7 @@ from llava_eval.errors import ConfigError, EngineError
 from llava_eval.results.formatting import duration
 from llava_eval.types import Clip, MediaKind, MetricValue, Request, SampleResult
 from tests.conftest import read_lines
-from tests.results.runs_on_disk import answered, write_run
+from tests.results.runs_on_disk import answered, failed, write_run
 
 
 @pytest.mark.slow
@@ -165,6 +165,20 @@ def test_the_table_at_the_end_says_what_differs_and_what_came_of_it(tmp_path: Pa
     (tmp_path / "0" / "metrics.json").write_text("{")
     first = results_table(runs, [0, 1]).to_text().splitlines()[1]
     assert re.fullmatch(r"0 +- +- +- +0", first)
+
+
+def test_a_run_with_failed_samples_has_its_number_in_the_table(tmp_path: Path) -> None:
+    results = [failed(0), *(answered(n, n % 3 > 0) for n in range(1, 10))]  # 6 of 9 are right
+    write_run(tmp_path / "0", results)
+    runs = [SweepRun(n, (f"++seed={n}",), tmp_path / str(n), None) for n in range(2)]
+    first = results_table(runs, [1, 0]).to_text().splitlines()[1]
+    assert re.fullmatch(r"0 +seed=0 +accuracy +66\.7 +\d+\.\d to \d+\.\d +1", first)
+
+
+def test_two_runs_of_a_sweep_have_no_directory_together() -> None:
+    sweep._check_directories([Path("x/0"), Path("x/1")])
+    with pytest.raises(ConfigError, match=r"^x would be the run directory of 2 runs of the sweep"):
+        sweep._check_directories([Path("y"), Path("x"), Path("x")])
 
 
 def test_settings_whose_keys_end_alike_are_told_by_their_whole_keys(tmp_path: Path) -> None:

@@ -91,6 +91,19 @@ def test_a_run_without_an_answer_plans_nothing(
     assert capsys.readouterr().err == f"llava-eval: {path} holds no sample that was answered\n"
 
 
+def test_of_a_run_that_is_empty_one_thing_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_run(tmp_path / "x", [], manifest={"identity": {"num_samples": 3}})
+    assert run_command(["plan", str(path)]) == 2
+    assert capsys.readouterr().err == f"llava-eval: {path} holds no sample that was answered\n"
+    (path / "metrics.json").unlink()
+    words = ["export", str(path), "--to", "eee", "--out", str(tmp_path / "out")]
+    assert run_command(words) == 2
+    said = f"llava-eval: {path} has no metrics.json; it is not finished\n"
+    assert capsys.readouterr().err == said
+
+
 def test_two_videos_are_taken_to_flip_as_a_whole(tmp_path: Path) -> None:
     runs = [
         RunReader().read(

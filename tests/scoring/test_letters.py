@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from llava_eval.errors import ConfigError
@@ -164,6 +166,24 @@ READ_BY_HAND: list[tuple[ReplyScorer, str]] = [
             "|I think C=-|=-"
         ),
     ),
+    # what lmms-eval 0.7.3 itself reads
+    (
+        rules.HrBenchLmmsEval(),
+        (
+            "B one two three four five=B|the answer is b=-|Cannot determine the answer, two dogs=-"
+            "|Z two dogs=-|Z=-|I see Two Dogs=C|A or B=-|A, the blue car=A|two dogs, the blue car=-"
+            f"|Failed to obtain answer via API B=-|two dogs{' x' * 60}=C|A B Z answer is B=-"
+        ),
+    ),
+    (
+        rules.BlinkStatedLetter(),
+        (
+            "(B)..\nor (C)=C|(B).\nor (C)=B|B    \nor (C)=B|(B\nnot (C)=B|B))\nnot (C)=B"
+            "|B, \nnot (C)=B|the answers are b: answers B or (C)=B|answer b, not (C)=B"
+            "|answer -b, (C)=B|answer is : (b) not (C)=B|answer Ba, (C)=C|(b) is the (C)=C"
+            "|so answer B, answer C=C|(A) or (C)=C|x (B) or (a)=B|  (  d x=D|d dogs=D"
+        ),
+    ),
     (
         rules.VideoMmeV2Letter(["Final Answer:", "The best option is"]),
         (
@@ -173,6 +193,17 @@ READ_BY_HAND: list[tuple[ReplyScorer, str]] = [
             "|a red ball, two dogs=-|=-"
         ),
     ),
+    (
+        rules.VideoMmeV2Letter(["Final Answer:", "The best option is"]),
+        (
+            "I say\n B=B|x\n** B ** .=B|x\nB)=B|x\n**B**. =B|B\r\nit is=B|** B **. x (two dogs)=B"
+            "|\tB=B|C\n.=C|B\nC=C|The answer is *B*=B|x answer : B, two dogs=B|the option: *c* is=C"
+            "|The best option would be: C=C|no option is Bx, two dogs=C|a subanswer is B=-"
+            "|Answer is A, answer is B.=B|x **B) y** z=B|x **  B  ** z=B|of **a** and **A**: x=A"
+            "|** b ** or **B.** are=B|a Red Ball=A|answer is C\n** B **=B|answer is C\nB )=B"
+        ),
+    ),
+    (rules.VideoMmeV2Letter(["The answer", "Best (one):"]), "The answer B?=B|best (one): C, A=C"),
     (
         rules.VideoHolmesOfficial(),
         (
@@ -292,6 +323,16 @@ def test_settings_of_rules_for_letters() -> None:
     assert [formed.score(text, question()).answer for text in ("b", "(", "", "x")] == [
         *("B", "A", "A", None)
     ]
+
+
+def test_letters_and_texts_are_those_of_the_options_that_there_are() -> None:
+    """As lmms-eval 0.7.3 reads them."""
+    two = dataclasses.replace(question(), choices=("A Red Ball", "Two"))
+    stated = rules.BlinkStatedLetter()
+    assert [stated.score(text, two).answer for text in ("(C)", "D x", "(b)")] == [None, None, "B"]
+    assert rules.HrBenchLmmsEval().score("a red ball", two).answer == "A"
+    ended = dataclasses.replace(question(), choices=("A cat", "Two dogs. "))
+    assert rules.VideoMmeV2Letter([]).score("I see two dogs here", ended).answer == "B"
 
 
 def test_a_letter_by_patterns() -> None:

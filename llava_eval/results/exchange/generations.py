@@ -71,14 +71,19 @@ def _sample_of(
     by_row: Mapping[int | None, Sample | None],
     where: str,
 ) -> Sample:
+    row = content.get("row")
     if "id" in content:
         sample = by_id.get(str(content["id"]))
         named = f"id {content['id']!r}"
-    elif isinstance(content.get("row"), int):
-        sample = by_row.get(content["row"])
-        if sample is None and content["row"] in by_row:
-            raise RowsError(f"{where}: row {content['row']} has several questions; give their ids")
-        named = f"row {content['row']}"
+        # A samples.jsonl has the rows of its own run's source, where they may be in another order.
+        has_row = isinstance(row, int) and row in by_row and "generation" not in content
+        if sample is not None and has_row and row != sample.row:
+            raise RowsError(f"{where}: {named} is of row {sample.row}, not {row}; give one of them")
+    elif isinstance(row, int):
+        sample = by_row.get(row)
+        if sample is None and row in by_row:
+            raise RowsError(f"{where}: row {row} has several questions; give their ids")
+        named = f"row {row}"
     else:
         raise RowsError(f"{where} has neither an id nor a row; expected {FORMS}")
     if sample is None:

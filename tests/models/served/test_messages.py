@@ -85,6 +85,7 @@ def test_letters(logprobs: object, expected: object) -> None:
         ({"content": "", "reasoning_content": "A person asks."}, True),
         ({"content": [{"type": "text", "text": "B"}]}, None),
         ({"content": [{"type": "thinking", "thinking": []}, {"type": "text", "text": "B"}]}, True),
+        ({"content": [{"type": "reasoning", "text": "A?"}, {"type": "text", "text": "B"}]}, True),
     ],
 )
 def test_reasoning_beside_the_text_is_kept_in_mind(message: object, has_reasoning: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def test_a_missing_text_is_an_error_of_its_sample(tmp_path: Path) -> None:
         ('{"row": 0}', ["has no text"]),
         ('{"row": 0, "text": 5}', ["has no text"]),
         ('{"row": 0, "text": "A"}\n{"id": "q0", "text": "A"}', ["line 2", "'q0'", "already"]),
+        ('{"id": "q0", "row": 2, "text": "A"}', ["line 1: id 'q0' is of row 0, not 2"]),
         ('{"row": 0, "option_losses": [1e999]}', ["line 1", "finite numbers, got [inf]"]),
         ('{"row": 0, "generation": {"text": 5}}', ["line 1", "text: expected str"]),
     ],
@@ -64,6 +66,25 @@ def test_bad_lines_are_named(tmp_path: Path, text: str, parts: list[str]) -> Non
         read_generations(path, SAMPLES)
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_an_id_may_have_its_row_beside_it_and_in_a_ledger_that_of_another_order(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "texts.jsonl"
+    texts = [Generation(text) for text in ("of 0", "of 1", "of 2")]
+    lines = [{"id": f"q{n}", "row": n, "text": one.text} for n, one in enumerate(texts)]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    assert [*read_generations(path, SAMPLES).values()] == texts
+    turned = [dataclasses.replace(one, row=2 - one.row) for one in SAMPLES]
+    with pytest.raises(RowsError, match="line 1: id 'q0' is of row 2, not 0; give one of them"):
+        read_generations(path, turned)
+    results = [make_result(n, generation=generation) for n, generation in enumerate(texts)]
+    path.write_text("\n".join(map(to_line, results)))
+    assert [*read_generations(path, turned).values()] == texts
+    # of a benchmark of fewer rows none is another sample's
+    path.write_text('{"id": "q0", "row": 7, "text": "A"}')
+    assert read_generations(path, SAMPLES)["q0"].text == "A"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
