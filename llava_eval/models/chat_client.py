@@ -269,15 +269,16 @@ class ChatClient:
                 raise
             return self.chat(model, messages, fields)
         completion = self._completion(body)
-        _check_provider(completion)
         # Once more: in JSON the key may have been written with escapes.
-        self.answered_by = answered_by = self._clean(completion.model)
-        return replace(
+        completion = replace(
             completion,
             text=self._clean(completion.text),
-            model=answered_by,
+            model=self._clean(completion.model),
             refusal=self._clean(completion.refusal or "") or None,
         )
+        _check_provider(completion)
+        self.answered_by = completion.model
+        return completion
 
     def _supported(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Return fields as the model takes them, where that asks for the same.
@@ -393,7 +394,8 @@ def _check_provider(completion: Completion) -> None:
     error = completion.choice.get("error")
     status = error.get("code") if isinstance(error, dict) else None
     if isinstance(status, int) and (status in _PASSING_STATUSES or status >= 500):
-        text = f"the server ended the reply for HTTP {status}: {completion.refusal}"[:200]
+        why = f": {completion.refusal}" if completion.refusal else ""
+        text = f"the server ended the reply for HTTP {status}{why}"[:200]
         raise BusyError(text, is_away=status in _AWAY_STATUSES)
 
 

@@ -60,6 +60,8 @@ def test_options_that_a_pattern_finds_in_a_text() -> None:
     for pattern in ("(", "red", "(r)(e)d"):
         with pytest.raises(ConfigError, match="should be a regular expression with one group"):
             Options(column="o", pattern=pattern)
+    with pytest.raises(ConfigError, match="option_pattern is for the column in options"):
+        Options(columns=["a", "b"], pattern="(a)")
 
 
 def test_the_end_of_the_list_is_stripped_where_asked() -> None:

@@ -276,7 +276,9 @@ def test_codes_of_errors(name: str, value: object, kind: type[RequestError]) -> 
 def test_the_key_is_shown_nowhere() -> None:
     escaped = "".join(f"\\u{ord(letter):04x}" for letter in KEY)
     for text in (KEY, escaped):
-        body = json.dumps({"model": "K", "choices": [{"message": {"content": "K"}}]})
+        choice = {"message": {"content": "K"}}
+        body = json.dumps({"model": "K", "choices": [choice]})
+        broken = {**choice, "error": {"code": 429, "message": "K"}}
         found = chat(Answer(body=body.replace("K", text).encode()))
         assert (found.text, found.model) == ("***", "***")
         for answer in (
@@ -285,6 +287,7 @@ def test_the_key_is_shown_nowhere() -> None:
             failure(401, KEY),
             Answer(400, json.dumps({"error": {"message": "K"}}).replace("K", text).encode()),
             Answer(200, json.dumps({"error": {"message": "K"}}).replace("K", text).encode()),
+            Answer(body=json.dumps({"choices": [broken]}).replace("K", text).encode()),
             Answer(500, KEY.encode()),
             Answer(body=f"no JSON {KEY}".encode()),
         ):
@@ -595,6 +598,9 @@ def test_a_provider_that_failed_may_answer_later(status: int, is_away: bool) -> 
     with pytest.raises(BusyError, match=f"^the server .* HTTP {status}: overloaded$") as caught:
         chat(reply("", choices=[choice]))
     assert caught.value.is_away == is_away
+    del error["message"]
+    with pytest.raises(BusyError, match=f"^the server .* HTTP {status}$"):
+        chat(reply("", choices=[choice]))
 
 
 @pytest.mark.parametrize("error", [{"code": 400}, {"code": "server_error"}, {}, "gone", None])

@@ -323,6 +323,9 @@ def test_settings_of_rules_for_letters() -> None:
     assert [formed.score(text, question()).answer for text in ("b", "(", "", "x")] == [
         *("B", "A", "A", None)
     ]
+    for form in ("A", ""):
+        with pytest.raises(ConfigError, match=f"form '{form}' has no second character"):
+            rules.FirstLetter(phrases, forms=["(A)", form])
 
 
 def test_letters_and_texts_are_those_of_the_options_that_there_are() -> None:

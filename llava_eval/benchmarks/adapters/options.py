@@ -33,9 +33,9 @@ class Options:
 
     Attributes:
         column: name of the column that lists them, or maps letters to them.
-        columns: in its place, names of columns that hold one option each.
-        pattern: regular expression for a column that is one text: each match is an option, without
-            white space at its ends.
+        pattern: regular expression with one group, for a column that is one text: each text that
+            the group finds is an option, without white space at its ends.
+        columns: in place of both, names of columns that hold one option each.
         padding: text of such a column that stands for no option.
         carry_letters: the options already begin with "A. ", "B. ", ...
         keep_letters: the sample's choices keep these, for a rule that looks at them.
@@ -46,8 +46,8 @@ class Options:
     """
 
     column: str | None = None
-    columns: Sequence[str] | None = None
     pattern: str | None = None
+    columns: Sequence[str] | None = None
     padding: str | None = None
     carry_letters: bool = False
     keep_letters: bool = False
@@ -61,6 +61,8 @@ class Options:
             raise ConfigError("benchmark.adapter needs either options or option_columns")
         if self.pattern is not None:
             check_pattern(self.pattern)
+            if self.column is None:
+                raise ConfigError("benchmark.adapter.option_pattern is for the column in options")
         try:
             lettered([""], self.form)
         except (ValueError, LookupError, AttributeError) as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from llava_eval.benchmarks.adapters.options import check_pattern
 from llava_eval.benchmarks.rows import EMPTY_CELLS
+from llava_eval.errors import ConfigError
 from llava_eval.scoring.choice.letter import (
     LetterRule,
     WhenUnread,
@@ -52,6 +53,11 @@ class FirstLetter(ReplyScorer):
     spreadsheet: bool = False
     empty_cells: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for form in self.forms:
+            if len(form) < 2:
+                raise ConfigError(f"the form {form!r} has no second character, which is its letter")
 
     def score(self, reply: str, sample: Sample) -> Score:
         text = (through_spreadsheet(reply) if self.spreadsheet else reply).strip()
