@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -290,6 +291,34 @@ def test_mmmu_of_lmms_eval_0_7_3_shows_images_between_words(
     path = "validation_Basic_Medical_Science_12_image_{}.png"
     expected = [path.format(one) if isinstance(one, int) else one for one in shown]
     assert [one.path if isinstance(one, Media) else one for one in content] == expected
+
+
+@pytest.mark.parametrize(
+    ("question", "options", "shown"),
+    [
+        ("Is <image>\n<image> ?", "yn", ["Is ", b"1", "\n", b"2", " ?\nA. y\nB. n" + LETTER]),
+        ("<image><image>Which?", "xy", [b"1", b"2", "Which?\nA. x\nB. y" + LETTER]),
+        (
+            "Which?",
+            ["<image>", "<image>"],
+            ["Which?\nA. ", b"1", "\nB. ", b"2", LETTER],
+        ),
+        ("Which?", "xy", [b"1", b"2", "Which?\nA. x\nB. y" + LETTER]),
+        ("Is <image> red?", "yn", [b"1", b"2", "Is <image> red?\nA. y\nB. n" + LETTER]),
+    ],
+)
+def test_muirbench_shows_images_where_the_text_marks_them(
+    question: str, options: Sequence[str], shown: list[str | bytes]
+) -> None:
+    """As lmms-eval's wrapper of LLaVA reads its text; with another number, as its InternVL3's."""
+    row: dict[str, Any] = {"idx": "7", "question": question, "answer": "A"}
+    row["options"] = [*options]
+    row["image_list"] = [{"bytes": b"1", "path": None}, {"bytes": b"2", "path": None}]
+    content = sampled("muirbench/lmms_eval", row).content
+    assert [one.data if isinstance(one, Media) else one for one in content] == shown
+    in_front = protocol("muirbench/lmms_eval", "benchmark.adapter.image_mark=null").sample(row)
+    text = f"{question}\nA. {options[0]}\nB. {options[1]}{LETTER}"
+    assert in_front.content == (*in_front.media, text)
 
 
 def test_an_address_of_karpathy_s_set_is_what_is_shown() -> None:

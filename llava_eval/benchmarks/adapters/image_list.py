@@ -27,6 +27,7 @@ def image_list_choice(
     question: str = "{question}",
     answer: str = "{answer}",
     images: str | None = None,
+    image_mark: str | None = None,
     group: str | None = None,
     upright: bool = True,
     facets: dict[str, list[str]] | None = None,
@@ -51,6 +52,7 @@ def image_list_choice(
         question: template of the bare question.
         answer: template of the right letter; brackets around it do not count.
         images: name of a column with a list of images; null takes image_1, image_2, ...
+        image_mark: what stands in the text where an image goes; null shows all in front of it.
         group: template of what errors cluster by, where questions share their images; null takes
             the id.
         upright: see :func:`llava_eval.benchmarks.image_rows.row_image`.
@@ -76,12 +78,25 @@ def image_list_choice(
         id=row.text(id),
         row=row.number,
         group=row.text(id if group is None else group),
-        content=(*_images(row, images, media, upright=upright), text),
+        content=_content(_images(row, images, media, upright=upright), text, image_mark),
         targets=(letter,),
         choices=choices,
         question=row.text(question),
         facets=row_facets(row, facets),
     )
+
+
+def _content(images: Sequence[Media], text: str, mark: str | None) -> tuple[Media | str, ...]:
+    """Return images in the places that a text marks, or in front of one with more or fewer marks.
+
+    Source: lmms-eval 0.7.3, models/simple/llava_hf.py and internvl3.py; the latter says what
+    becomes of other numbers of marks, which the former's models refuse.
+    """
+    first, *others = [text] if mark is None else text.split(mark)
+    if len(others) != len(images):
+        return (*images, text)
+    placed = (piece for pair in zip(images, others, strict=True) for piece in pair)
+    return tuple(piece for piece in (first, *placed) if piece)
 
 
 def _images(
