@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -65,19 +66,24 @@ def _holds_bytes(kind: pa.DataType) -> bool:
 
 
 def _values(array: pa.Array) -> Sequence[Any]:
-    if not _holds_bytes(array.type):
+    """Return the values of a column; its bytes as views, as Arrow's own scalars are copies."""
+    if not _holds_bytes(array.type) or pa.types.is_binary_view(array.type):
         values: list[Any] = array.to_pylist()
         return values
-    return [_value(cell) for cell in array]
-
-
-def _value(cell: pa.Scalar) -> Any:
-    if not cell.is_valid:
-        return None
-    if _is_bytes(cell.type):
-        return memoryview(cell.as_buffer()).cast("B").toreadonly()
-    if pa.types.is_struct(cell.type):
-        return {name: _value(field) for name, field in cell.items()}
-    if pa.types.is_list(cell.type) or pa.types.is_large_list(cell.type):
-        return [_value(item) for item in cell.values]
-    return cell.as_py()
+    if pa.types.is_struct(array.type):
+        fields = {entry.name: _values(array.field(i)) for i, entry in enumerate(array.type)}
+        found: Iterator[Any] = (
+            {name: column[number] for name, column in fields.items()}
+            for number in range(len(array))
+        )
+    elif _is_bytes(array.type):
+        _, offsets, content = array.buffers()
+        kind: Literal["q", "i"] = "q" if pa.types.is_large_binary(array.type) else "i"
+        ends = memoryview(offsets or b"").cast("B").cast(kind)[array.offset :][: len(array) + 1]
+        held = memoryview(content or b"").cast("B").toreadonly()
+        found = (held[start:end] for start, end in pairwise(ends))
+    else:
+        items = _values(array.values)
+        found = (list(items[start:end]) for start, end in pairwise(array.offsets.to_pylist()))
+    valid = array.is_valid().to_pylist()
+    return [value if is_valid else None for value, is_valid in zip(found, valid, strict=True)]

@@ -13,6 +13,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
+from llava_eval.benchmarks.arrow_rows import table_rows
 from llava_eval.benchmarks.sources import read_rows
 from llava_eval.types import Media
 from llava_eval.video import read_media
@@ -67,6 +68,23 @@ def test_images_stay_in_their_file(parquet: Path) -> None:
     rows = read_rows(str(parquet))
     assert len(rows) == len(IMAGES)
     assert pa.total_allocated_bytes() - before < 1 << 20  # of 31 MiB of images
+
+
+def test_bytes_are_those_of_the_table_and_no_copies() -> None:
+    """An Arrow scalar holds a copy, which Arrow does not count as its own memory."""
+    texts = [b"none", None, b"", b"of these"]
+    plain = pa.array(texts, pa.binary())[1:]
+    kinds = [plain, plain.cast(pa.large_binary()), pa.StructArray.from_arrays([plain], ["bytes"])]
+    kinds.append(pa.ListArray.from_arrays([0, 1, 3], plain))
+    for column in kinds:
+        values = [row["image"] for row in table_rows(pa.table({"image": column}))]
+        found = [one.get("bytes") if isinstance(one, dict) else one for one in values]
+        found = [item for one in found for item in (one if isinstance(one, list) else [one])]
+        assert [None if one is None else bytes(one) for one in found] == texts[1:]
+        buffers = [buffer for buffer in column.buffers() if buffer is not None]
+        held = next(one for one in buffers if b"none" in memoryview(one).tobytes())
+        place = pa.py_buffer(found[2]).address - held.address
+        assert held.slice(place, 8).to_pybytes() == b"of these"
 
 
 def test_an_image_of_a_row_is_read_and_known_again(tmp_path: Path) -> None:
