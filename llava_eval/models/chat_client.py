@@ -376,7 +376,7 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
     )
     if is_fatal or "insufficient_quota" in codes:
         return RefusedError(text, status)
-    if status in _PASSING_STATUSES or status >= 500:
+    if _may_pass(status):
         delay = _RETRY_DELAY.search(body)
         asked = {"retry-after": delay[1]} if delay else {}
         pause = retry_after_seconds({**asked, **response.headers})
@@ -389,11 +389,16 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
     return RejectedError(text, unsupported[unsupported.lastindex or 0] if unsupported else None)
 
 
+def _may_pass(status: int) -> bool:
+    """Return whether the same request may succeed after a status."""
+    return status in _PASSING_STATUSES or status >= 500
+
+
 def _check_provider(completion: Completion) -> None:
     """Raise BusyError where OpenRouter's reply says that the provider behind it has failed."""
     error = completion.choice.get("error")
     status = error.get("code") if isinstance(error, dict) else None
-    if isinstance(status, int) and (status in _PASSING_STATUSES or status >= 500):
+    if isinstance(status, int) and _may_pass(status):
         why = f": {completion.refusal}" if completion.refusal else ""
         text = f"the server ended the reply for HTTP {status}{why}"[:200]
         raise BusyError(text, is_away=status in _AWAY_STATUSES)
