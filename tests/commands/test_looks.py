@@ -91,6 +91,9 @@ def test_a_look_at_a_run(composed: ComposedConfig, made: Path) -> None:
     config = dataclasses.replace(composed.config, runner=found)
     lines = dry_run(dataclasses.replace(composed, config=config)).splitlines()
     assert lines[2] == "6 questions on 2 sets of media, in batches of a size that is found"
+    config = dataclasses.replace(config, runner=dataclasses.replace(found, batch_size=8))
+    lines = dry_run(dataclasses.replace(composed, config=config)).splitlines()
+    assert lines[2] == "6 questions on 2 sets of media, in 1 batch of at most 8"
 
 
 def test_a_sample_as_it_would_be_asked(composed: ComposedConfig, made: Path) -> None:
