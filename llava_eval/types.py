@@ -40,6 +40,14 @@ def _require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def _require_place(sample: Sample | SampleResult) -> None:
+    """Refuse an empty id or group, and what is no row's number; a ledger is edited by hand, too."""
+    row: Any = sample.row
+    _require(sample.id != "", f"row {row}: the sample id is empty")
+    _require(isinstance(row, int) and row >= 0, f"sample {sample.id}: row is {row!r}")
+    _require(sample.group != "", f"sample {sample.id}: group is empty")
+
+
 @dataclass(frozen=True, slots=True)
 class Media:
     """One video or image that a prompt refers to.
@@ -401,7 +409,7 @@ class Sample:
     media_root: PurePath | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _require(self.id != "", f"row {self.row}: the sample id is empty")
+        _require_place(self)
         for name in ("id", "group", "question", "targets", "choices", "options", "facets"):
             self._check_texts(name)
         are_pieces = all(isinstance(piece, str) or hasattr(piece, "path") for piece in self.content)
@@ -409,9 +417,6 @@ class Sample:
             are_pieces and not isinstance(self.content, str),
             f"sample {self.id}: content is {self.content!r:.60}, expected texts and media",
         )
-        row: Any = self.row
-        _require(isinstance(row, int) and row >= 0, f"sample {self.id}: row is {row!r}")
-        _require(bool(self.group), f"sample {self.id}: group is empty")
         name = shown_address(self.group)
         if name != self.group:  # the address of a video: two may differ in their query alone
             digest = hashlib.blake2b(self.group.encode(errors="replace"), digest_size=4).hexdigest()
@@ -711,6 +716,9 @@ class SampleResult:
     generation: Generation
     score: Score
     inputs: tuple[MediaInput, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require_place(self)
 
     @property
     def flags(self) -> tuple[str, ...]:

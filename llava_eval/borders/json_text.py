@@ -42,13 +42,15 @@ class JsonError(ValueError):
 @overload
 def parse_json(text: str | bytes) -> Any: ...
 @overload
-def parse_json(text: str | bytes, expected: type[ValueT]) -> ValueT: ...
-def parse_json(text: str | bytes, expected: type[Any] = object) -> Any:
+def parse_json(text: str | bytes, expected: type[ValueT], *, is_ours: bool = ...) -> ValueT: ...
+def parse_json(text: str | bytes, expected: type[Any] = object, *, is_ours: bool = False) -> Any:
     """Return the JSON value that a text holds.
 
     Args:
         text: as text, or as bytes in UTF-8, UTF-16 or UTF-32.
         expected: type of the value: ``dict``, ``list``, ``str``, ...; any where it is left out.
+        is_ours: it was written by this package, which never writes the NaN and Infinity that JSON
+            does not have, and could not write them again.
 
     Raises:
         JsonError: it is too long, no JSON, nested too deep, or of another type.
@@ -56,7 +58,7 @@ def parse_json(text: str | bytes, expected: type[Any] = object) -> Any:
     if len(text) > MAX_FILE_BYTES:
         raise JsonError(f"longer than {MAX_FILE_BYTES} bytes")
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_refuse if is_ours else None)
     except RecursionError:
         raise JsonError(_TOO_DEEP) from None
     except ValueError as error:  # also bytes that are no text, and numbers of too many digits
@@ -74,13 +76,14 @@ def parse_json(text: str | bytes, expected: type[Any] = object) -> Any:
 @overload
 def load_json(path: Path) -> Any: ...
 @overload
-def load_json(path: Path, expected: type[ValueT]) -> ValueT: ...
-def load_json(path: Path, expected: type[Any] = object) -> Any:
+def load_json(path: Path, expected: type[ValueT], *, is_ours: bool = ...) -> ValueT: ...
+def load_json(path: Path, expected: type[Any] = object, *, is_ours: bool = False) -> Any:
     """Return the JSON value that a file holds.
 
     Args:
         path: the file; no more than :data:`MAX_FILE_BYTES` of it are read.
         expected: type of the value, see :func:`parse_json`.
+        is_ours: see there.
 
     Raises:
         OSError: it cannot be read.
@@ -88,7 +91,11 @@ def load_json(path: Path, expected: type[Any] = object) -> Any:
     """
     with open_file(path) as stream:
         content = stream.read(MAX_FILE_BYTES + 1)
-    return parse_json(content, expected)
+    return parse_json(content, expected, is_ours=is_ours)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"it holds {constant}")
 
 
 def digest(content: Any) -> str:

@@ -57,13 +57,14 @@ def dry_run(composed: ComposedConfig) -> str:
     check_before_loading(config, benchmark.samples, benchmark.parts.judge, directory)
     groups = media_groups(benchmark.samples)
     batch_size = config.runner.batch_size
+    num_batches = len(plan_batches(groups, batch_size)) if batch_size else 0
     asked = asked_of(benchmark)
     lines = [
         printable(benchmark.label),
         f"model: {printable(config.model.short_name)}",
         f"{count(len(benchmark.samples), 'question')} on {count(len(groups), 'set')} of media"
         + (
-            f", in {len(plan_batches(groups, batch_size))} batches of at most {batch_size}"
+            f", in {num_batches} batch{'es' if num_batches > 1 else ''} of at most {batch_size}"
             if batch_size
             else ", in batches of a size that is found"
         ),

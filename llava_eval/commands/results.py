@@ -153,8 +153,10 @@ def _plan(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"plan: --detect {detect:g}: expected points above 0")
     if flips is not None and not 0 < flips <= 100:
         raise ConfigError(f"plan: --flips {flips:g}: expected a percentage above 0, at most 100")
-    if not (math.isfinite(per_group) and per_group >= 1):
-        raise ConfigError(f"plan: --per-group {per_group:g}: expected at least 1 sample")
+    if not 1 <= per_group <= 1e6:
+        raise ConfigError(
+            f"plan: --per-group {per_group:g}: expected at least 1 sample, at most a million"
+        )
     if len(paths) > 2 or not (paths or flips):
         raise ConfigError("plan needs one run, a pair of runs, or --flips PERCENT")
     runs = [*map(RunReader(arguments.config_dir).read, paths)]

@@ -139,7 +139,7 @@ def build_target(node: Any, *, key: str, below: str = "") -> Any:
     if inspect.isclass(target):
         try:
             return target(**values)
-        except ValueError as error:
+        except (ValueError, ConfigError) as error:
             raise ConfigError(f"{key}: {error}") from error
         except (Exception, SystemExit) as error:  # a user's class may raise anything
             raise ConfigError(

@@ -85,7 +85,7 @@ def from_line(line: str | bytes) -> SampleResult:
     Raises:
         JsonError: the line is not a complete ledger line; the message says what is wrong.
     """
-    content = parse_json(line, dict)
+    content = parse_json(line, dict, is_ours=True)
     indices = content.get("frame_indices")
     if isinstance(indices, list) and not any(isinstance(frames, list) for frames in indices):
         content["frame_indices"] = [indices] if indices else []

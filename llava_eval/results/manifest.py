@@ -91,6 +91,10 @@ class Session:
     peak_host_memory_bytes: Count | None = None
     machine: Machine | None = None
 
+    def __post_init__(self) -> None:
+        for moment in filter(None, (self.started, self.ended)):
+            datetime.datetime.fromisoformat(moment)  # a ValueError names what is none
+
 
 @dataclass(frozen=True)
 class ModelRecord:
@@ -154,7 +158,7 @@ def read_manifest(directory: Path) -> Manifest | None:
     path = directory / files.MANIFEST
     try:
         with files.reading_errors(path, RunDirectoryError):
-            content = load_json(path, dict)
+            content = load_json(path, dict, is_ours=True)
             return replace(as_type(content, Manifest), content=content)
     except FileNotFoundError:
         return None

@@ -62,6 +62,8 @@ class Tables:
             numbers = (value.value, value.stderr, value.ci_low, value.ci_high)
             if not all(number is None or math.isfinite(number) for number in numbers):
                 raise ValueError(f"{name} is not a finite number")
+            if not 0 <= value.num_samples <= 1 << 53:  # as a :data:`Count`
+                raise ValueError(f"{name} is of {value.num_samples} samples")
 
 
 def read_tables(directory: Path) -> Tables:
@@ -73,7 +75,7 @@ def read_tables(directory: Path) -> Tables:
     path = directory / files.METRICS_JSON
     try:
         with files.reading_errors(path):
-            return as_type(load_json(path, dict), Tables)
+            return as_type(load_json(path, dict, is_ours=True), Tables)
     except FileNotFoundError:
         return Tables()
 

@@ -112,11 +112,14 @@ def test_a_subtitle_stands_by_frames_within_it_and_not_at_its_ends(tmp_path: Pat
     path.write_text("\n".join(f"1\n00:00:{x} --> 00:00:{y}\n{text}\n" for x, y, text in cues))
     frames = torch.zeros((2, 3, 8, 8), dtype=torch.uint8)
     shown = Clip(frames, (20, 30), (2.0, 3.0), fps=10.0, num_source_frames=40)
-    (text,) = SubtitlesAndTimes(Media("video", "v.mp4"), str(path)).expand(shown)
+    piece = SubtitlesAndTimes(Media("video", "v.mp4"), str(path))
+    (text,) = piece.expand(shown)
     assert text == (
         "The subtitles of the video are as follows:\n\n[1.0, 2.001] b\n\n"
         "A total of 2 frames are sampled. Their corresponding timestamps are:\n\n2.0, 3.0\n\n"
     )
+    with pytest.raises(MediaError, match=r"v\.mp4: the times of frames need a frame rate"):
+        piece.expand(Clip(frames, (20, 30), (2.0, 3.0)))
 
 
 def test_letters_and_intervals_are_worth_what_the_authors_say() -> None:

@@ -58,7 +58,7 @@ def test_options_that_a_pattern_finds_in_a_text() -> None:
     with pytest.raises(RowsError, match="1 options, expected 2 to 26"):
         options.of(row(o="Which? (a) red"))
     for pattern in ("(", "red", "(r)(e)d"):
-        with pytest.raises(ConfigError, match="should be a regular expression with one group"):
+        with pytest.raises(ConfigError, match=r"^benchmark\.adapter\.option_pattern: .* should"):
             Options(column="o", pattern=pattern)
     with pytest.raises(ConfigError, match="option_pattern is for the column in options"):
         Options(columns=["a", "b"], pattern="(a)")
@@ -117,6 +117,9 @@ def test_the_fewest_and_the_most_options(number: int) -> None:
         ("letter", "E", None),
         ("letter", "a", None),
         ("letter", "AB", None),
+        ("letter", "(B)", None),
+        ("bracketed_letter", "(B)", "B"),
+        ("bracketed_letter", "(E)", None),
         ("index", "0", "A"),
         ("index", "3", "D"),
         ("index", "4", None),

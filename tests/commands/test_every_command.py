@@ -100,6 +100,7 @@ def test_what_cannot_be_printed_is_no_verdict(
         (["plan", "--flips", "101"], "--flips 101: expected a percentage"),
         (["plan", A, "--per-group", "0.5"], "--per-group 0.5: expected at least 1 sample"),
         (["plan", A, "--per-group", "nan"], "--per-group nan: expected at least 1 sample"),
+        (["plan", A, "--per-group", "1e300"], "--per-group 1e+300: expected at least 1 sample, at"),
         (["gate", A, B, "--baseline", A], "gate takes one run directory, got both/a both/b"),
         (["gate", "--baseline", A], "gate takes one run directory, got none"),
         (["gate", A], "gate needs either --baseline"),

@@ -17,7 +17,7 @@ import torch
 from llava_eval.benchmarks.frame_images import FrameImages
 from llava_eval.cli import run_command
 from llava_eval.commands import dry_run as look
-from llava_eval.commands import show
+from llava_eval.commands import rerun, show
 from llava_eval.commands.dry_run import Asked, asked_of, dry_run
 from llava_eval.commands.rerun import SWITCHES, Switched
 from llava_eval.config.compose import ComposedConfig, compose_config
@@ -91,6 +91,9 @@ def test_a_look_at_a_run(composed: ComposedConfig, made: Path) -> None:
     config = dataclasses.replace(composed.config, runner=found)
     lines = dry_run(dataclasses.replace(composed, config=config)).splitlines()
     assert lines[2] == "6 questions on 2 sets of media, in batches of a size that is found"
+    config = dataclasses.replace(config, runner=dataclasses.replace(found, batch_size=8))
+    lines = dry_run(dataclasses.replace(composed, config=config)).splitlines()
+    assert lines[2] == "6 questions on 2 sets of media, in 1 batch of at most 8"
 
 
 def test_a_sample_as_it_would_be_asked(composed: ComposedConfig, made: Path) -> None:
@@ -346,6 +349,87 @@ def test_switches_that_change_answers_are_counted(
     (row,) = (line for line in text.splitlines() if line.startswith("alone "))
     assert row.split() == ["alone", "-", "-", "-", "-"]
     assert "\nalone: runner.share_prefixes=False" in text
+
+
+def test_a_switch_is_counted_where_both_sides_answered(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All say D now; before, one failed, one said D, one so in other words, and three said B."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "mine"))
+    run = RunReader().read(made)
+    lost, same, reworded, *others = run.results
+    d = [Score(float("D" in result.target), "D") for result in run.results]
+    before = {
+        result.id: result
+        for result in (
+            dataclasses.replace(lost, generation=Generation(None, error="x"), score=NOT_SCORED),
+            dataclasses.replace(same, generation=Generation("D"), score=d[1]),
+            dataclasses.replace(reworded, generation=Generation("It is D."), score=d[2]),
+            *others,
+        )
+    }
+    found = rerun._switched(run, "cold cache", before, tmp_path / "llava-eval-audit-x")
+    num_scores = sum(("B" in result.target) != ("D" in result.target) for result in others)
+    assert 0 < num_scores < 3, "or the counts below tell nothing"
+    assert found == Switched("cold cache", 5, 4, 3, num_scores)
+    assert os.environ[CACHE_VARIABLE] == str(tmp_path / "mine")
+
+
+def test_what_fails_now_is_no_other_answer(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def generate(self: Letter, requests: Sequence[Request]) -> Iterator[Generation]:
+        for request in requests:
+            error = f"ForwardError: {request.id}" if request.id != last.id else None
+            yield Generation("B" if error is None else None, error=error)
+
+    run = RunReader().read(made)
+    first, *_, last = run.results
+    monkeypatch.setattr(Letter, "generate", generate)
+    before = {result.id: result for result in run.results}
+    found = rerun._switched(run, "as it was", before, tmp_path)
+    reason = f"5 of 6 samples failed, the first of ForwardError: {first.id}"
+    assert found == Switched("as it was", 1, reason=reason)
+
+
+def test_an_audit_fails_where_a_switch_changes_more_than_it_may(
+    made: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {name: SWITCHES[name] for name in ("shared", "cold cache")}
+    monkeypatch.setattr(rerun, "SWITCHES", few)
+    assert run_command(["audit", str(made), "--groups=1", "--json"]) == 1
+    content = json.loads(capsys.readouterr().out)
+    assert content["beyond"] == ["cold cache"]
+    assert (content["run"], content["num_groups"]) == (str(made), 1)
+    switches = [(one["name"], one["num_samples"]) for one in content["switches"]]
+    assert switches == [("shared", 0), ("cold cache", 3)]
+
+
+def test_an_audit_in_words(made: Path) -> None:
+    run = dataclasses.replace(RunReader().read(made), name="mine")
+    switched = [Switched("alone", 8, 3, 2, 1), Switched("shared", reason="it cannot")]
+    told = rerun._text(run, switched, 2, 25.0, [])
+    assert told.splitlines() == [
+        "mine: demo/multiple_choice (limit=6, num_frames=2), Letter; 2 groups",
+        "",
+        "answered  samples  other text  other answer  other score",
+        "alone           8           3             2            1",
+        "shared          -           -             -            -",
+        "shared: it cannot",
+        "",
+        "no switch changes more than 25 % of the answers",
+    ]
+    told = rerun._text(run, switched, 2, 12.5, ["alone", "shared"])
+    assert told.endswith("\n\nbeyond 12.5 % of the answers: alone, shared")
+
+
+def test_a_cache_that_nobody_named_is_not_named_after_an_audit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(CACHE_VARIABLE)
+    with rerun._cold_cache(tmp_path):
+        assert os.environ[CACHE_VARIABLE] == str(tmp_path)
+    assert CACHE_VARIABLE not in os.environ
 
 
 def test_shares_of_answers() -> None:

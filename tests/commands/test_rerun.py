@@ -27,6 +27,7 @@ def test_every_switch_is_a_setting_that_should_not_matter() -> None:
         assert setting is not None
         assert setting.key == key
         assert setting.role == "speed" or key in ("model.attention", "model.dtype")
+    assert SWITCHES["in batches of 8"]["runner.batch_size"] == 8
 
 
 def test_what_has_become_of_an_answer_is_said() -> None:

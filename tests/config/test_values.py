@@ -257,6 +257,14 @@ class Refusing:
             {"_target_": f"{__name__}.Refusing", "eror": "x"},
             "unknown key 'scorer.eror' (did you mean 'error'?); Refusing takes error",
         ),
+        (
+            {"_target_": "llava_eval.scoring.choice.LetterByPattern", "patterns": ["(a)", "x("]},
+            "scorer: patterns: 'x(' should be a regular expression with one group",
+        ),
+        (
+            {"_target_": "llava_eval.scoring.choice.LetterByPattern", "patterns": []},
+            "scorer: patterns is empty",
+        ),
         ({"_target_": "numpy.fromstring"}, "scorer._target_: the parameters of "),
         ({"_target_": "a..b"}, "scorer._target_: 'a..b' is not a dotted path to a function"),
         ({"a": 1, "b": 2}, "scorer has no _target_; its keys are a, b"),

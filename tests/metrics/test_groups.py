@@ -239,6 +239,7 @@ def test_a_gain_is_the_share_of_what_was_wrong_before() -> None:
     assert metric.stderr == pytest.approx(100 * math.sqrt(0.6 * 0.4 / 4) / 0.8)
     assert interval(metric) == pytest.approx([(end - 20) / 0.8 for end in interval(after)])
     assert (metric.num_samples, metric.unit, metric.note) == (5, "percent", "")
+    assert relative_gain(results, facet="kind", level="a_x", before=0.0).value == 60.0
     nothing = relative_gain(results, facet="kind", level="c_x", before=20.0)
     assert (nothing.value, nothing.note) == (None, "")
     unknown = relative_gain(results, facet="kind", level="a_x")

@@ -294,6 +294,8 @@ def test_the_smallest_detectable_difference_is_found_four_times_in_five() -> Non
 def test_detectable_by_hand() -> None:
     # half the width is 1.984 standard errors for 101 clusters, 80 % power adds 0.845 more
     assert detectable(2 * 1.984, 101) == pytest.approx(1.984 + 0.845, abs=2e-3)
+    # of three clusters, by Student's table for two degrees of freedom
+    assert detectable(2 * 4.3027, 3) == pytest.approx(4.3027 + 1.0607, abs=2e-4)
 
 
 def test_holm_equals_statsmodels() -> None:

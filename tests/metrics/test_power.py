@@ -30,6 +30,10 @@ def test_samples_of_a_group_that_change_together_count_as_one() -> None:
     assert together.samples_for(0.01) == pytest.approx(3 * alone.samples_for(0.01), rel=0.001)
 
 
+def test_a_plan_has_two_groups_at_least() -> None:
+    assert Spread(1e-6, 10.0).samples_for(0.5) == 20
+
+
 def test_both_ways_agree() -> None:
     spread = Spread(0.2, 2.5)
     for num_samples in (50, 1000, 40_000):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -88,7 +89,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             score=score,
         ),
     ]
-    config = {"errors.max": 1, "benchmark.media_root": "media"}
+    config = {"errors.max": 1, "benchmark.media_root": "media", "seed": 3}
     for name in ("a", "b"):
         write_run(folder / name, results, metrics=metrics, config=config)
     assert (
@@ -140,6 +141,42 @@ def test_one_change(
 ) -> None:
     name = spoil(tmp_path / "x", made, random.Random(seed))
     check(tmp_path / "x", name, capsys)
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "edited", "told"),
+    [
+        ("samples.jsonl", '"row": 1', '"row": -5', "samples.jsonl, line 2 .*q1: row is -5"),
+        ("samples.jsonl", '"id": "q1"', '"id": ""', "samples.jsonl, line 2 .*id is empty"),
+        ("samples.jsonl", '"group": "video 1"', '"group": ""', "line 4 .*q3: group is empty"),
+        ("samples.jsonl", '"counts": [1, 2]', '"counts": [NaN]', "line 1 .*it holds NaN"),
+        ("manifest.json", '"seed": 3', '"seed": Infinity', "manifest.json .*it holds Infinity"),
+        ("manifest.json", '"ended": "2026', '"ended": "soon', "manifest.json .*'soon-01-01T00"),
+        ("metrics.json", '"num_samples": 4', '"num_samples": -4', "accuracy is of -4 samples"),
+    ],
+)
+def test_a_file_that_was_edited_by_hand_is_named_in_one_line(
+    name: str,
+    written: str,
+    edited: str,
+    told: str,
+    made: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = shutil.copytree(made / "a", tmp_path / "a")
+    text = (run / name).read_text()
+    assert written in text
+    (run / name).write_text(text.replace(written, edited, 1))
+    for command in (
+        ["explain", str(run)],
+        ["gate", str(run), "--write-baseline", str(tmp_path / "baseline.json")],
+        ["export", str(run), "--to", "lm-eval", "--out", str(tmp_path / "out")],
+    ):
+        assert cli.run_command(command) == 2, command
+        (line,) = capsys.readouterr().err.splitlines()
+        assert re.search(told, line), command
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 @pytest.mark.slow

@@ -60,7 +60,7 @@ class Options:
         if (self.column is None) == (self.columns is None):
             raise ConfigError("benchmark.adapter needs either options or option_columns")
         if self.pattern is not None:
-            check_pattern(self.pattern)
+            check_pattern("benchmark.adapter.option_pattern", self.pattern)
             if self.column is None:
                 raise ConfigError("benchmark.adapter.option_pattern is for the column in options")
         try:
@@ -111,8 +111,12 @@ class Options:
         return listed.rstrip() if self.strip_end else listed
 
 
-def check_pattern(pattern: str) -> None:
+def check_pattern(key: str, pattern: str) -> None:
     """Refuse what is no regular expression with one group, whose text counts.
+
+    Args:
+        key: that it stands under.
+        pattern: to be checked.
 
     Raises:
         ConfigError: as said.
@@ -122,7 +126,7 @@ def check_pattern(pattern: str) -> None:
     except re.error:
         has_one = False
     if not has_one:
-        raise ConfigError(f"the pattern {pattern!r} should be a regular expression with one group")
+        raise ConfigError(f"{key}: {pattern!r} should be a regular expression with one group")
 
 
 def _by_letter(options: Mapping[str, Any]) -> list[str | None]:

@@ -285,7 +285,7 @@ def stored_parts(directory: Path) -> tuple[Table, str] | None:
     path = directory / EXPLANATION
     try:
         with files.reading_errors(path, RunDirectoryError):
-            stored = as_type(load_json(path, dict), _StoredExplanation)
+            stored = as_type(load_json(path, dict, is_ours=True), _StoredExplanation)
     except FileNotFoundError:
         return None
     return _parts_table(stored.parts), stored.against

@@ -115,8 +115,10 @@ class LetterByPattern(LetterRule):
     last: bool = False
 
     def __post_init__(self) -> None:
+        if not self.patterns:
+            raise ConfigError("patterns is empty: it would find no letter in any reply")
         for pattern in self.patterns:
-            check_pattern(pattern)
+            check_pattern("patterns", pattern)
 
     def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
         for pattern in self.patterns:

@@ -160,6 +160,7 @@ def test_a_published_number_says_its_settings(
     ("words", "message"),
     [
         (["--against", "nothing"], "neither a run directory nor an experiment"),
+        (["--against", "nothing", "--run", "2"], "neither a run directory nor an experiment"),
         (["--run", "5"], "--run needs --against"),
         (["--against", "x", "--run", "1"], "at least 2 groups"),
     ],
