@@ -11,6 +11,7 @@ cheaply.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import math
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 MediaKind = Literal["video", "image"]
 StopReason = Literal["eos", "stop_string", "length"]
 MediaProblemKind = Literal["damaged", "truncated", "replayed", "fewer_frames", "unconfirmed_frames"]
+
+#: How the base64 of a PNG, JPEG, GIF or WebP file begins, as no such file does.
+BASE64_BEGINNINGS = ("iVBORw0KGgo", "/9j/4", "R0lGODlh", "UklGR")
 
 #: No context is as long; a larger count of tokens is a mistake.
 MAX_TOKENS = 1 << 40
@@ -57,7 +61,7 @@ class Media:
         path: the file as it will be opened, or an http(s) address; with ``data`` only a name.
         start_seconds, end_seconds: the part of a video that counts; None is open-ended.
         data: the file's bytes, where a data set holds images in its rows; a read-only view where
-            they lie in a mapped file.
+            they, or their base64, lie in a mapped file.
         stated_seconds: duration of a video as the benchmark's row states it, where a protocol
             samples by that.
         upright: an image is turned by the orientation in its EXIF data, as the ``datasets`` library
@@ -82,6 +86,12 @@ class Media:
     def name(self) -> str:
         """The path for messages and files of a run."""
         return shown_address(self.path)
+
+    @property
+    def content(self) -> bytes | memoryview | None:
+        """The file's bytes, decoded where ``data`` is their base64."""
+        data = self.data
+        return base64.b64decode(data) if data is not None and is_base64(data) else data
 
     def __reduce__(self) -> tuple[type[Media], tuple[object, ...]]:
         """Pickle bytes in place of a view, which belongs to this process."""
@@ -123,6 +133,11 @@ class Media:
             f"{self.path}: a cut needs 0 <= start < end, got start {self.start_seconds} s, "
             f"end {self.end_seconds} s" + ("" if are_numbers else ", expected numbers of Python's"),
         )
+
+
+def is_base64(image: bytes | memoryview) -> bool:
+    """Return whether bytes are an image file's base64."""
+    return str(image[:11], "latin-1").startswith(BASE64_BEGINNINGS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,20 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from llava_eval.borders.paths import file_identity
+from llava_eval.types import is_base64
+
+#: A column of longer texts, by their mean, may hold images in base64.
+_LONG_TEXT = 1024
+#: Bytes of a file that is mapped where it has no column of bytes: it may hold images in base64.
+_LARGE_FILE = 1 << 25
 
 
 def table_rows(table: pa.Table) -> Iterator[Mapping[str, Any]]:
     """Yield a mapping per row, with plain Python values.
 
-    Bytes come as views of the table's own memory, read-only: a data set of images may be larger
-    than the machine's memory, and a file that is mapped is read where it is looked at.
+    Bytes, and images in base64, come as views of the table's own memory, read-only: a data set of
+    images may be larger than the machine's memory, and a file that is mapped is read where it is
+    looked at.
     """
     for batch in table.to_batches():
         columns = {str(name): _values(batch.column(name)) for name in batch.schema.names}
@@ -26,14 +33,17 @@ def table_rows(table: pa.Table) -> Iterator[Mapping[str, Any]]:
 
 
 def parquet_table(path: Path) -> pa.Table:
-    """Read a parquet file; one with bytes is unpacked once, into the cache of ``datasets``.
+    """Read a parquet file; one with bytes, or a large one, is unpacked once.
+
+    It is unpacked into the cache of ``datasets``, and mapped.
 
     Raises:
         OSError, ValueError: the file cannot be read.
     """
     try:
         schema = pyarrow.parquet.read_schema(path)
-        if not any(_holds_bytes(kind) for kind in schema.types):
+        is_large = path.stat().st_size >= _LARGE_FILE
+        if not is_large and not any(_holds_bytes(kind) for kind in schema.types):
             return pyarrow.parquet.read_table(path)
         return _unpacked(path)
     except pa.ArrowException as error:  # not all of them are ValueError
@@ -67,6 +77,10 @@ def _holds_bytes(kind: pa.DataType) -> bool:
 
 def _values(array: pa.Array) -> Sequence[Any]:
     """Return the values of a column; its bytes as views, as Arrow's own scalars are copies."""
+    is_text = pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
+    if is_text and array.nbytes > _LONG_TEXT * len(array):
+        views = _values(array.cast(pa.large_binary()))  # of the same memory
+        return [one if one is None or is_base64(one) else str(one, "utf-8") for one in views]
     if not _holds_bytes(array.type) or pa.types.is_binary_view(array.type):
         values: list[Any] = array.to_pylist()
         return values

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from llava_eval.benchmarks.rows import UNKNOWN, Row, fields_of
-from llava_eval.types import Media
+from llava_eval.types import BASE64_BEGINNINGS, Media, is_base64
 
 #: No file name is so long; a longer text is the image itself in base64, as is one that begins as
 #: a PNG, JPEG, GIF or WebP file does.
 _MAX_NAME_CHARACTERS = 1024
-_BEGINNINGS = ("data:", "iVBORw0KGgo", "/9j/4", "R0lGODlh", "UklGR")
+_BEGINNINGS = ("data:", *BASE64_BEGINNINGS)
 
 
 class RowImage(NamedTuple):
@@ -58,7 +58,8 @@ def row_image(
     if isinstance(value, str) and (is_long or value.startswith(_BEGINNINGS)):
         value = _decoded(value, row, str(column))
     if isinstance(value, bytes | memoryview):
-        name = hashlib.sha256(value).hexdigest()[:16]
+        content = _decoded(str(value, "utf-8"), row, str(column)) if is_base64(value) else value
+        name = hashlib.sha256(content).hexdigest()[:16]
         return RowImage(Media("image", str(file or name), data=value, upright=upright), name)
     if isinstance(value, str) and value:
         path = row.media_path(["{path}"], path=value)

@@ -54,6 +54,7 @@ def _asked_piece(piece: str | Media | FrameDependentPart) -> Any:
         return piece
     if not isinstance(piece, Media):
         return [piece.description, *_asked_piece(piece.media)]
+    content = piece.content
     special = {
         entry.name: value
         for entry in dataclasses.fields(Media)
@@ -66,7 +67,7 @@ def _asked_piece(piece: str | Media | FrameDependentPart) -> Any:
         piece.end_seconds,
         *(["upright"] if piece.upright else []),
         *([special] if special else []),
-        *([] if piece.data is None else [hashlib.sha256(piece.data).hexdigest()]),
+        *([] if content is None else [hashlib.sha256(content).hexdigest()]),
     ]
 
 

@@ -183,7 +183,8 @@ def _read_folder(folder: str, indices: Sequence[int], cache: FrameCache | None) 
 
 
 def _read_image(image: Media) -> Clip:
-    content = None if image.data is None else io.BytesIO(image.data)
+    data = image.content
+    content = None if data is None else io.BytesIO(data)
     collector = FrameCollector(image.path, [0])
     collector.add(0, _load(image.path, content, upright=image.upright), 0.0)
     suffix = Path(image.path).suffix[1:].lower()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
+import hashlib
 import io
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -14,9 +18,14 @@ import pytest
 from PIL import Image
 
 from llava_eval.benchmarks.arrow_rows import table_rows
+from llava_eval.benchmarks.image_rows import row_image
+from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.sources import read_rows
-from llava_eval.types import Media
+from llava_eval.errors import RowsError
+from llava_eval.results.identity import samples_digest
+from llava_eval.types import Media, Sample
 from llava_eval.video import read_media
+from tests.conftest import write_lines
 
 IMAGES = [Random(number).randbytes(1 << 20) for number in range(32)]
 
@@ -101,3 +110,60 @@ def test_an_image_of_a_row_is_read_and_known_again(tmp_path: Path) -> None:
     frames = read_media(first, lambda _: ()).frames
     assert frames.shape == (1, 3, 3, 5)
     assert frames[0, :, 0, 0].tolist() == [10, 20, 30]
+
+
+def test_base64_of_images_stays_in_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    texts = [base64.b64encode(b"\x89PNG\r\n\x1a\n\0" + image).decode() for image in IMAGES]
+    rows = [{"question": f"what is {number}?", "image": text} for number, text in enumerate(texts)]
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), path)
+    before = pa.total_allocated_bytes()
+    read = read_rows(str(path))
+    assert pa.total_allocated_bytes() - before < 1 << 20  # of 41 MiB of texts
+    assert [row["question"] for row in read] == [row["question"] for row in rows]
+    assert all(row["image"].readonly for row in read)
+    assert [bytes(row["image"]).decode() for row in read] == texts
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_only_an_image_is_no_text_among_long_ones(kind: pa.DataType) -> None:
+    """Subtitles may be as long, and a row may lack its image."""
+    texts = [*("", None, "a.png", "word " * 2000), "iVBORw0KGgo" + "A" * 5001, "/9j/4" + "A" * 11]
+    found = [row["x"] for row in table_rows(pa.table({"x": pa.array(["a", *texts], kind)[1:]}))]
+    assert found[:4] == texts[:4]
+    assert [str(image, "ascii") for image in found[4:]] == texts[4:]
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.encodebytes])
+def test_an_image_in_base64_is_the_same_from_any_file(
+    tmp_path: Path, encode: Callable[[bytes], bytes]
+) -> None:
+    """A run goes on where its rows were JSON lines before: names and digests are those of bytes."""
+    image = Image.frombytes("RGB", (50, 30), Random(0).randbytes(4500))
+    content = io.BytesIO()
+    image.save(content, "PNG")
+    rows = [{"image": encode(content.getvalue()).decode(), "question": "?"}]
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    write_lines(tmp_path / "rows.jsonl", rows)
+    expected = Media("image", "a.png", data=content.getvalue())
+    for name in ("rows.parquet", "rows.jsonl"):
+        (columns,) = read_rows(str(tmp_path / name))
+        found = row_image(Row(0, columns, name), column="image", files=[])
+        assert found.name == hashlib.sha256(content.getvalue()).hexdigest()[:16]
+        media = dataclasses.replace(found.media, path="a.png", upright=False)
+        for medium in (media, pickle.loads(pickle.dumps(media))):
+            pixels = read_media(medium, lambda _: ()).pixels[0]
+            assert pixels.tobytes() == image.tobytes()
+            digests = [
+                samples_digest([Sample("1", 0, "g", (one, "?"), ("A",))])
+                for one in (medium, expected)
+            ]
+            assert digests[0] == digests[1]
+
+
+def test_damaged_base64_names_its_row(tmp_path: Path) -> None:
+    rows = [{"image": "iVBORw0KGgo" + "A" * 2000 + "@"}]
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    (columns,) = read_rows(str(tmp_path / "rows.parquet"))
+    with pytest.raises(RowsError, match="row 7: column 'image' holds no base64"):
+        row_image(Row(7, columns, "rows"), column="image", files=[])
