@@ -740,11 +740,12 @@ class SampleResult:
         """Facts that must be known of this sample beside its score; tables count each.
 
         Kinds of :class:`MediaProblem`; "cut_at_limit" (the reply reached its limit of tokens); and
-        what the rule says of the reply: "has_reasoning", "chosen_at_random", "needs_frames".
+        what the rule says of the reply or the answers: "has_reasoning", "chosen_at_random",
+        "needs_frames", "few_answers".
         """
         problems = [problem.kind for medium in self.inputs for problem in medium.problems]
         cut = ["cut_at_limit"] if self.generation.stop_reason == "length" else []
-        details = ("has_reasoning", "chosen_at_random", "needs_frames")
+        details = ("has_reasoning", "chosen_at_random", "needs_frames", "few_answers")
         of_rule = [name for name in details if self.score.details.get(name)]
         return tuple(dict.fromkeys([*problems, *cut, *of_rule]))
 

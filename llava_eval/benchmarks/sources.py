@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from llava_eval.errors import ConfigError, LlavaEvalError, RowsError, first_line
 log = logging.getLogger(__name__)
 
 HUB_SCHEME = "hub://"
+#: Files of rows in a folder; a workbook, which may be there for people, is named by itself.
 FILE_SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
+WORKBOOK_SUFFIX = ".xlsx"
 
 #: Column that names the set a row belongs to, in lower case.
 ROW_SET_COLUMN = "row_set"
@@ -56,8 +59,8 @@ def read_rows(
 
     Args:
         source: a .parquet, .jsonl, .json, .csv or .tsv file, a folder of such files (read in the
-            order of their names) or one that ``save_to_disk`` of the hub's library wrote,
-            ``package://module/file``, or ``hub://organisation/dataset``.
+            order of their names) or one that ``save_to_disk`` of the hub's library wrote, an .xlsx
+            file, ``package://module/file``, or ``hub://organisation/dataset``.
         subset: a hub data set's configuration, or the name of another source's row set; several
             with "+" between them.
         split: its split. Of a folder, files that are named after it are read alone, where there are
@@ -161,22 +164,37 @@ def _of_split(files: list[Path], split: str) -> list[Path]:
 
 def _read_file(path: Path) -> list[Mapping[str, Any]]:
     readers = {
+        ".parquet": _read_parquet,
         ".jsonl": _read_jsonl,
         ".json": _read_json,
         ".csv": _read_csv,
         ".tsv": _read_tsv,
-        ".parquet": _read_parquet,
+        WORKBOOK_SUFFIX: _read_workbook,
     }
     suffix = path.suffix.lower()
     if suffix not in readers:
-        raise RowsError(f"{path}: rows come as {', '.join(FILE_SUFFIXES)}, got {path.suffix!r}")
+        raise RowsError(f"{path}: rows come as {', '.join(readers)}, got {path.suffix!r}")
     try:
         open_file(path).close()  # a pipe or a device in a folder of rows
         return list(readers[suffix](path))
     except LlavaEvalError:
         raise
+    except UnicodeDecodeError as error:
+        raise RowsError(f"{path} is not in UTF-8{_undecodable(path)}; save it in that") from error
     except (OSError, ValueError) as error:
         raise RowsError(f"{path} cannot be read as {path.suffix}: {error}") from error
+
+
+def _undecodable(path: Path) -> str:
+    """Return where a text is not in UTF-8, with what stands there in Windows' own encoding."""
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                near = line[max(0, error.start - 20) : error.start + 20].strip()
+                return f": line {number}, near {near.decode('cp1252', 'replace')!r}"
+    return ""
 
 
 def _read_jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -261,6 +279,27 @@ def _read_tsv(path: Path) -> Iterator[Mapping[str, Any]]:
         if row.get("image") in images:
             row["image"] = images[row["image"]]
         yield row
+
+
+def _read_workbook(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of the one sheet that has some, every cell as text: 2 is "2", none is ""."""
+    import pandas as pd
+
+    try:
+        sheets = pd.read_excel(
+            path, sheet_name=None, dtype=str, keep_default_na=False, engine="openpyxl"
+        )
+    except (zipfile.BadZipFile, KeyError, SyntaxError) as error:  # SyntaxError: of XML
+        raise RowsError(f"{path} is no workbook, or a damaged one: {first_line(error)}") from error
+    filled = [name for name, sheet in sheets.items() if len(sheet)]
+    if len(filled) > 1:
+        raise RowsError(
+            f"{path} has rows in the sheets {', '.join(map(repr, filled))}; rows are read of a "
+            "workbook with one, or of a sheet that was saved as .csv"
+        )
+    for name in filled:
+        for row in sheets[name].to_dict(orient="records"):
+            yield {str(column): value for column, value in row.items()}
 
 
 def _read_parquet(path: Path) -> Iterator[Mapping[str, Any]]:

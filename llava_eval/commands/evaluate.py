@@ -43,7 +43,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     keys that you will want (llava-eval --cfg prints them all)
       benchmark=videomme/official    benchmark and protocol
-      benchmark.source=rows.jsonl    rows: .parquet .jsonl .json .csv or a folder
+      benchmark.source=rows.jsonl    rows: .parquet .json(l) .csv .xlsx or a folder
       benchmark.media_root=DIR       where its videos lie
       benchmark.limit=100            only the first rows
       benchmark.where.duration=short only one level (or [a,b]) of a facet
@@ -111,7 +111,7 @@ def _score(arguments: argparse.Namespace) -> int:
     keys that you will want
       generations=FILE               the texts
       benchmark=videomme/official    benchmark and protocol
-      benchmark.source=rows.jsonl    rows: .parquet .jsonl .json .csv or a folder
+      benchmark.source=rows.jsonl    rows: .parquet .json(l) .csv .xlsx or a folder
       judge.model=...                the judge of GPT-judged protocols
       model.name=NAME                what tables call the model that wrote the texts
       output_dir=DIR                 run directory

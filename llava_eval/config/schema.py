@@ -213,7 +213,7 @@ class BenchmarkConfig:
         name: benchmark and protocol, for instance "videomme/official".
         version: raised whenever a change of the protocol's file can move a score.
         description: one line for ``llava-eval list benchmarks``.
-        source: rows; a .parquet, .jsonl, .json or .csv file, a folder of such files,
+        source: rows; a .parquet, .jsonl, .json or .csv file, a folder of such files, an .xlsx file,
             ``hub://organisation/dataset``, or ``package://module/file``.
         subset, split, revision: of a hub data set; several subsets with "+" between them. Of a
             folder, the files that are named after them.

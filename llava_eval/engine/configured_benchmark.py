@@ -108,7 +108,9 @@ def _metric(name: str, node: Any) -> Metric:
             "MetricValue)"
         ) from error
     if not isinstance(value, MetricValue):
-        raise ConfigError(f"{key}: got a {type(value).__name__}, expected a MetricValue")
+        raise ConfigError(
+            f"{key}: got a {type(value).__name__}, expected a MetricValue (llava_eval.types)"
+        )
     if not _is_ours(metric):
         _check_value(key, value, needs_finite=False)  # the mean of nothing may be NaN
     return metric

@@ -47,12 +47,13 @@ _RETRY_DELAY = re.compile(r'"retryDelay":\s*"([\d.]+)s"')
 _NO_TEMPERATURE = re.compile(r"\btemperature\b.*\bsupport|\bsupport.*\btemperature\b")
 #: Words of Gemini, xAI, Anthropic, Alibaba and Hugging Face, who say 400 of every request, of
 #: OpenRouter, LiteLLM, Mistral and DeepSeek for a model that they do not have, of LiteLLM without
-#: a database for a key that is not its own, of mlx-vlm for a model that it cannot load, and of
-#: llama.cpp, which says 500, for a model that was loaded without its projector.
+#: a database for a key that is not its own, of mlx-vlm for a model that it cannot load, of
+#: ``transformers serve`` for another model than the one it was started with, and of llama.cpp,
+#: which says 500, for a model that was loaded without its projector.
 _FATAL = re.compile(
     r"API key not valid|Incorrect API key|credit balance is too low|Arrearage|model_not_supported"
     r"|is not a valid model ID|Invalid model\b|Model Not Exist|No connected db"
-    r"|Failed to load model|image input is not supported"
+    r"|Failed to load model|Server is pinned to|image input is not supported"
 )
 #: What a page for people, of a proxy before the server, says in short; HAProxy's have no title.
 _TITLE = re.compile(r"<(?:title|h1)[^>]*>([^<]+)</", re.IGNORECASE)

@@ -23,6 +23,7 @@ FLAG_WORDS = {
     "has_reasoning": "with reasoning",
     "needs_frames": "left out as the judge needs frames",
     "chosen_at_random": "chosen at random",
+    "few_answers": "with too few answers for full VQA accuracy",
     "damaged": "with damaged media",
     "truncated": "with truncated media",
     "replayed": "decoded from the start",

@@ -145,7 +145,9 @@ class Evaluation:
         """
         given = f"scorer: of sample {sample.id} {scorer_name(self.scorer)} gave"
         if not isinstance(score, Score):
-            raise ConfigError(f"{given} a {type(score).__name__}, expected a Score")
+            raise ConfigError(
+                f"{given} a {type(score).__name__}, expected a Score (llava_eval.types)"
+            )
         faults = _faults(score)
         if faults:
             raise ConfigError(

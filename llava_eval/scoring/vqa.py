@@ -11,6 +11,9 @@ from typing import Literal
 from llava_eval.scoring.scorer import ReplyScorer, read
 from llava_eval.types import Sample, Score
 
+#: From so many answers on a reply can be worth 1: three agree with it where any one is left out.
+_FEWEST_ANSWERS = 4
+
 
 def leave_one_out(reply: str, answers: Sequence[str]) -> float:
     """Return the mean over people of min(1, matches among the others / 3).
@@ -47,6 +50,7 @@ class VqaOfficial(ReplyScorer):
             evalai_targets = [evalai_text(target) for target in sample.targets]
             details["evalai_accuracy"] = leave_one_out(normalised, evalai_targets)
         details["evalai_answer"] = normalised
+        details.update(_few_answers(sample))
         return read(sample, answer, leave_one_out(answer, targets), "the whole reply", details)
 
 
@@ -70,7 +74,13 @@ class VqaNormalised(ReplyScorer):
         normalised = evalai_text if self.normalisation == "evalai" else lmms_eval_text
         answer = normalised(reply)
         targets = [normalised(target) for target in sample.targets]
-        return read(sample, answer, leave_one_out(answer, targets), "the whole reply, normalised")
+        value, how = leave_one_out(answer, targets), "the whole reply, normalised"
+        return read(sample, answer, value, how, _few_answers(sample))
+
+
+def _few_answers(sample: Sample) -> dict[str, object]:
+    """Return as a detail that no reply is worth 1: with one answer, a right one is worth 0."""
+    return {"few_answers": True} if 0 < len(sample.targets) < _FEWEST_ANSWERS else {}
 
 
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'

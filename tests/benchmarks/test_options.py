@@ -154,6 +154,26 @@ def test_the_right_option_by_letter_index_or_text(
 
 
 @pytest.mark.parametrize(
+    ("form", "answer", "advice"),
+    [
+        ("letter", "the cat", "; answer_form: text in benchmark.adapter reads it"),
+        ("letter", "2", "; answer_form: index in benchmark.adapter reads it, counted from 0"),
+        ("index", "C", "; answer_form: letter in benchmark.adapter reads it"),
+        ("letter", "5", ""),
+        # Of the options two are "3", so that the text names none.
+        ("text", "3", "; answer_form: index in benchmark.adapter reads it, counted from 0"),
+    ],
+)
+def test_an_answer_of_another_form_is_told_which(
+    form: AnswerForm, answer: str, advice: str
+) -> None:
+    choices = ("red", "3", "the cat", "3")
+    with pytest.raises(RowsError) as caught:
+        right_letters(row(a=answer), choices, "{a}", form)
+    assert str(caught.value).endswith(f"{list(choices)}{advice}")
+
+
+@pytest.mark.parametrize(
     ("value", "letters"),
     [
         *[(None, ()), (-1, ()), ("-1", ()), (float("nan"), ())],

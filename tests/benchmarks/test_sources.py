@@ -9,6 +9,7 @@ from typing import Any
 import datasets
 import pandas as pd
 import pytest
+from openpyxl import Workbook
 
 from llava_eval.benchmarks.sources import read_rows
 from llava_eval.borders.paths import local_path
@@ -130,6 +131,41 @@ def test_an_unusable_file_gives_one_line(
         read_rows(str(tmp_path / name))
     for part in parts:
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.jsonl", "rows.json"])
+def test_a_file_in_another_encoding_says_where(tmp_path: Path, name: str) -> None:
+    text = {"csv": "id\n1\nun li\xe8vre\n", "tsv": "id\n1\nun li\xe8vre\n"}
+    content = text.get(name[5:], '\n\n{"id": "un li\xe8vre"}\n')
+    (tmp_path / name).write_bytes(content.encode("latin-1"))
+    with pytest.raises(RowsError, match=r"is not in UTF-8: line 3, near .*un lièvre.*; save it"):
+        read_rows(str(tmp_path / name))
+
+
+def test_the_sheet_of_a_workbook_is_read_as_text(tmp_path: Path) -> None:
+    book = Workbook()
+    first = book["Sheet"]
+    for row in (["id", "a", "right"], ["001", "None", 2], [7, None, True], ["x", "NA", 2.5]):
+        first.append(row)
+    book.create_sheet("empty")
+    book.save(tmp_path / "rows.xlsx")
+    assert read_rows(str(tmp_path / "rows.xlsx")) == [
+        {"id": "001", "a": "None", "right": "2"},
+        {"id": "7", "a": "", "right": "True"},
+        {"id": "x", "a": "NA", "right": "2.5"},
+    ]
+    for row in (["id"], ["1"]):
+        book["empty"].append(row)
+    book.save(tmp_path / "two.xlsx")
+    with pytest.raises(RowsError, match=r"two\.xlsx has rows in the sheets 'Sheet', 'empty'; rows"):
+        read_rows(str(tmp_path / "two.xlsx"))
+    whole = (tmp_path / "rows.xlsx").read_bytes()
+    for content in (b"id,a", b"", whole[:2000]):
+        (tmp_path / "bad.xlsx").write_bytes(content)
+        with pytest.raises(RowsError, match=r"bad\.xlsx is no workbook, or a damaged one"):
+            read_rows(str(tmp_path / "bad.xlsx"))
+    (tmp_path / "rows.csv").write_text("id\n1\n")  # a workbook beside rows is not read with them
+    assert read_rows(str(tmp_path)) == [{"id": "1"}]
 
 
 def test_a_missing_source_says_how_hub_sets_are_written(tmp_path: Path) -> None:

@@ -132,6 +132,11 @@ def test_a_reply() -> None:
             RefusedError,
             "HTTP 400: Failed to load model: no such folder",
         ),
+        (  # of transformers serve
+            failure(400, "Server is pinned to 'a/b'; requested 'b'."),
+            RefusedError,
+            "HTTP 400: Server is pinned to 'a/b'; requested 'b'.",
+        ),
         (failure(408), BusyError, "HTTP 408: no"),
         (failure(409), BusyError, "HTTP 409: no"),
         (failure(425), BusyError, "HTTP 425: no"),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
+from llava_eval.cli import run_command
 from llava_eval.scoring.vqa import (
     VqaNormalised,
     VqaOfficial,
@@ -69,3 +73,25 @@ def test_a_reply_to_hidden_answers_stays_as_it_is_in_lmms_eval_alone() -> None:
     # Only EvalAI's first step makes a word of "'s".
     assert VqaNormalised("evalai").score("dog's", sample("x")).answer == "dog 's"
     assert VqaNormalised("lmms_eval").score("dog's", sample("x")).answer == "dog's"
+
+
+@pytest.mark.parametrize(
+    ("num_people", "accuracy"),
+    # All say the same, and so does the reply: of the others, one less, three are needed.
+    [(1, 0.0), (3, 200 / 3), (4, 100.0)],
+)
+def test_rows_with_too_few_answers_are_counted_below_the_table(
+    num_people: int, accuracy: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"question_id": 1, "image_id": 1, "question": "Which?", "answers": ["red"] * num_people}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row))
+    (tmp_path / "texts.jsonl").write_text('{"row": 0, "text": "Red."}')
+    words = [
+        *("score", "benchmark=textvqa/lmms_eval", f"benchmark.source={tmp_path / 'rows.jsonl'}"),
+        *(f"generations={tmp_path / 'texts.jsonl'}", f"output_dir={tmp_path / 'run'}"),
+    ]
+    assert run_command(words) == 0
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert metrics["metrics"]["accuracy"]["value"] == pytest.approx(accuracy)
+    said = ", 1 with too few answers for full VQA accuracy" in capsys.readouterr().out
+    assert said == (num_people < 4)

@@ -173,9 +173,18 @@ def right_letters(
         counted = ", by index from 0:" if kind == "number" else ""
         raise row.error(
             f"the answer {answer!r} is not the {kind} of one of {len(choices)} options"
-            f"{counted} {list(choices)}"
+            f"{counted} {list(choices)}{_other_form(answer, choices)}"
         )
     return (chr(ord("A") + index),)
+
+
+def _other_form(answer: str, choices: Sequence[str]) -> str:
+    """Return which form would have read an answer, as an error adds it."""
+    forms: dict[AnswerForm, str] = {"text": "it", "index": "it, counted from 0", "letter": "it"}
+    for form, how in forms.items():
+        if _right_index(answer, form, choices) is not None:
+            return f"; answer_form: {form} in benchmark.adapter reads {how}"
+    return ""
 
 
 def _right_index(answer: str, form: AnswerForm, choices: Sequence[str]) -> int | None:

@@ -12,6 +12,7 @@ from llava_eval.borders.paths import is_surely_folder, is_there
 from llava_eval.config.schema import BenchmarkConfig
 from llava_eval.errors import ConfigError
 from llava_eval.types import Media, Sample
+from llava_eval.video.media import IMAGE_SUFFIXES
 from llava_eval.video.remote import is_address
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,9 @@ log = logging.getLogger(__name__)
 _FEWEST = 3
 #: Most files that are looked for before a run; on a network's disk each may take a millisecond.
 _MOST = 1000
+
+#: Ends of the names of files that hold one picture; gif and webp may move.
+_STILL_SUFFIXES = IMAGE_SUFFIXES - {".gif", ".webp"}
 
 _File = TypeVar("_File")
 
@@ -47,7 +51,8 @@ def subtitle_files(samples: Iterable[Sample]) -> list[str]:
 def check_media_files(samples: Sequence[Sample], benchmark: BenchmarkConfig) -> None:
     """Look for the media of samples, evenly spread, and warn of those that are missing.
 
-    Subtitles, which not every video has, are warned of where there are none at all.
+    Subtitles, which not every video has, are warned of where there are none at all. It is warned
+    too of images that are given as videos, as an adapter does that nobody told otherwise.
 
     Args:
         samples: that are to be asked.
@@ -65,6 +70,17 @@ def check_media_files(samples: Sequence[Sample], benchmark: BenchmarkConfig) -> 
             subtitles[0],
         )
     looked_for = _evenly(media_files(samples))
+    videos = [medium.path for medium in looked_for if medium.kind == "video"]
+    stills = [path for path in videos if Path(path).suffix.lower() in _STILL_SUFFIXES]
+    if stills:
+        log.warning(
+            "%d of the %d files that are shown as videos are images by their names, for instance "
+            "%s: a video of one frame is another prompt than an image, which media_kind: image of "
+            "benchmark.adapter shows",
+            len(stills),
+            len(videos),
+            stills[0],
+        )
     missing = [medium.path for medium in looked_for if not is_there(medium.path)]
     if not missing:
         return

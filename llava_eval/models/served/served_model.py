@@ -373,8 +373,11 @@ def _video_as(config: ModelConfig, server: Server, client: ChatClient) -> str:
         return "images"
     if dialect.video == "clip":
         once = replace(config, server=replace(asked, retries=0))
+        trial = ServedModel(once, server, "video", Needs())
         try:
-            FrameTrial(ServedModel(once, server, "video", Needs()), client).count_tokens(2)
+            FrameTrial(trial, client).count_tokens(2)
+        except (RefusedError, AddressError) as error:
+            raise trial.refused(error) from None
         except RequestError as error:
             _log.warning(
                 "%s cannot read videos from files (transformers serve needs torchcodec and FFmpeg "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from llava_eval.benchmarks.prepare.media_files import (
     subtitle_files,
 )
 from llava_eval.benchmarks.subtitles import Subtitles
+from llava_eval.borders.paths import local_path
+from llava_eval.cli import run_command
 from llava_eval.config.schema import BenchmarkConfig
 from llava_eval.errors import ConfigError
 from llava_eval.types import Media, Sample
@@ -93,3 +96,52 @@ def test_not_one_subtitle_file_is_a_warning(
         (tmp_path / "1.srt").write_text("")
         check_media_files(asked, config(tmp_path))
     assert caplog.messages == []
+
+
+def test_images_that_are_shown_as_videos_are_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = []
+    for name in ("a.PNG", "b.mp4", "c.gif", "d.png"):
+        (tmp_path / name).write_bytes(b"x")
+        shown = Media("image" if name == "d.png" else "video", str(tmp_path / name))
+        asked.append(Sample(name, 0, name, (shown, "?"), ("A",)))
+    check_media_files(asked[1:], config(tmp_path))
+    assert caplog.messages == []
+    check_media_files(asked, config(tmp_path))
+    (message,) = caplog.messages
+    assert message.startswith("1 of the 3 files that are shown as videos are images by their names")
+    assert f"{tmp_path}/a.PNG" in message
+
+
+@pytest.mark.slow
+def test_whose_benchmark_does_not_say_that_it_shows_images_is_told_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = local_path("package://easy_vqa/data/test/images")
+    rows = [{"id": number, "image": f"{number}.png"} for number in range(3)]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    (tmp_path / "benchmark/mine").mkdir(parents=True)
+    (tmp_path / "benchmark/mine/plain.yaml").write_text(
+        f"""
+# @package _global_
+benchmark:
+  name: mine/plain
+  source: {tmp_path / "rows.json"}
+  media_root: {root}
+  adapter:
+    _target_: llava_eval.benchmarks.adapters.open_ended
+    id: "{{id}}"
+    group: "{{id}}"
+    media: ["{{image}}"]
+    question: What is this?
+    answers: id
+    prompt: "{{question}}"
+  metrics:
+    accuracy: {{_target_: llava_eval.metrics.means.mean_score}}
+"""
+    )
+    assert run_command(["--config-dir", str(tmp_path), "--dry-run", "benchmark=mine/plain"]) == 0
+    said = capsys.readouterr().err
+    assert "3 of the 3 files that are shown as videos are images by their names" in said
+    assert f"{root}/0.png: a video of one frame is another prompt than an image" in said

@@ -274,3 +274,18 @@ def test_letters_that_it_cannot_tell_of_end_the_run_in_one_line(
     assert run_command(words) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert "keep_choice_logprobs=true: transformers serve returned no log-probabilities" in last
+
+
+def test_another_models_name_ends_the_run_before_anything_is_asked(
+    served_demo: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The server knows its model by the path that it was started with alone."""
+    words = [
+        *("benchmark=demo/multiple_choice", "benchmark.limit=3", "model=openai_server"),
+        *(f"model.base_url={served_demo}", "model.checkpoint=demo", f"output_dir={tmp_path / 'a'}"),
+    ]
+    assert run_command(words) == 2
+    said = capsys.readouterr().err
+    assert f"refuses model.checkpoint=demo: HTTP 400: Server is pinned to '{CHECKPOINT}'" in said
+    assert "torchcodec" not in said
+    assert not (tmp_path / "a" / "samples.jsonl").exists()
