@@ -28,6 +28,8 @@ def test_nothing_outside_the_nucleus_is_drawn() -> None:
     # Probabilities at temperature 1: 0.636, 0.234, 0.086, 0.032, 0.004; 0.8 needs the first two.
     assert set(draw(3000, temperature=1.0, top_p=0.8)) == {0, 1}
     assert set(draw(500, temperature=1.0, top_p=0.1)) == {0}
+    # At temperature 0.5: 0.865, 0.117, 0.016, ...; the first alone reaches 0.8.
+    assert set(draw(500, temperature=0.5, top_p=0.8)) == {0}
 
 
 def test_a_row_draws_the_same_alone_and_in_any_batch() -> None:

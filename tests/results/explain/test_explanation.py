@@ -121,6 +121,11 @@ def test_texts_that_are_worth_different_are_named_in_order(explanation: Explanat
     )
     assert (first[0].score.answer, first[0].score.value) == (None, 0.0)
     assert (first[official].score.answer, first[official].score.value) == ("A", 1.0)
+    # it leaves out two texts, and five of the other six are right; four of all eight were
+    change = explanation.readings[official].change
+    assert change is not None
+    assert change.difference == pytest.approx(100 * (5 / 6 - 4 / 8))
+    assert [one["text"] for one in as_content(explanation)["disagreements"]] == TEXTS[5:]
 
 
 def test_what_else_differs_is_told(explanation: Explanation) -> None:

@@ -28,6 +28,7 @@ def test_texts_that_rules_read_otherwise_are_marked() -> None:
         ["q1", "It is A", "A | a", "-", "A+"],
         ["q2", "(empty)", "B", "C", "-"],
     ]
+    assert disagreements_table(listed[:1]).rows == table.rows[:1]
 
 
 def test_parts_of_a_gap_are_found_where_their_interval_leaves_out_zero(tmp_path: Path) -> None:
@@ -71,4 +72,7 @@ def test_parts_of_a_gap_are_found_where_their_interval_leaves_out_zero(tmp_path:
     assert table.rows[0][2] == "+1.0 to +3.0"
     path.write_text('{"against": "x"}')
     with pytest.raises(RunDirectoryError, match=r"explain\.json cannot be read: .*parts"):
+        stored_parts(tmp_path)
+    path.write_text('{"against": "x", "parts": NaN}')
+    with pytest.raises(RunDirectoryError, match=r"explain\.json cannot be read: .*it holds NaN"):
         stored_parts(tmp_path)

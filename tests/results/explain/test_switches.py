@@ -11,7 +11,7 @@ import pytest
 
 from llava_eval.config.compose import compose_config, composed_of
 from llava_eval.config.roles import declared_settings
-from llava_eval.results.explain.switches import WORDS, switched, switches
+from llava_eval.results.explain.switches import WORDS, Switch, switched, switches
 
 
 @functools.cache
@@ -54,6 +54,29 @@ def test_every_name_belongs_to_a_key() -> None:
 def test_one_override_is_one_change(override: str, key: str, work: str) -> None:
     changes = found(override)
     assert changes == {key: work} or (key == "benchmark.where" and list(changes.values()) == [work])
+
+
+@pytest.mark.parametrize(
+    ("key", "work"),
+    [
+        ("scorer", "score"),
+        ("benchmark.reply", "score"),
+        ("benchmark.subsample", "none"),
+        ("benchmark.limit", "none"),
+        ("judge.model", "none"),
+        ("model.dtype", "generate"),
+    ],
+)
+def test_what_a_change_makes_necessary(key: str, work: str) -> None:
+    assert Switch(key, {}, {}).work == work
+
+
+def test_another_rule_of_sampling_is_tried_with_our_number_of_frames() -> None:
+    ours = {"sampler": {"_target_": "a.by_number", "num_frames": 8, "first": 2}}
+    theirs = {"sampler": {"_target_": "a.by_seconds", "num_frames": 16, "seconds": 1.0}}
+    made = switched(ours, theirs, [Switch("sampler", {}, {})])
+    assert made == {"sampler": {"_target_": "a.by_seconds", "num_frames": 8, "seconds": 1.0}}
+    assert ours["sampler"]["_target_"] == "a.by_number"
 
 
 @pytest.mark.slow
