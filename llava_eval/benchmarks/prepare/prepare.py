@@ -103,7 +103,8 @@ def _unpack_archives(benchmark: BenchmarkConfig) -> None:
         if settings.archives:
             files += fetch_files(repository, revision, settings.archives)
         if settings.files:
-            place(fetch_files(repository, revision, settings.files), root / settings.folder)
+            single = fetch_files(repository, revision, settings.files)
+            place(single, root / settings.folder, Path(repository))
     # a clone of the data set may lie there, with archives in its folders
     files += _matching(root, ["*", *settings.archives])
     for path in files:
@@ -114,20 +115,22 @@ def _unpack_archives(benchmark: BenchmarkConfig) -> None:
         unpack(archive, root / settings.folder, limits)
 
 
-def place(files: Sequence[Path], target: Path) -> None:
-    """Link files of the hub's cache into a folder, under their paths in the data set.
+def place(files: Sequence[Path], target: Path, clone: Path | None = None) -> None:
+    """Link files of the hub into a folder, under their paths in the data set.
 
     Files that lie there stay, but for links to another revision.
 
     Args:
-        files: below the cache's folder of a revision.
+        files: below the hub's cache's folder of a revision, or below a clone.
         target: the folder.
+        clone: its folder, for files that are below it.
 
     Raises:
         StorageError: a link cannot be made.
     """
     for file in files:
-        root = next(folder for folder in file.parents if folder.parent.name == "snapshots")
+        of_cache = (folder for folder in file.parents if folder.parent.name == "snapshots")
+        root = clone if clone is not None and clone in file.parents else next(of_cache)
         path, source = target / file.relative_to(root), file.resolve()
         linked = path.resolve() if path.is_symlink() else source
         is_of_cache = root.parent.parent.resolve() in linked.parents
@@ -212,10 +215,10 @@ def fetch_files(repository: str, revision: str | None, patterns: Sequence[str]) 
 
     They go into the hub's own cache (``HF_HOME``), with progress bars; what is there is not fetched
     again, an interrupted file goes on where it stopped, and without a network what is there is
-    returned.
+    returned. Those of a clone stay where they are.
 
     Args:
-        repository: "organisation/name".
+        repository: "organisation/name", or the folder of a clone, as for rows.
         revision: branch, tag or commit; None is the main branch.
         patterns: as the shell's, on the path inside the repository.
 
@@ -226,6 +229,8 @@ def fetch_files(repository: str, revision: str | None, patterns: Sequence[str]) 
     from huggingface_hub import is_offline_mode
     from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
 
+    if Path(repository).is_dir():
+        return _matching(Path(repository), patterns)
     # To the shell "**/" stands for no folder, too; the hub looks for one at least.
     asked = [*patterns, *(pattern.replace("**/", "") for pattern in patterns)]
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -246,6 +247,27 @@ def test_a_hub_whose_connection_breaks(rows: Path, tmp_path: Path) -> None:
     assert "cannot fetch someone/videos: Server disconnected" in media.stderr.splitlines()[-1]
     assert of_rows.returncode == 2, of_rows.stderr
     assert "cannot load someone/videos (test) from the hub" in of_rows.stderr.splitlines()[-1]
+
+
+def test_a_clone_of_the_data_set_as_source(demo: Path, rows: Path, tmp_path: Path) -> None:
+    """As "hub://FOLDER" its rows can be read; its archives and files lie there too."""
+    clone, root = tmp_path / "clone", tmp_path / "media"
+    (clone / "video").mkdir(parents=True)
+    first, *others = videos(demo, rows)
+    (clone / "video" / "a.zip").write_bytes(zipped(others))
+    shutil.copy(first, clone / first.name)
+    shutil.copy(rows, clone / "train.jsonl")
+    ready = run(
+        rows,
+        root,
+        f"benchmark.source=hub://{clone}",
+        "benchmark.split=train",
+        "benchmark.prepare.archives=['**/*.zip']",
+        "benchmark.prepare.files=['*.mp4']",
+    )
+    assert ready.is_complete
+    assert (root / first.name).resolve() == clone / first.name
+    assert sorted(path.name for path in clone.iterdir()) == [first.name, "train.jsonl", "video"]
 
 
 def test_an_empty_image_is_damaged(tmp_path: Path) -> None:
