@@ -91,10 +91,6 @@ class Session:
     peak_host_memory_bytes: Count | None = None
     machine: Machine | None = None
 
-    def __post_init__(self) -> None:
-        for moment in filter(None, (self.started, self.ended)):
-            datetime.datetime.fromisoformat(moment)  # a ValueError names what is none
-
 
 @dataclass(frozen=True)
 class ModelRecord:

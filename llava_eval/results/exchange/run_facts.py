@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import re
 from collections.abc import Mapping
@@ -10,7 +11,8 @@ from typing import Any
 
 from llava_eval.benchmarks.sources import HUB_SCHEME
 from llava_eval.config.roles import flat, is_of_scored_texts
-from llava_eval.results.files import file_name
+from llava_eval.errors import RunDirectoryError
+from llava_eval.results.files import MANIFEST, file_name
 from llava_eval.results.runs import Run
 
 
@@ -39,12 +41,22 @@ class RunFacts:
     ended: str
     command: str | None
 
+    def __post_init__(self) -> None:
+        for moment in (self.started, self.ended):
+            try:
+                datetime.datetime.fromisoformat(moment)
+            except ValueError as error:
+                raise RunDirectoryError(f"{self.run.path / MANIFEST}: {error}") from None
+
     @classmethod
     def of(cls, run: Run) -> RunFacts:
         """Gather them from a run directory.
 
         Args:
             run: the run.
+
+        Raises:
+            RunDirectoryError: its manifest holds a time that is none.
         """
         manifest, parts = run.manifest, flat(run.config)
         sessions = manifest.content.get("sessions") or [{}]
