@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 #: What VLMEvalKit writes in place of a text where a model's API gave none.
 _VLMEVALKIT_FAILED = "Failed to obtain answer"
+#: What lmms-eval's models behind an API write there, and its Gemini where a reply was blocked.
+_LMMS_EVAL_FAILED = ("[LMMS_EVAL_REQUEST_FAILED after ", "[SAFETY_BLOCKED:")
 
 #: Fields that hold what was asked, in whole or in part.
 _ASKED_FIELDS = ("question", "input")
@@ -163,6 +165,8 @@ def _of_lm_eval(line: Mapping[str, Any]) -> Iterator[Record]:
         what = "likelihoods and no text" if isinstance(replies, list) and replies else "no text"
         nothing = Generation(None, error=f"the file holds {what} for it")
         yield Record(name, nothing, fields, number)
+    elif replies.startswith(_LMMS_EVAL_FAILED):
+        yield Record(name, Generation(None, error=replies), fields, number)
     else:
         yield Record(name, Generation(replies), fields, number)
         for text in further:
@@ -203,11 +207,13 @@ def _of_inspect(sample: Any) -> Record:
         fields["input"] = _attached(sample["input"], sample)
     is_repeat = sample.get("epoch", 1) != 1
     error, output = sample.get("error"), sample.get("output")
-    choices = output.get("choices") if isinstance(output, dict) else None
+    output = output if isinstance(output, dict) else {}
+    choices = output.get("choices")
     if isinstance(error, dict) or not choices:
         reason = "the log holds no output for it"
         reason = str(error.get("message", "failed")) if isinstance(error, dict) else reason
         return Record(name, Generation(None, error=reason), fields, is_repeat=is_repeat)
+    ended = choices[0].get("stop_reason")
     content = choices[0].get("message", {}).get("content", "")
     if isinstance(content, list):
         content = "\n".join(  # as inspect's ChatMessage.text does
@@ -216,6 +222,11 @@ def _of_inspect(sample: Any) -> Record:
             if part.get("type") == "text"
         )
     text = _attached(str(content), sample)
+    # Of a prompt that the server refuses inspect keeps the server's words in place of a reply.
+    if ended == "content_filter" or (ended == "model_length" and not output.get("usage")):
+        words = " ".join([f"the server ended the reply for {ended!r}:", *text.split()])
+        withheld = Generation(None, error=words[:200].rstrip(":"))
+        return Record(name, withheld, fields, is_repeat=is_repeat)
     return Record(name, Generation(text), fields, is_repeat=is_repeat)
 
 
