@@ -189,12 +189,17 @@ def _of_every_eval_ever(line: Mapping[str, Any]) -> Iterator[Record]:
     name, raw = str(line["sample_id"]), (line["output"] or {}).get("raw")
     fields = {"id": name, "input": line["input"]["raw"]}
     replies = [raw] if isinstance(raw, str) else raw
-    if not replies:
-        error = line.get("error") or "the file holds no text for it"
-        yield Record(name, Generation(None, error=str(error)), fields)
+    # what the converter of inspect's logs says of a sample
+    metadata = line.get("metadata") or {}
+    is_repeat = str(metadata.get("epoch", 1)) != "1"
+    error = line.get("error")
+    if error or not replies:
+        words = str(error or "the file holds no text for it").strip().splitlines()[0]
+        yield Record(name, Generation(None, error=words), fields, is_repeat=is_repeat)
         return
     for number, text in enumerate(replies):
-        yield Record(name, Generation(str(text)), fields, is_repeat=number > 0)
+        generation = _ended(str(text), metadata.get("stop_reason"), line.get("token_usage"))
+        yield Record(name, generation, fields, is_repeat=is_repeat or number > 0)
 
 
 def _of_inspect(sample: Any) -> Record:
@@ -221,13 +226,22 @@ def _of_inspect(sample: Any) -> Record:
             for part in content
             if part.get("type") == "text"
         )
-    text = _attached(str(content), sample)
-    # Of a prompt that the server refuses inspect keeps the server's words in place of a reply.
-    if ended == "content_filter" or (ended == "model_length" and not output.get("usage")):
-        words = " ".join([f"the server ended the reply for {ended!r}:", *text.split()])
-        withheld = Generation(None, error=words[:200].rstrip(":"))
-        return Record(name, withheld, fields, is_repeat=is_repeat)
-    return Record(name, Generation(text), fields, is_repeat=is_repeat)
+    generation = _ended(_attached(str(content), sample), ended, output.get("usage"))
+    return Record(name, generation, fields, is_repeat=is_repeat)
+
+
+def _ended(text: str, reason: object, usage: object) -> Generation:
+    """Return a reply that ended so; of a refused prompt inspect keeps the server's words as text.
+
+    Args:
+        text: of the reply.
+        reason: inspect's word for its end.
+        usage: tokens as the server counted them, which it did not where it refused the prompt.
+    """
+    if reason == "content_filter" or (reason == "model_length" and not usage):
+        words = " ".join([f"the server ended the reply for {reason!r}:", *text.split()])
+        return Generation(None, error=words[:200].rstrip(":"))
+    return Generation(text)
 
 
 def _attached(text: str, sample: Mapping[str, Any]) -> str:

@@ -438,6 +438,32 @@ def test_every_eval_ever_with_repeats_and_what_failed(
         read_generations(written(tmp_path / "y_samples.jsonl", damaged), SAMPLES)
 
 
+def test_what_every_eval_ever_makes_of_a_log_of_inspect(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Lines as ``every_eval_ever convert inspect`` 0.3.0 writes them, of two epochs."""
+    traceback = "ValueError('no video')\n  + Exception Group Traceback (most recent call last):"
+    first, second = ({"stop_reason": "stop", "epoch": number} for number in "12")
+    refused = {"stop_reason": "model_length", "epoch": "1"}
+    lines = [
+        eee_line(0, metadata=first),
+        eee_line(1, metadata={"epoch": "1"}, output={"raw": [""]}, error=traceback),
+        eee_line(2, metadata=refused, output={"raw": ["A prompt of 9000 tokens"]}),
+        eee_line(0, metadata=second, output={"raw": ["C"]}),
+        eee_line(1, metadata=second),
+        eee_line(2, metadata=second),
+    ]
+    found = read_generations(written(tmp_path / "x_samples.jsonl", lines), SAMPLES)
+    assert [found[f"q{n}"] for n in range(3)] == [
+        Generation("B"),
+        Generation(None, error="ValueError('no video')"),
+        Generation(
+            None, error="the server ended the reply for 'model_length': A prompt of 9000 tokens"
+        ),
+    ]
+    assert "3 texts of further epochs left out" in caplog.text
+
+
 def test_an_archive_that_unpacks_to_too_much_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
