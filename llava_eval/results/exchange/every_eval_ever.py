@@ -9,6 +9,7 @@ import datetime
 import hashlib
 import json
 import math
+import re
 import uuid
 from typing import Any
 
@@ -21,28 +22,32 @@ from llava_eval.types import MetricValue, SampleResult
 SCHEMA_VERSION = "0.3.0"
 #: The schema has no other place to say so.
 _UNDIRECTED = {"direction": "neither more nor less of it is better"}
+#: What the data store's validator takes in no folder's name.
+_NOT_IN_FOLDERS = re.compile(r'[<>:"\\|?*/\x00-\x1f]')
 
 
 def every_eval_ever(facts: RunFacts) -> dict[str, Any]:
     """Return both files, by path below the root of the data store (``data/...``).
 
     Metrics without a value have no place in the schema and are left out. Samples that have no
-    score are none of its instances either; their number stands in the aggregate's details.
+    score are none of its instances either; their number stands in the aggregate's details, and
+    where no sample has one there is no second file, which the validator wants at least a line of.
     """
     run, is_local = facts.run, facts.is_local
     transformers = run.manifest.versions.get("transformers") if is_local else None
-    developer, _, name = facts.model.rpartition("/")
-    model_id = facts.model if developer else f"local/{facts.model}"
+    has_developer = "/" in facts.model
+    model_id = facts.model if has_developer else f"local/{facts.model}"
+    # one folder each; "llava:7b" is a model of Ollama's, and no name of a folder everywhere
+    developer, name = (_NOT_IN_FOLDERS.sub("_", part) for part in model_id.split("/", 1))
     seconds = int(datetime.datetime.fromisoformat(facts.started).timestamp())
     evaluation_id = f"{facts.file_name}/{model_id.replace('/', '_')}/{seconds}"
     # the same run has the same name, wherever and however often it is exported
     identity = uuid.UUID(bytes=hashlib.sha256(facts.fingerprint.encode()).digest()[:16], version=4)
-    below = f"data/{facts.file_name}/{developer or 'local'}/{name or facts.model}/{identity}"
+    below = f"data/{facts.file_name}/{developer}/{name}/{identity}"
     headline = next(iter(run.tables.metrics), None)
     scored = [result for result in run.results if result.score.value is not None]
     named = (evaluation_id, model_id, headline, facts)
-    text = "".join(f"{json_line(_instance(item, *named))}\n" for item in scored)
-    content = {
+    content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "evaluation_id": evaluation_id,
         "evaluation_timestamp": str(seconds),
@@ -63,7 +68,7 @@ def every_eval_ever(facts: RunFacts) -> dict[str, Any]:
             },
             "additional_details": {
                 "deployment_type": "self_deployed" if is_local else "unknown",
-                "model_availability": "open_weights" if developer else "unknown",
+                "model_availability": "open_weights" if has_developer else "unknown",
             },
         },
         "evaluation_results": [
@@ -71,13 +76,16 @@ def every_eval_ever(facts: RunFacts) -> dict[str, Any]:
             for metric, value in run.tables.metrics.items()
             if value.value is not None
         ],
-        "detailed_evaluation_results": {
-            "format": "jsonl",
-            "file_path": f"{below}_samples.jsonl",
-            "hash_algorithm": "sha256",
-            "checksum": sha256_of(text),
-            "total_rows": len(scored),
-        },
+    }
+    if not scored:
+        return {f"{below}.json": content}
+    text = "".join(f"{json_line(_instance(item, *named))}\n" for item in scored)
+    content["detailed_evaluation_results"] = {
+        "format": "jsonl",
+        "file_path": f"{below}_samples.jsonl",
+        "hash_algorithm": "sha256",
+        "checksum": sha256_of(text),
+        "total_rows": len(scored),
     }
     return {f"{below}.json": content, f"{below}_samples.jsonl": text}
 

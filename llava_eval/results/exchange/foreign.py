@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 #: What VLMEvalKit writes in place of a text where a model's API gave none.
 _VLMEVALKIT_FAILED = "Failed to obtain answer"
+#: What lmms-eval's models behind an API write there, and its Gemini where a reply was blocked.
+_LMMS_EVAL_FAILED = ("[LMMS_EVAL_REQUEST_FAILED after ", "[SAFETY_BLOCKED:")
 
 #: Fields that hold what was asked, in whole or in part.
 _ASKED_FIELDS = ("question", "input")
@@ -163,6 +165,8 @@ def _of_lm_eval(line: Mapping[str, Any]) -> Iterator[Record]:
         what = "likelihoods and no text" if isinstance(replies, list) and replies else "no text"
         nothing = Generation(None, error=f"the file holds {what} for it")
         yield Record(name, nothing, fields, number)
+    elif replies.startswith(_LMMS_EVAL_FAILED):
+        yield Record(name, Generation(None, error=replies), fields, number)
     else:
         yield Record(name, Generation(replies), fields, number)
         for text in further:
@@ -185,12 +189,17 @@ def _of_every_eval_ever(line: Mapping[str, Any]) -> Iterator[Record]:
     name, raw = str(line["sample_id"]), (line["output"] or {}).get("raw")
     fields = {"id": name, "input": line["input"]["raw"]}
     replies = [raw] if isinstance(raw, str) else raw
-    if not replies:
-        error = line.get("error") or "the file holds no text for it"
-        yield Record(name, Generation(None, error=str(error)), fields)
+    # what the converter of inspect's logs says of a sample
+    metadata = line.get("metadata") or {}
+    is_repeat = str(metadata.get("epoch", 1)) != "1"
+    error = line.get("error")
+    if error or not replies:
+        words = str(error or "the file holds no text for it").strip().splitlines()[0]
+        yield Record(name, Generation(None, error=words), fields, is_repeat=is_repeat)
         return
     for number, text in enumerate(replies):
-        yield Record(name, Generation(str(text)), fields, is_repeat=number > 0)
+        generation = _ended(str(text), metadata.get("stop_reason"), line.get("token_usage"))
+        yield Record(name, generation, fields, is_repeat=is_repeat or number > 0)
 
 
 def _of_inspect(sample: Any) -> Record:
@@ -203,11 +212,13 @@ def _of_inspect(sample: Any) -> Record:
         fields["input"] = _attached(sample["input"], sample)
     is_repeat = sample.get("epoch", 1) != 1
     error, output = sample.get("error"), sample.get("output")
-    choices = output.get("choices") if isinstance(output, dict) else None
+    output = output if isinstance(output, dict) else {}
+    choices = output.get("choices")
     if isinstance(error, dict) or not choices:
         reason = "the log holds no output for it"
         reason = str(error.get("message", "failed")) if isinstance(error, dict) else reason
         return Record(name, Generation(None, error=reason), fields, is_repeat=is_repeat)
+    ended = choices[0].get("stop_reason")
     content = choices[0].get("message", {}).get("content", "")
     if isinstance(content, list):
         content = "\n".join(  # as inspect's ChatMessage.text does
@@ -215,8 +226,22 @@ def _of_inspect(sample: Any) -> Record:
             for part in content
             if part.get("type") == "text"
         )
-    text = _attached(str(content), sample)
-    return Record(name, Generation(text), fields, is_repeat=is_repeat)
+    generation = _ended(_attached(str(content), sample), ended, output.get("usage"))
+    return Record(name, generation, fields, is_repeat=is_repeat)
+
+
+def _ended(text: str, reason: object, usage: object) -> Generation:
+    """Return a reply that ended so; of a refused prompt inspect keeps the server's words as text.
+
+    Args:
+        text: of the reply.
+        reason: inspect's word for its end.
+        usage: tokens as the server counted them, which it did not where it refused the prompt.
+    """
+    if reason == "content_filter" or (reason == "model_length" and not usage):
+        words = " ".join([f"the server ended the reply for {reason!r}:", *text.split()])
+        return Generation(None, error=words[:200].rstrip(":"))
+    return Generation(text)
 
 
 def _attached(text: str, sample: Mapping[str, Any]) -> str:

@@ -70,6 +70,22 @@ def test_the_first_of_lm_evals_repeats_counts_and_the_others_are_told(
     assert "6 texts of further epochs left out" in caplog.text
 
 
+def test_what_lmms_eval_writes_of_a_failed_request_is_no_reply(tmp_path: Path) -> None:
+    """Texts of lmms_eval 0.7.3: models/chat/openai.py, models/simple/gemini.py."""
+    refused = "[LMMS_EVAL_REQUEST_FAILED after 5 retries] Error code: 429 - A quota was exceeded"
+    blocked = "[SAFETY_BLOCKED:finish_reason=SAFETY]"
+    lines = [  # with one reply it leaves "resps" out, and "doc" always
+        {"doc_id": n, "filtered_resps": text, "score": {"question_id": f"q{n}"}}
+        for n, text in enumerate((refused, blocked, "[A]"))
+    ]
+    found = read_generations(written(tmp_path / "x_samples_y.jsonl", lines), SAMPLES)
+    assert [found[f"q{n}"] for n in range(3)] == [
+        Generation(None, error=refused),
+        Generation(None, error=blocked),
+        Generation("[A]"),
+    ]
+
+
 def test_mmvus_published_generations(tmp_path: Path) -> None:
     path = tmp_path / "LLaVA-NeXT-Video-7B-hf_16frame.json"
     judged = {"choices": {}, "ground_truth_answer": "A", "extracted_answer": "A", "correct": True}
@@ -180,6 +196,35 @@ def test_parts_of_a_reply_are_joined_as_inspect_joins_them(tmp_path: Path) -> No
     log["samples"][0]["output"]["choices"][0]["message"]["content"] = parts
     (tmp_path / "log.json").write_text(json.dumps(log))
     assert texts(tmp_path / "log.json") == ["It is red.\nA", "The answer is B", "C"]
+
+
+#: How inspect_ai 0.3.285 (openai-api) ends what a server refused or cut, with the text it keeps.
+ENDS = [
+    ("model_length", "This model's maximum context length is 4096 tokens.", False, True),
+    ("content_filter", "The response was filtered: A violation.", False, True),
+    ("content_filter", "A par", True, True),
+    ("content_filter", "", True, True),
+    ("model_length", "A, for the", True, False),
+    ("max_tokens", "A, for the", True, False),
+    ("stop", "A", False, False),
+]
+
+
+@pytest.mark.parametrize(("reason", "text", "has_usage", "is_failed"), ENDS)
+def test_the_servers_words_in_a_log_of_inspect_are_no_reply(
+    tmp_path: Path, reason: str, text: str, has_usage: bool, is_failed: bool
+) -> None:
+    log = json.loads(INSPECT_LOG.read_text())
+    output = log["samples"][0]["output"]
+    output["choices"][0]["stop_reason"] = reason
+    output["choices"][0]["message"]["content"] = text
+    if not has_usage:
+        del output["usage"]
+    (tmp_path / "log.json").write_text(json.dumps(log))
+    found = read_generations(tmp_path / "log.json", SAMPLES)
+    error = f"the server ended the reply for {reason!r}" + (f": {text}" if text else "")
+    assert found["q0"] == (Generation(None, error=error) if is_failed else Generation(text))
+    assert found["q1"] == Generation("The answer is B")
 
 
 def test_inspects_archive_and_its_failed_samples(tmp_path: Path) -> None:
@@ -391,6 +436,32 @@ def test_every_eval_ever_with_repeats_and_what_failed(
     damaged = [eee_line(0, input="Which?")]
     with pytest.raises(RowsError, match="cannot be read"):
         read_generations(written(tmp_path / "y_samples.jsonl", damaged), SAMPLES)
+
+
+def test_what_every_eval_ever_makes_of_a_log_of_inspect(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Lines as ``every_eval_ever convert inspect`` 0.3.0 writes them, of two epochs."""
+    traceback = "ValueError('no video')\n  + Exception Group Traceback (most recent call last):"
+    first, second = ({"stop_reason": "stop", "epoch": number} for number in "12")
+    refused = {"stop_reason": "model_length", "epoch": "1"}
+    lines = [
+        eee_line(0, metadata=first),
+        eee_line(1, metadata={"epoch": "1"}, output={"raw": [""]}, error=traceback),
+        eee_line(2, metadata=refused, output={"raw": ["A prompt of 9000 tokens"]}),
+        eee_line(0, metadata=second, output={"raw": ["C"]}),
+        eee_line(1, metadata=second),
+        eee_line(2, metadata=second),
+    ]
+    found = read_generations(written(tmp_path / "x_samples.jsonl", lines), SAMPLES)
+    assert [found[f"q{n}"] for n in range(3)] == [
+        Generation("B"),
+        Generation(None, error="ValueError('no video')"),
+        Generation(
+            None, error="the server ended the reply for 'model_length': A prompt of 9000 tokens"
+        ),
+    ]
+    assert "3 texts of further epochs left out" in caplog.text
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(

@@ -18,7 +18,7 @@ from llava_eval.results.exchange.run_facts import RunFacts
 from llava_eval.results.files import write_files
 from llava_eval.results.runs import RunReader
 from llava_eval.types import Score
-from tests.results.runs_on_disk import answered, write_run
+from tests.results.runs_on_disk import answered, failed, write_run
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
@@ -112,6 +112,60 @@ def test_every_eval_ever_takes_both_files(run: Path, tmp_path: Path) -> None:
     aggregates.EvaluationLog.model_validate_json(aggregate_path.read_text())
     for line in samples_path.read_text().splitlines():
         instances.InstanceLevelEvaluationLog.model_validate_json(line)
+
+
+#: What names a model, and the folders that the data store's own publisher files it in.
+FOLDERS = {
+    "llava:7b": ("local/llava:7b", "local/llava_7b"),
+    "org/llava:7b": ("org/llava:7b", "org/llava_7b"),
+    "host/library/llava": ("host/library/llava", "host/library_llava"),
+    "naïve 模型": ("local/naïve 模型", "local/naïve 模型"),
+}
+
+
+@pytest.mark.parametrize("model", FOLDERS)
+def test_every_eval_ever_has_folders_that_its_store_takes(model: str, tmp_path: Path) -> None:
+    results = [answered(number, True) for number in range(3)]
+    path = write_run(tmp_path / "run", results, config={"model.name": model})
+    aggregate_path, samples_path = export(path, "eee", tmp_path / "out")
+    identity, folders = FOLDERS[model]
+    aggregate = json.loads(aggregate_path.read_text())
+    assert aggregate["model_info"]["id"] == identity
+    assert aggregate_path.parent == tmp_path / "out" / "data" / "made_up" / folders
+    assert (
+        aggregate["detailed_evaluation_results"]["file_path"]
+        == samples_path.relative_to(tmp_path / "out").as_posix()
+    )
+
+
+def test_every_eval_ever_has_no_file_of_samples_where_none_is_scored(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", [failed(number) for number in range(3)])
+    (aggregate_path,) = export(path, "eee", tmp_path / "out")
+    aggregate = json.loads(aggregate_path.read_text())
+    assert aggregate["evaluation_results"] == []
+    assert "detailed_evaluation_results" not in aggregate
+
+
+@pytest.mark.parametrize(
+    ("model", "is_scored"), [*((model, True) for model in FOLDERS), ("org/llava", False)]
+)
+def test_every_eval_evers_validator_finds_nothing(
+    model: str, is_scored: bool, tmp_path: Path
+) -> None:
+    validation = pytest.importorskip("every_eval_ever.validator.validation_core")
+    results = [answered(number, True) if is_scored else failed(number) for number in range(3)]
+    run = write_run(tmp_path / "run", results, config={"model.name": model})
+    root = tmp_path / "out"
+    names = [path.relative_to(root).as_posix() for path in export(run, "eee", root)]
+    for name in names:
+        report = validation.validate_file(
+            root / name,
+            repo_path=name,
+            available_files=set(names),
+            read_repo_file=lambda other: (root / other).read_text(encoding="utf-8"),
+            run_semantic_checks=True,
+        )
+        assert (report.valid, report.errors, report.warnings) == (True, [], [])
 
 
 def test_results_and_samples_of_lm_eval(run: Path, tmp_path: Path) -> None:
