@@ -192,9 +192,9 @@ def _of_every_eval_ever(line: Mapping[str, Any]) -> Iterator[Record]:
     # what the converter of inspect's logs says of a sample
     metadata = line.get("metadata") or {}
     is_repeat = str(metadata.get("epoch", 1)) != "1"
-    error = line.get("error")
+    error = str(line.get("error") or "").strip()
     if error or not replies:
-        words = str(error or "the file holds no text for it").strip().splitlines()[0]
+        words = (error or "the file holds no text for it").splitlines()[0]
         yield Record(name, Generation(None, error=words), fields, is_repeat=is_repeat)
         return
     for number, text in enumerate(replies):
