@@ -277,8 +277,8 @@ class RequestsConfig:
 
     Attributes:
         concurrency: requests under way at once.
-        retries: further attempts after the statuses 408, 409, 425, 429 and 5xx, time-outs, cut
-            connections and malformed responses.
+        retries: further attempts after the statuses 408, 409, 425, 429 and 5xx but 501, time-outs,
+            cut connections and malformed responses.
         backoff_seconds: wait before the first further attempt; doubles with each.
         timeout_seconds: longest wait for a complete reply.
     """

@@ -25,7 +25,8 @@ from llava_eval.types import MAX_TOKENS
 #: Largest answer that is read. Log-probabilities of a long prompt are some tens of megabytes.
 MAX_BODY_BYTES = 64 << 20
 
-#: Statuses after which the same request may succeed, beside all 5xx.
+#: Statuses after which the same request may succeed, beside all 5xx but 501: vLLM's of what it
+#: never does, as chats with a model that only embeds.
 _PASSING_STATUSES = (408, 409, 425, 429)
 #: Those of a server that takes no request now, whatever it asks.
 _AWAY_STATUSES = (429, 502, 503, 529)
@@ -392,7 +393,7 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
 
 def _may_pass(status: int) -> bool:
     """Return whether the same request may succeed after a status."""
-    return status in _PASSING_STATUSES or status >= 500
+    return status in _PASSING_STATUSES or (status >= 500 and status != 501)
 
 
 def _check_provider(completion: Completion) -> None:

@@ -137,6 +137,15 @@ def test_a_reply() -> None:
             RefusedError,
             "HTTP 400: Server is pinned to 'a/b'; requested 'b'.",
         ),
+        (  # vLLM 0.33's of a model that only embeds
+            Answer(
+                501,
+                b'{"error":{"message":"The model does not support Chat Completions API",'
+                b'"type":"NotImplementedError","param":null,"code":501}}',
+            ),
+            RejectedError,
+            "HTTP 501: The model does not support Chat Completions API",
+        ),
         (failure(408), BusyError, "HTTP 408: no"),
         (failure(409), BusyError, "HTTP 409: no"),
         (failure(425), BusyError, "HTTP 425: no"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import shutil
 import tempfile
 import uuid
@@ -202,10 +203,18 @@ def video_part(address: str) -> Mapping[str, Any]:
 
 
 def _metadata(clip: Clip) -> dict[str, Any]:
-    """Return what vLLM's ``media_io_kwargs`` say of frames that were sampled already."""
-    metadata: dict[str, Any] = {"frames_indices": list(clip.frame_indices)}
-    if clip.num_frames_sampled_from >= len(clip):
-        metadata["total_num_frames"] = clip.num_frames_sampled_from
+    """Return what vLLM's ``media_io_kwargs`` say of frames that were sampled already.
+
+    vLLM takes no more frames than there are in all. Where some are shown again, all numbers are
+    those of a video with so many times the frames, and frames a second: times and rates are the
+    same, of which models make positions and timestamps.
+    """
+    total, finer = clip.num_frames_sampled_from, 1
     if clip.fps is not None:
-        metadata["fps"] = clip.fps
+        finer = math.ceil(len(clip) / total)
+    metadata: dict[str, Any] = {"frames_indices": [finer * index for index in clip.frame_indices]}
+    if finer * total >= len(clip):
+        metadata["total_num_frames"] = finer * total
+    if clip.fps is not None:
+        metadata["fps"] = finer * clip.fps
     return metadata

@@ -60,8 +60,8 @@ class Dialect:
     version: tuple[str, ...] = ()
 
 
-#: By kind. Read in the servers' sources: transformers 5.23, cli/serving; vLLM, entrypoints/openai
-#: and multimodal/media; SGLang, srt/entrypoints/openai/protocol.py.
+#: By kind. Read in the servers' sources: transformers 5.23, cli/serving; vLLM 0.33,
+#: entrypoints/openai and multimodal/media; SGLang 0.5.23, srt/entrypoints/openai/protocol.py.
 DIALECTS = {
     "openai": Dialect("an OpenAI-compatible server"),
     "transformers": Dialect(
