@@ -84,8 +84,8 @@ class _Reply:
     def _split(self, group: re.Match[str]) -> list[list[int]]:
         """Return the letters of one mention, or of two where the last has a verb of its own.
 
-        "Unlike A, B is correct", "(A) B is wrong" and "B — A and C are wrong" speak of two letters,
-        "A and B are correct" of one group.
+        "Unlike A, B is correct", "(A) B is wrong", "B — A and C are wrong" and "I choose B, A
+        wrong" speak of two letters, "A and B are correct" of one group.
         """
         at = [number for number in range(*group.span()) if self.kinds[number] in _LABELS]
         following = self.kinds[group.end() : group.end() + 1]
@@ -101,6 +101,14 @@ class _Reply:
             is_none_of = re.search("n[of]*$", self.kinds[: group.start()])  # "none of A, B is"
             if not is_none_of:
                 return [at[:-1], at[-1:]]
+        if len(at) == 2 and re.match("o?w", self.kinds[group.end() :]):
+            first = self._mention(at[:1])
+            if (
+                self.kinds[at[0] + 1 : at[1]] == ","
+                and first.is_given()
+                and not first.begins_sentence
+            ):
+                return [at[:1], at[1:]]  # without a verb, as in Chinese
         return [at]
 
     def _are_apart(self, left: int, right: int) -> bool:
