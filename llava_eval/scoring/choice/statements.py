@@ -260,10 +260,22 @@ class _Reply:
                 and self._style(number) == self._style(run[-1])
             )
             if not is_next:
+                run = [*self._asked_before(run), *run]
                 listed.update(run if len(run) > 1 else ())
                 run = []
             run.append(number)
         return listed
+
+    def _asked_before(self, run: Sequence[int]) -> list[int]:
+        """Return the entry before a list that ends a question: "Is it A. a kite or B. a girl?"."""
+        if not run or run[0] == 0 or not self.mentions[run[-1]].verdict.startswith("?"):
+            return []
+        first, second = self.mentions[run[0] - 1], self.mentions[run[0]]
+        between = self.kinds[self._text_after(first.end)[1] : second.start]
+        is_before = first.has_own_text and first.letters < second.letters
+        is_alike = self._style(run[0] - 1) == self._style(run[0])
+        goes_on = re.fullmatch("[,;]?j?", between) is not None
+        return [run[0] - 1] if is_before and is_alike and goes_on else []
 
     def _style(self, number: int) -> str:
         """Return how an entry is written: "(A)", "A)", "A.", "A:", or "A" alone."""
