@@ -74,6 +74,8 @@ class _Reply:
         label = re.search("(?:^|N)L(?=:(?:L[.]?(?:N|$)|fr*a))|^L:[^N?]*[N?]+L(?=:)", self.kinds)
         if label is not None and tokens[label.end() - 1].letter == "A":
             self.kinds = f"{self.kinds[: label.end() - 1]}a{self.kinds[label.end() :]}"
+        # Between two letters "yes" is of the first one ("A yes B no"), or is "and" ("A ja B").
+        self.kinds = re.sub("(?<=L)(?<!nL)Y(?=L)", Kind.WORD, self.kinds)
         begins = re.search("d|O[^.N]{0,4}:|O[iv]", self.kinds)
         self.discussion = len(tokens) if begins is None else begins.end()
         self.mentions = [
