@@ -33,7 +33,7 @@ StopReason = Literal["eos", "stop_string", "length"]
 MediaProblemKind = Literal["damaged", "truncated", "replayed", "fewer_frames", "unconfirmed_frames"]
 
 #: How the base64 of a PNG, JPEG, GIF or WebP file begins, as no such file does.
-BASE64_BEGINNINGS = ("iVBORw0KGgo", "/9j/4", "R0lGODlh", "UklGR")
+BASE64_BEGINNINGS = ("iVBORw0KGgo", "/9j/", "R0lGODlh", "UklGR")
 
 #: No context is as long; a larger count of tokens is a mistake.
 MAX_TOKENS = 1 << 40

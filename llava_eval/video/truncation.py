@@ -153,11 +153,15 @@ def _end_of_asf(file: BinaryIO, _size: int) -> int | None:
 
 
 def _end_of_mpegts(file: BinaryIO, size: int) -> int | None:
-    """Return where the last packet ends; packets begin with 0x47 (ISO/IEC 13818-1, 2.4.3.2)."""
+    """Return where the last packet ends; packets begin with 0x47 (ISO/IEC 13818-1, 2.4.3.2).
+
+    That is more than the size where the last one does not: a file whose size was set first.
+    """
     head = file.read(200)
     for length, start in ((188, 0), (192, 4)):
         if len(head) == 200 and head[start] == head[start + length] == 0x47:
-            return size + -size % length
+            file.seek(size - length + start)
+            return size + -size % length if file.read(1) == b"\x47" else _MORE
     return None
 
 

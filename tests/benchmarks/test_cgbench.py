@@ -147,6 +147,12 @@ def test_frames_go_through_two_jpeg_files() -> None:
     assert shown.description == "frames as JPEG images, twice"
 
 
+@pytest.mark.parametrize("cell", ["[[3, 3], [5, 8]]", "[(3, 3), (5, 8)]", "[[3 3]\n [5 8]]"])
+def test_intervals_that_a_cell_of_a_table_holds(cell: str) -> None:
+    row = {**PROMPTS["official"][0]["row"], "clue_intervals": [[3, 3], [5, 8]]}
+    assert samples_of("official", {**row, "clue_intervals": cell}) == samples_of("official", row)
+
+
 @pytest.mark.parametrize("intervals", [None, "x", [[3, 1]], [[1]], [["a", "b"]]])
 def test_what_is_no_interval_is_named(intervals: Any) -> None:
     row = {**PROMPTS["official"][0]["row"], "clue_intervals": intervals}

@@ -47,6 +47,17 @@ def test_bytes_of_a_column_are_shown(tmp_path: Path) -> None:
         assert frame[:, 0, 0].tolist() == [255, 0, 0]
 
 
+def test_base64_of_a_jpeg_whose_first_segment_is_adobes() -> None:
+    stream = io.BytesIO()
+    Image.new("CMYK", (40, 24), (0, 255, 255, 0)).save(stream, "JPEG")
+    encoded = base64.b64encode(stream.getvalue())
+    assert encoded.startswith(b"/9j/7")  # marker 0xEE, no JFIF header (0xE0) nor EXIF (0xE1)
+    for value in (encoded, encoded.decode(), {"bytes": encoded, "path": "a.jpg"}):
+        frame = read_media(image_of({"id": 1, "image": value}), lambda info: [0]).frames[0]
+        expected = Image.open(io.BytesIO(stream.getvalue())).convert("RGB").getpixel((0, 0))
+        assert tuple(frame[:, 0, 0].tolist()) == expected
+
+
 def test_one_picture_has_one_name() -> None:
     rows = [Row(0, {"image": {"bytes": picture(one)}}, "rows") for one in ("red", "red", "blue")]
     names = [row_image(row, column="image", files=[]).name for row in rows]

@@ -90,6 +90,8 @@ def test_spans_of_a_video_belong_to_its_queries_in_order() -> None:
         ("charades/3MSZA.mp4/1", "3MSZA.mp4", "When: She sits?", ("3.0 4.0",)),
     ]
     assert made[0].media == (Media("video", "/media/3MSZA.mp4"),)
+    cells = {"queries": str(queries), "spans": str(spans)}  # as a CSV file holds them
+    assert timelens(row(**keys, **cells), media=["{row_key}"], prompt="When: {query}?") == made
     columns = {**keys, "queries": queries, "spans": spans[:1]}
     assert refusal(timelens, columns, **MEDIA) == "1 spans for 2 queries"
 
@@ -291,6 +293,8 @@ def test_questions_of_motionbench_that_are_left_out() -> None:
         prompt=" {question}\n{options}\n",
     )
     assert [one.id for one in made] == ["k_3", "u7", "k_5"]
+    cells = row(key="k", qa=str(qa), question_type="Motion")
+    assert motionbench(cells, media=["{v}.mp4"], prompt=" {question}\n{options}\n") == made
     assert made[0].prompt == "What does he do?\nA. He waves.\nB. He sits."
     assert (made[0].targets, made[0].choices) == (("B",), ("He waves.", "He sits."))
     assert made[2].question == "A. x B. y"

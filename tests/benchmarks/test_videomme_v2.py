@@ -127,6 +127,16 @@ def test_an_answer_beyond_h_is_refused() -> None:
         protocol("videomme_v2/official").sample({**content["row"], "answer": "I"})
 
 
+def test_options_that_a_cell_of_a_table_lists() -> None:
+    row: dict[str, Any] = json.loads(gzip.decompress(GOLDEN.read_bytes()))["row"]
+    made = protocol("videomme_v2/official")
+    listed = ["A. A kite.", "B. A girl."]
+    expected = made.sample({**row, "options": "A. A kite.\nB. A girl."})
+    for cell in (listed, str(listed), json.dumps(listed)):
+        assert made.sample({**row, "options": cell}) == expected
+    assert expected.choices == ("A kite.", "A girl.")
+
+
 def test_pieces_of_the_authors_protocols() -> None:
     row: dict[str, Any] = json.loads(gzip.decompress(GOLDEN.read_bytes()))["row"]
     facets = ("group_type", "group_structure", "second_head", "third_head", "level")

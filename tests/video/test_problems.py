@@ -94,7 +94,7 @@ def test_a_download_that_broke_off(
     assert np.array_equal(clip.frames[1].permute(1, 2, 0).numpy(), frames[-1])
 
 
-@pytest.mark.parametrize("name", ["h264.mkv", "vp9.webm", "mpeg4.avi"])
+@pytest.mark.parametrize("name", ["h264.mkv", "vp9.webm", "mpeg4.avi", "h264.ts"])
 def test_a_file_whose_end_was_never_filled(name: str, file_of: FileOf, tmp_path: Path) -> None:
     """As download managers leave it that set the size first."""
     content = Path(file_of(name)).read_bytes()
@@ -191,6 +191,8 @@ def test_packets_of_mpegts_with_and_without_time_codes(
         path.write_bytes(stored[:size])
         is_cut = size % (188 + prefix) > 0 and size > 200
         assert kinds(truncation(str(path), "mpegts")) == ["truncated"] * is_cut
+    path.write_bytes(stored[: 5 * (188 + prefix)] + bytes(2 * (188 + prefix)))
+    assert kinds(truncation(str(path), "mpegts")) == ["truncated"]
     path.write_bytes(bytes(1000))
     assert truncation(str(path), "mpegts") == ()
 

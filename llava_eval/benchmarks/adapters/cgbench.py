@@ -13,9 +13,8 @@ import numpy as np
 
 from llava_eval.benchmarks.adapters.options import multiple_choice
 from llava_eval.benchmarks.frame_images import FrameImages
-from llava_eval.benchmarks.rows import Row
+from llava_eval.benchmarks.rows import Row, as_list
 from llava_eval.benchmarks.subtitles import read_cues
-from llava_eval.borders.json_text import JsonError, parse_json
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, Media, Sample
 
@@ -82,12 +81,12 @@ def cgbench(
 def _intervals(row: Row) -> tuple[tuple[float, float], ...]:
     value: Any = row.column("clue_intervals")
     try:
-        items = parse_json(value, list) if isinstance(value, str) else value
-        intervals = tuple((start, end) for start, end in items)
+        items = as_list(value)
+        intervals = tuple((start, end) for start, end in (value if items is None else items))
         if not all(0 <= start <= end for start, end in intervals):
             raise ValueError("one ends before it starts")
         return intervals
-    except (TypeError, ValueError, JsonError) as error:
+    except (TypeError, ValueError) as error:
         raise row.error(f"expected intervals of a start and an end, got {value!r:.60}") from error
 
 

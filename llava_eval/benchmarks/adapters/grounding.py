@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llava_eval.benchmarks.rows import Row, list_items
+from llava_eval.benchmarks.rows import Row, as_list, list_items
 from llava_eval.types import Media, Sample
 
 
@@ -56,7 +56,7 @@ def timelens(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
         RowsError: a missing column, or not one span for each query.
     """
     queries = row.texts("queries")
-    spans: Any = row.column("spans")
+    spans = as_list(row.column("spans")) or ()
     if len(spans) != len(queries):
         raise row.error(f"{len(spans)} spans for {len(queries)} queries")
     samples = []

@@ -6,10 +6,9 @@ import dataclasses
 import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from llava_eval.benchmarks.image_rows import first_filled
-from llava_eval.benchmarks.rows import Row, is_null, list_items, mapping_of
+from llava_eval.benchmarks.rows import Row, as_list, is_null, list_items, mapping_of
 from llava_eval.types import Media, Sample
 
 _QUESTIONS = "qa"
@@ -122,8 +121,8 @@ def _questions(row: Row) -> Iterator[Row]:
     if row.optional(_QUESTIONS) is None and row.optional("question") is not None:
         yield row
         return
-    questions: Any = row.column(_QUESTIONS)
-    if not isinstance(questions, Sequence) or isinstance(questions, str):
+    questions = as_list(row.column(_QUESTIONS))
+    if questions is None:
         raise row.error(f"column {_QUESTIONS!r} should hold a list of questions")
     for question in questions:
         if not isinstance(question, Mapping):

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from llava_eval.benchmarks.frame_images import FrameImages
-from llava_eval.benchmarks.rows import UNKNOWN, Row
+from llava_eval.benchmarks.rows import UNKNOWN, Row, as_list
 from llava_eval.benchmarks.subtitles import Cue
 from llava_eval.borders.json_text import JsonError, parse_json
 from llava_eval.errors import MediaError
@@ -73,7 +73,8 @@ def videomme_v2(
         words = (ListedWords(video, path, heading, heading_needs_words),)
     level = row.optional("level")
     options = row.column("options")
-    listed = options if isinstance(options, str) else "\n".join(row.options("options"))
+    is_text = isinstance(options, str) and as_list(options) is None
+    listed = options if is_text else "\n".join(row.options("options"))
     return Sample(
         id=row.text("{question_id}"),
         row=row.number,

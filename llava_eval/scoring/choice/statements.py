@@ -74,6 +74,8 @@ class _Reply:
         label = re.search("(?:^|N)L(?=:(?:L[.]?(?:N|$)|fr*a))|^L:[^N?]*[N?]+L(?=:)", self.kinds)
         if label is not None and tokens[label.end() - 1].letter == "A":
             self.kinds = f"{self.kinds[: label.end() - 1]}a{self.kinds[label.end() :]}"
+        # Between two letters "yes" is of the first one ("A yes B no"), or is "and" ("A ja B").
+        self.kinds = re.sub("(?<=L)(?<!nL)Y(?=L)", Kind.WORD, self.kinds)
         begins = re.search("d|O[^.N]{0,4}:|O[iv]", self.kinds)
         self.discussion = len(tokens) if begins is None else begins.end()
         self.mentions = [
@@ -84,8 +86,8 @@ class _Reply:
     def _split(self, group: re.Match[str]) -> list[list[int]]:
         """Return the letters of one mention, or of two where the last has a verb of its own.
 
-        "Unlike A, B is correct", "(A) B is wrong" and "B — A and C are wrong" speak of two letters,
-        "A and B are correct" of one group.
+        "Unlike A, B is correct", "(A) B is wrong", "B — A and C are wrong" and "I choose B, A
+        wrong" speak of two letters, "A and B are correct" of one group.
         """
         at = [number for number in range(*group.span()) if self.kinds[number] in _LABELS]
         following = self.kinds[group.end() : group.end() + 1]
@@ -101,6 +103,14 @@ class _Reply:
             is_none_of = re.search("n[of]*$", self.kinds[: group.start()])  # "none of A, B is"
             if not is_none_of:
                 return [at[:-1], at[-1:]]
+        if len(at) == 2 and re.match("o?w", self.kinds[group.end() :]):
+            first = self._mention(at[:1])
+            if (
+                self.kinds[at[0] + 1 : at[1]] == ","
+                and first.is_given()
+                and not first.begins_sentence
+            ):
+                return [at[:1], at[1:]]  # without a verb, as in Chinese
         return [at]
 
     def _are_apart(self, left: int, right: int) -> bool:
@@ -252,10 +262,22 @@ class _Reply:
                 and self._style(number) == self._style(run[-1])
             )
             if not is_next:
+                run = [*self._asked_before(run), *run]
                 listed.update(run if len(run) > 1 else ())
                 run = []
             run.append(number)
         return listed
+
+    def _asked_before(self, run: Sequence[int]) -> list[int]:
+        """Return the entry before a list that ends a question: "Is it A. a kite or B. a girl?"."""
+        if not run or run[0] == 0 or not self.mentions[run[-1]].verdict.startswith("?"):
+            return []
+        first, second = self.mentions[run[0] - 1], self.mentions[run[0]]
+        between = self.kinds[self._text_after(first.end)[1] : second.start]
+        is_before = first.has_own_text and first.letters < second.letters
+        is_alike = self._style(run[0] - 1) == self._style(run[0])
+        goes_on = re.fullmatch("[,;]?j?", between) is not None
+        return [run[0] - 1] if is_before and is_alike and goes_on else []
 
     def _style(self, number: int) -> str:
         """Return how an entry is written: "(A)", "A)", "A.", "A:", or "A" alone."""

@@ -177,13 +177,16 @@ class Lexer:
         return Kind.LABEL if kind in _AFTER_THE_LETTER_A or is_joined or goes_on else None
 
     def _own_text_follows(self, letter: str, index: int) -> bool:
-        """Return whether a letter's own option text, and nothing longer, follows at once."""
+        """Return whether a letter's own option text, and nothing longer, follows at once.
+
+        After it a copied list goes on with the next letter: "A a kite B a girl".
+        """
         gap = re.compile(r"[\s.:)-]*").match(self.plain, index)
         token = self._text(index if gap is None else gap.end())
         return (
             token is not None
             and token.letter == letter
-            and re.compile(r"\s*(?:$|[^\w\s]|\n)").match(self.plain, token.end) is not None
+            and re.compile(r"\s*(?:$|[^\w\s]|\n|[A-Z]\b)").match(self.plain, token.end) is not None
         )
 
     def _text(self, position: int) -> Token | None:

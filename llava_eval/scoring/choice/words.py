@@ -154,7 +154,7 @@ _WORDS: Final[dict[Kind, str]] = {
     like, look like, seems like, sounds like, prefer, favor, favour, leaves, leaves only, leaving, leaving only, leaves us with,
     leaving us with, left with, mark, i'd, submit, wähle, entscheide mich für, nehme, glaube, denke, choisis, opte pour, il s'agit de,
     подходит, больше подходит, elijo, escojo, selecciono, würde, creo que, escolho, acho que, scelgo, direi, diría, diría que, diria,
-    credo che, kies, wybieram, vyberu, volím, выбираю, думаю, обираю, seçiyorum, chọn, tôi chọn, memilih, pilih, saya memilih, väljer,
+    credo che, kies, wybieram, vyberu, vybírám, volím, выбираю, думаю, обираю, seçiyorum, chọn, tôi chọn, memilih, pilih, saya memilih, väljer,
     vælger, velger, valitsen, aleg, 选择, 選擇, 选, 選, 认为, 觉得, 认为是, 觉得是, เลือก, ตอบ, أختار, اختر""",
     Kind.THINK: """i would have to say, i'd have to say, i have to say, i bet, i'm pretty sure, im pretty sure, i'm sure, im sure, pretty sure, i
     reckon, i think, i guess, i believe, i suppose, i
@@ -174,7 +174,7 @@ _WORDS: Final[dict[Kind, str]] = {
     mistaken, if i am not mistaken, unless i'm mistaken, unless i am mistaken, undoubtedly, too, as
     well, sure, ok, okay, it, it's, that's, that, this, that one, that one's, this one, this one's, its, that'd be, it'd be, all
     things considered, presumably, assistant, output, es, dies, que es, che sia, che è, что, что это, dass, dass es, esta es, also,
-    wahrscheinlich, c'est, que c'est, probablement, if i had to, if i have to, if i must, if we had to, if forced, probablemente,
+    wahrscheinlich, det, itu, c'est, que c'est, probablement, if i had to, if i have to, if i must, if we had to, if forced, probablemente,
     provavelmente, probabilmente, waarschijnlijk, 那么, 可能是""",
     Kind.YES: """yup, yea, yas, yes, yeah, yep, ja, oui, sí, sim, да, tak, はい, 네, 是的""",
     Kind.BUT: """but, but rather, or rather, sondern, mais, sino, mas, ma, bensì, maar, ale, а, 而是, 하지만, aber, pero, но, however, yet""",
