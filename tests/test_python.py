@@ -50,6 +50,7 @@ def test_settings_are_texts() -> None:
         llava_eval.evaluate(["a=b"])  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_threads_compose_configurations_one_after_the_other() -> None:
     def num_frames(number: int) -> object:
         return compose_config([f"sampler.num_frames={number}"]).config.sampler["num_frames"]

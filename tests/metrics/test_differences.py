@@ -262,6 +262,7 @@ def test_two_clusters_are_the_least_that_have_an_interval(name: str, num_cluster
     assert [bound is None for bound in bounds] == [num_clusters == 1] * 4
 
 
+@pytest.mark.slow
 def test_a_group_that_is_drawn_twice_counts_twice_whatever_a_metric_joins() -> None:
     def figures(seed: int) -> list[SampleResult]:
         """Make one question about each of two figures in a set: both accuracies are the same."""

@@ -359,6 +359,7 @@ def test_a_label_takes_the_first_side_that_is_free() -> None:
         assert found == pytest.approx((dx, dy), abs=0.02)
 
 
+@pytest.mark.slow
 def test_matplotlib_draws_at_the_same_axes(chart: Chart) -> None:
     """The marks of the second colour: 2 and 32 of a logarithmic axis, and nothing left of them."""
     image = Image.open(io.BytesIO(to_image(chart, "png"))).convert("RGB")

@@ -22,6 +22,7 @@ def rows_of(script: str, *words: str | Path, folder: Path) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1:]]
 
 
+@pytest.mark.slow
 def test_metrics_are_timed(tmp_path: Path) -> None:
     size = ("--images", "20", "--references", "2", "--rounds", "1")
     ours, _peer = rows_of("bench_metrics.py", *size, folder=tmp_path)

@@ -73,6 +73,7 @@ def test_a_better_model_passes(tmp_path: Path) -> None:
     assert regressed(judged(tmp_path, before, after)) == []
 
 
+@pytest.mark.slow
 def test_more_or_less_yes_is_no_regression(tmp_path: Path) -> None:
     def said(answer: str, target: str, number: int) -> SampleResult:
         right = Score(float(answer == target), answer)
