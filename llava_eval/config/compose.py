@@ -114,11 +114,15 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
             for group, choice in root.hydra.runtime.choices.items()
             if choice is not None and not str(group).startswith("hydra/")
         }
-        swapped, files, merged = _files_alone(choices, search)
+        given = {item.key_or_group for item in parsed}
+        # Where only these are named, nothing differs from their files, which are composed already.
+        is_plain = not search and given <= {"benchmark", "model"}
+        swapped, files, merged = ([], {}, {}) if is_plain else _files_alone(choices, search)
         if _SCORER in swapped:
             _replace_scorer(root, choices, search, merged, parsed)
         own = without_hydra(root)
         resolved = plain_values(own)
+        files = resolved if is_plain else files
         check_complete(own)
         check_finite(resolved)
         config = typed(resolved)
