@@ -129,12 +129,15 @@ def place(files: Sequence[Path], target: Path, clone: Path | None = None) -> Non
         StorageError: a link cannot be made.
     """
     for file in files:
-        of_cache = (folder for folder in file.parents if folder.parent.name == "snapshots")
-        root = clone if clone is not None and clone in file.parents else next(of_cache)
+        if clone is not None and clone in file.parents:
+            root = copy = clone
+        else:
+            root = next(folder for folder in file.parents if folder.parent.name == "snapshots")
+            copy = root.parent.parent  # with all revisions
         path, source = target / file.relative_to(root), file.resolve()
         linked = path.resolve() if path.is_symlink() else source
-        is_of_cache = root.parent.parent.resolve() in linked.parents
-        if is_there(path) and (linked == source or not is_of_cache):
+        is_of_copy = copy.resolve() in linked.parents
+        if is_there(path) and (linked == source or not is_of_copy):
             continue
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -257,6 +257,10 @@ def test_a_clone_of_the_data_set_as_source(demo: Path, rows: Path, tmp_path: Pat
     (clone / "video" / "a.zip").write_bytes(zipped(others))
     shutil.copy(first, clone / first.name)
     shutil.copy(rows, clone / "train.jsonl")
+    own = Path(shutil.copy(others[0], tmp_path / "own.mp4"))
+    shutil.copy(others[0], clone / "kept.mp4")
+    root.mkdir()
+    (root / "kept.mp4").symlink_to(own)  # a user's own link, beside the clone
     ready = run(
         rows,
         root,
@@ -267,7 +271,9 @@ def test_a_clone_of_the_data_set_as_source(demo: Path, rows: Path, tmp_path: Pat
     )
     assert ready.is_complete
     assert (root / first.name).resolve() == clone / first.name
-    assert sorted(path.name for path in clone.iterdir()) == [first.name, "train.jsonl", "video"]
+    assert (root / "kept.mp4").resolve() == own
+    in_clone = [first.name, "kept.mp4", "train.jsonl", "video"]
+    assert sorted(path.name for path in clone.iterdir()) == in_clone
 
 
 def test_an_empty_image_is_damaged(tmp_path: Path) -> None:
