@@ -58,7 +58,7 @@ def row_image(
     if isinstance(value, str) and (is_long or value.startswith(_BEGINNINGS)):
         value = _decoded(value, row, str(column))
     if isinstance(value, bytes | memoryview):
-        content = _decoded(str(value, "utf-8"), row, str(column)) if is_base64(value) else value
+        content = _decoded(str(value, "latin-1"), row, str(column)) if is_base64(value) else value
         name = hashlib.sha256(content).hexdigest()[:16]
         return RowImage(Media("image", str(file or name), data=value, upright=upright), name)
     if isinstance(value, str) and value:

@@ -167,3 +167,5 @@ def test_damaged_base64_names_its_row(tmp_path: Path) -> None:
     (columns,) = read_rows(str(tmp_path / "rows.parquet"))
     with pytest.raises(RowsError, match="row 7: column 'image' holds no base64"):
         row_image(Row(7, columns, "rows"), column="image", files=[])
+    with pytest.raises(RowsError, match="row 8: column 'image' holds no base64"):
+        row_image(Row(8, {"image": b"iVBORw0KGgo\xff"}, "rows"), column="image", files=[])
