@@ -121,26 +121,23 @@ class _Stored(NamedTuple):
     info: PacketInfo
 
 
-class RangeReader:
-    """Reads the packets from one keyframe on, and tells which of them show the frames of a range.
+class PacketReader:
+    """Reads the packets from one keyframe on, and tells which frame each of them shows.
 
     Args:
         source: the opened video.
-        planned: the range.
+        entry: the keyframe.
 
     Attributes:
-        frame_of: packet number to frame index, of those wanted that were read.
         top_layer: the highest temporal layer that was read.
         is_open: pictures that follow the keyframe may be shown before it.
     """
 
-    def __init__(self, source: Source, planned: DecodeRange) -> None:
+    def __init__(self, source: Source, entry: EntryPoint) -> None:
         self.source = source
         self.syntax: Syntax = source.syntax
-        self.entry = planned.entry
-        self.wanted = set(planned.frames)
+        self.entry = entry
         self.shown_pts: list[int] = []  # of all shown packets read so far, sorted
-        self.frame_of: dict[int, int] = {}
         self.top_layer = 0
         self.is_open = False
 
@@ -192,15 +189,15 @@ class RangeReader:
                 self.top_layer = info.layer
             yield _Stored(number, packet, pts, is_shown, info)
 
-    def note_if_wanted(self, stored: _Stored) -> bool:
-        """Return whether a packet shows a frame that is asked for, and note which."""
+    def frame(self, stored: _Stored) -> int | None:
+        """Return the index of the frame that a packet shows; None if it shows none.
+
+        Args:
+            stored: read from here, as is all that may be shown before it.
+        """
         if not stored.is_shown:
-            return False
-        frame = self.entry.first_frame + bisect.bisect_left(self.shown_pts, stored.pts)
-        if frame not in self.wanted:
-            return False
-        self.frame_of[stored.number] = frame
-        return True
+            return None
+        return self.entry.first_frame + bisect.bisect_left(self.shown_pts, stored.pts)
 
     def _note_shown(self, pts: int, number: int) -> None:
         """Insert the timestamp of a shown packet into the order shown."""
@@ -214,23 +211,6 @@ class RangeReader:
         if len(shown) - row > 2 * self.syntax.max_reorder:
             raise UntrustedError(f"the timestamp of packet {number} is out of order")
         shown.insert(row, pts)
-
-    def references(self) -> References:
-        """Read all packets up to the last that is wanted; return what their frames refer to."""
-        references = References()
-        remaining = len(self.wanted)
-        for stored in self.packets():
-            is_wanted = self.note_if_wanted(stored)
-            data = bytes(stored.packet)
-            if self.syntax.num_shown(data) != 1:
-                raise UntrustedError(NOT_ONE_EACH)
-            frames = self.syntax.frames(data)
-            references.add(stored.number, frames, is_wanted=is_wanted)
-            remaining -= is_wanted
-            if not remaining:
-                break
-        references.close()
-        return references
 
 
 class RangeDecoder:
@@ -248,9 +228,10 @@ class RangeDecoder:
     def __init__(self, source: Source, planned: DecodeRange, collector: FrameCollector) -> None:
         self.source = source
         self.planned = planned
+        self.wanted = set(planned.frames)
         self.collector = collector
-        self.reader = RangeReader(source, planned)
-        self.frame_of = self.reader.frame_of  # which adds to it; what was shown is taken out here
+        self.reader = PacketReader(source, planned.entry)
+        self.frame_of: dict[int, int] = {}  # wanted ones, by packets that were read and not shown
         self.context = source.stream.codec_context
         self.time_base = source.stream.time_base or 1
         self.pts_of: dict[int, int] = {}  # of packets given to the decoder
@@ -269,7 +250,7 @@ class RangeDecoder:
             # a context of one thread decodes in this one
             with libav_messages(of_helpers=self.context.thread_count > 1) as messages:
                 if self.source.syntax.states_references:
-                    self.references = RangeReader(self.source, self.planned).references()
+                    self.references = self._read_references()
                 self._decode()
         except LIBAV_ERRORS as error:
             packet = self.planned.entry.packet
@@ -279,9 +260,26 @@ class RangeDecoder:
         if damage:
             raise DamagedError(f"the decoder reports damage: {damage}")
 
+    def _read_references(self) -> References:
+        """Read all packets up to the last that is wanted; return what their frames refer to."""
+        reader, syntax = PacketReader(self.source, self.planned.entry), self.source.syntax
+        references = References()
+        remaining = len(self.wanted)
+        for stored in reader.packets():
+            is_wanted = reader.frame(stored) in self.wanted
+            data = bytes(stored.packet)
+            if syntax.num_shown(data) != 1:
+                raise UntrustedError(NOT_ONE_EACH)
+            references.add(stored.number, syntax.frames(data), is_wanted=is_wanted)
+            remaining -= is_wanted
+            if not remaining:
+                break
+        references.close()
+        return references
+
     def _decode(self) -> None:
         """Read ahead far enough to know which frame each packet shows, and decode."""
-        remaining = len(self.planned.frames)
+        remaining = len(self.wanted)
         ahead: deque[_Stored] = deque()
         packets = self.reader.packets()
         reading = True
@@ -294,7 +292,10 @@ class RangeDecoder:
                     ahead.append(stored)
             if ahead:
                 stored = ahead.popleft()
-                remaining -= self.reader.note_if_wanted(stored)
+                frame = self.reader.frame(stored)
+                if frame in self.wanted:
+                    self.frame_of[stored.number] = frame
+                    remaining -= 1
                 self._feed(stored)
         self._take(self.context.decode(None))
         num_lost = len(self.frame_of) + remaining
