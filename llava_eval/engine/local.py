@@ -17,6 +17,7 @@ from llava_eval.engine.batches import (
     media_groups,
     plan_batches,
 )
+from llava_eval.errors import MediaError
 from llava_eval.models.backend import Plan
 from llava_eval.models.clock import PREPARE_STAGE, StageClock
 from llava_eval.models.configured_model import make_runner
@@ -80,11 +81,10 @@ class LocalEngine(Engine):
                 with self._clock.stage("decode_wait"):
                     outcome = next(outcomes)
                 self._clock.seconds[PREPARE_STAGE] += outcome.seconds
-                error = outcome.media_error()
-                if error is None:
-                    ready.append(outcome.unwrap())
+                if isinstance(outcome.error, MediaError):
+                    yield from group.failed(outcome.error)
                 else:
-                    yield from group.failed(error)
+                    ready.append(outcome.unwrap())
             num_answered = 0
             for result in ask_batch(ready, settings, runner):
                 num_answered += result.generation.error is None

@@ -12,6 +12,7 @@ from typing import TypeVar
 from llava_eval.borders.paths import is_surely_folder
 from llava_eval.config.schema import RunnerConfig
 from llava_eval.engine.batches import GroupContent, MediaGroup, decode_group, placeholder
+from llava_eval.errors import MediaError
 from llava_eval.results.formatting import listed
 from llava_eval.results.manifest import Manifest
 from llava_eval.types import Clip, Media, MediaInput, Sample, SampleResult, prompt_text
@@ -134,7 +135,7 @@ def _differing(
     return [
         outcome.item
         for outcome in outcomes
-        if outcome.media_error() is not None or outcome.value != before(outcome.item)
+        if isinstance(outcome.error, MediaError) or outcome.unwrap() != before(outcome.item)
     ]
 
 

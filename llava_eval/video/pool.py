@@ -47,12 +47,6 @@ class ItemOutcome(Generic[ItemT, ValueT]):
             raise self.error
         return self.value  # type: ignore[return-value]
 
-    def media_error(self) -> MediaError | None:
-        """Return why a medium cannot be read, None if it can; any other error is raised."""
-        if self.error is None or isinstance(self.error, MediaError):
-            return self.error
-        raise self.error
-
 
 def decode_ahead(
     items: Iterable[ItemT],

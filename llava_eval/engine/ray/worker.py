@@ -209,8 +209,8 @@ def decode(settings: bytes, group: MediaGroup) -> tuple[DecodeStatus, dict[Media
         max_pending=1,
         timeout_seconds=timeout_seconds,
     )
-    error = outcome.media_error()
-    if error is None:
+    error = outcome.error
+    if not isinstance(error, MediaError):
         return DecodeStatus(seconds=outcome.seconds), outcome.unwrap()
     paths = [media.path for media in group.media if media.data is None]
     missing = [path for path in paths if "://" not in path and not os.path.exists(path)]
