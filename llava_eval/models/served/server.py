@@ -129,10 +129,11 @@ def find_server(client: ChatClient, config: ModelConfig) -> Server:
         CheckpointError: nobody answers, the key is refused, or it serves other models only.
     """
     address = str(config.base_url)
+    root = address.rstrip("/").removesuffix("/v1")
     cards = _model_cards(client, config)
     card = next((card for card in cards if card["id"] == config.checkpoint), {})
     asked = [card] if card else cards  # a gateway lists models of several servers
-    kind = config.server.kind if config.server.kind != "auto" else _kind(client, address, asked)
+    kind = config.server.kind if config.server.kind != "auto" else _kind(client, root, asked)
     # SGLang answers by any name, with that name; after a colon it takes an adapter's.
     is_adapter = kind == "sglang" and ":" in config.checkpoint
     if kind in ("vllm", "sglang") and cards and not card and not is_adapter:
@@ -140,9 +141,9 @@ def find_server(client: ChatClient, config: ModelConfig) -> Server:
         raise CheckpointError(f"model.checkpoint={config.checkpoint}: {address} serves {names}")
     kept = {name: card[name] for name in ("root", "max_model_len") if card.get(name) is not None}
     dialect = DIALECTS[kind]
-    if kind == "vllm" and _lacks_special_tokens(client, config):
+    if kind == "vllm" and _lacks_special_tokens(client, root, config.checkpoint):
         dialect = replace(dialect, asks_special_tokens=True)
-    return Server(kind, dialect, _version(client, address, dialect), kept)
+    return Server(kind, dialect, _version(client, root, dialect), kept)
 
 
 def _model_cards(client: ChatClient, config: ModelConfig) -> list[dict[str, Any]]:
@@ -188,39 +189,39 @@ def _is_name(value: object) -> bool:
     return isinstance(value, str) and value.isprintable() and 0 < len(value) <= _LONGEST_NAME
 
 
-def _kind(client: ChatClient, address: str, cards: list[dict[str, Any]]) -> str:
+def _kind(client: ChatClient, root: str, cards: list[dict[str, Any]]) -> str:
     owners = {card.get("owned_by") for card in cards}
     for kind in ("vllm", "sglang"):
         if kind in owners:
             return kind
-    if is_openai(address):
+    if is_openai(root):
         return "openai"
-    paths = _page(client, address, "/openapi.json").get("paths")
+    paths = _object(client, f"{root}/openapi.json").get("paths")
     is_transformers = isinstance(paths, dict) and set(paths) >= _TRANSFORMERS_PATHS
     return "transformers" if is_transformers else "openai"
 
 
-def _version(client: ChatClient, address: str, dialect: Dialect) -> str | None:
+def _version(client: ChatClient, root: str, dialect: Dialect) -> str | None:
     for path in dialect.version:
         # Nothing else of the page is kept: some servers list all their arguments there.
-        version = _page(client, address, path).get("version")
+        version = _object(client, f"{root}{path}").get("version")
         if _is_name(version):
             return str(version)
     return None
 
 
-def _lacks_special_tokens(client: ChatClient, config: ModelConfig) -> bool:
+def _lacks_special_tokens(client: ChatClient, root: str, model: str) -> bool:
     """Return whether vLLM begins a chat without the token that transformers begins it with.
 
     Processors add it where the template has not written it, as those of LLaVA (transformers,
     ProcessorMixin.apply_chat_template); vLLM leaves what the template wrote.
     """
     message = {"role": "user", "content": [{"type": "text", "text": "A"}]}
-    chat = {"model": config.checkpoint, "messages": [message]}
+    chat = {"model": model, "messages": [message]}
     starts = []
     for adds in (False, True):
         content = {**chat, "add_special_tokens": adds}
-        page = _page(client, str(config.base_url), "/tokenize", content)
+        page = _object(client, f"{root}/tokenize", content)
         if not page:  # a gateway that passes nothing but what is below /v1
             asked = {**content, "max_tokens": 1, "return_token_ids": True}
             page = _object(client, "/chat/completions", asked)
@@ -236,13 +237,6 @@ def _read(client: ChatClient, address: str, content: Mapping[str, Any] | None = 
         _ABOUT_ITSELF,
         final=UnreachableError,
     )
-
-
-def _page(
-    client: ChatClient, address: str, path: str, content: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Return the JSON object at a path of the server; empty where there is none."""
-    return _object(client, f"{address.rstrip('/').removesuffix('/v1')}{path}", content)
 
 
 def _object(
