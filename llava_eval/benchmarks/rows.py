@@ -65,8 +65,12 @@ class Row:
         """Return an error about this row, to be raised."""
         return RowsError(f"{self.source}, row {self.number}: {message}")
 
-    def column(self, name: str) -> Any:
+    def column(self, name: str, *, hint: str = "") -> Any:
         """Return the value of a column, or of a field in one: "column[key]".
+
+        Args:
+            name: of the column, or of the field.
+            hint: what the error says behind all else.
 
         Raises:
             RowsError: the row has no such column, or it is empty.
@@ -75,10 +79,11 @@ class Row:
             names = list(map(str, self.columns))
             raise self.error(
                 f"there is no column {name!r}{suggest(name, names)}; columns: {', '.join(names)}"
+                + hint
             )
         value = self._value_of(name)
         if is_null(value):
-            raise self.error(f"column {name!r} is empty")
+            raise self.error(f"column {name!r} is empty{hint}")
         return value
 
     def optional(self, name: str) -> Any:

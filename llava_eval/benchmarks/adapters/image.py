@@ -86,6 +86,7 @@ def image_choice(
     question_ends_before: str | None = None,
     answer: str = "{answer}",
     answer_form: AnswerForm = "index",
+    hidden_answers: bool = False,
     hint: str | None = None,
     hint_format: str = "",
     image: str = "image",
@@ -108,7 +109,7 @@ def image_choice(
             ``{options}`` (one a line), ``{letters}`` ("A, B, C") and ``{hint}``.
         question_ends_before: text that the question ends before, for instance "(A)" where its
             options follow in the same column.
-        answer, answer_form: see
+        answer, answer_form, hidden_answers: see
             :func:`llava_eval.benchmarks.adapters.options.right_letters`.
         hint: name of the column with a hint.
         hint_format: template of the hint where there is one, with ``{hint}``.
@@ -138,7 +139,7 @@ def image_choice(
         row=row.number,
         group=first_filled(row, group, image=picture.name),
         content=(picture.media, text),
-        targets=right_letters(row, choices, answer, answer_form),
+        targets=right_letters(row, choices, answer, answer_form, may_be_hidden=hidden_answers),
         choices=choices,
         question=asked,
         facets=row_facets(row, facets),
