@@ -739,15 +739,18 @@ class SampleResult:
     def flags(self) -> tuple[str, ...]:
         """Facts that must be known of this sample beside its score; tables count each.
 
-        Kinds of :class:`MediaProblem`; "cut_at_limit" (the reply reached its limit of tokens); and
-        what the rule says of the reply or the answers: "has_reasoning", "chosen_at_random",
-        "needs_frames", "few_answers".
+        Kinds of :class:`MediaProblem`; "cut_at_limit" (the reply reached its limit of tokens);
+        "hidden_answer" (there is a reply, and nothing that it is compared with); and what the rule
+        says of the reply or the answers: "has_reasoning", "chosen_at_random", "needs_frames",
+        "few_answers".
         """
         problems = [problem.kind for medium in self.inputs for problem in medium.problems]
         cut = ["cut_at_limit"] if self.generation.stop_reason == "length" else []
+        is_compared = self.target or self.score.value is not None or self.generation.error
+        hidden = [] if is_compared else ["hidden_answer"]
         details = ("has_reasoning", "chosen_at_random", "needs_frames", "few_answers")
         of_rule = [name for name in details if self.score.details.get(name)]
-        return tuple(dict.fromkeys([*problems, *cut, *of_rule]))
+        return tuple(dict.fromkeys([*problems, *cut, *hidden, *of_rule]))
 
     @classmethod
     def of(cls, sample: Sample, generation: Generation) -> SampleResult:

@@ -21,6 +21,7 @@ from tests.benchmarks import test_image_prompts as images
 from tests.benchmarks import test_prompts as videos
 from tests.scoring.test_wups import has_packages
 from tests.test_made_up_rows import NAMES, TABLES, table_lines
+from tests.test_score_protocols import ledger, scored
 
 _VIDEOMME = {**videos.VIDEOMME, "duration": "short", "domain": "Knowledge", "task_type": "OCR"}
 _TEXT_QA = {"video_name": "v_1", "question": "what is it", "question_id": "1", "answer": "a dog"}
@@ -72,6 +73,29 @@ ROWS.update({name: table_lines(path)[0]["row"] for name, path in zip(NAMES, TABL
 #: Its images are fetched from addresses that the rows name.
 FETCHED = "coco_karpathy/lmms_eval"
 VIDEO_SUFFIXES = (".mp4", ".avi", ".gif", ".mkv", ".webm")
+
+
+#: Protocols whose data set has a split without answers, and what its rows hold in place of them: a
+#: mark, or nothing (...: there is no such column).
+HIDDEN: dict[str, dict[str, Any]] = {
+    "blink/lmms_eval": {"answer": "hidden"},
+    "blink/lmms_eval_v0_7_3": {"answer": "hidden"},
+    "docvqa/lmms_eval": {"answers": ...},
+    "egoschema/lmms_eval": {"answer": ...},
+    "gqa/lmms_eval": {"answer": ...},
+    "infographicvqa/lmms_eval": {"answers": None},
+    "longvideobench/lmms_eval": {"correct_choice": ...},
+    "mathvista/lmms_eval": {"answer": ""},
+    "mmbench/lmms_eval": {"answer": None},
+    "mmmu/lmms_eval_v0_7_3": {"answer": "?"},
+    "mmvu/lmms_eval": {"answer": ...},
+    "nocaps/lmms_eval": {"annotations_captions": []},
+    "perceptiontest/lmms_eval": {"answer_id": "-1"},
+    "textvqa/lmms_eval": {"answers": [""] * 10},
+    "vatex/lmms_eval": {"enCap": ...},
+    "vizwiz/lmms_eval": {"answers": None},
+    "vqav2/lmms_eval": {"answers": ...},
+}
 
 
 def row_of(protocol: str) -> dict[str, Any]:
@@ -144,3 +168,23 @@ def test_parts_fit_media_are_looked_for_and_the_first_prompt_is_made(
     looked_at = dry_run(composed)
     assert "first sample: " in looked_at
     assert ("\n  frames " in looked_at) == (num_videos > 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HIDDEN)
+def test_a_reply_to_a_hidden_answer_is_kept_and_counted(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    known = row_of(name)
+    assert HIDDEN[name].keys() <= known.keys()
+    row = {key: value for key, value in {**known, **HIDDEN[name]}.items() if value is not ...}
+    outcome = scored(tmp_path, name, [row], {"row": 0, "text": "B"})
+    assert outcome.exit_code == 0
+    (line,) = ledger(tmp_path)
+    assert (line["target"], line["score"]["value"]) == ([], None)
+    assert line["score"]["answer"].upper() == "B"
+    assert (
+        "0 scored, 0 unreadable, 0 failed, 1 with a hidden answer"
+        in (tmp_path / "out" / "metrics.md").read_text()
+    )

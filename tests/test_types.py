@@ -256,3 +256,7 @@ def test_what_must_be_known_of_a_result_is_flagged_once() -> None:
     expected = ("damaged", "truncated", "cut_at_limit", "has_reasoning", "needs_frames")
     assert result.flags == expected
     assert make_result(0).flags == ()
+    assert make_result(0, target=(), score=Score(None, "A")).flags == ("hidden_answer",)
+    assert make_result(0, target=(), score=Score(0.5, "A")).flags == ()  # of a rule that needs none
+    failed = Generation(None, error="no video")
+    assert make_result(0, target=(), generation=failed, score=NOT_SCORED).flags == ()

@@ -65,8 +65,12 @@ class Row:
         """Return an error about this row, to be raised."""
         return RowsError(f"{self.source}, row {self.number}: {message}")
 
-    def column(self, name: str) -> Any:
+    def column(self, name: str, *, hint: str = "") -> Any:
         """Return the value of a column, or of a field in one: "column[key]".
+
+        Args:
+            name: of the column, or of the field.
+            hint: what the error says behind all else.
 
         Raises:
             RowsError: the row has no such column, or it is empty.
@@ -75,10 +79,11 @@ class Row:
             names = list(map(str, self.columns))
             raise self.error(
                 f"there is no column {name!r}{suggest(name, names)}; columns: {', '.join(names)}"
+                + hint
             )
         value = self._value_of(name)
         if is_null(value):
-            raise self.error(f"column {name!r} is empty")
+            raise self.error(f"column {name!r} is empty{hint}")
         return value
 
     def optional(self, name: str) -> Any:
@@ -90,8 +95,15 @@ class Row:
         if name in self.columns or "[" not in name:
             return self.columns.get(name)
         with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):
-            return string.Formatter().get_field(name, (), self.columns)[0]
+            return string.Formatter().get_field(name, (), self.written(name) or self.columns)[0]
         return None
+
+    def written(self, name: str) -> Mapping[str, Any]:
+        """Return what the column of "column[key]" is the written form of; nothing for others."""
+        outer = name.partition("[")[0]
+        value = self.columns.get(outer)
+        held = mapping_of(value) or as_list(value) if isinstance(value, str) else None
+        return {} if held is None else {outer: held}
 
     def level(self, name: str) -> str | None:
         """Return the level of a facet: the text of a column, or of ``key`` in one of mappings.
@@ -168,22 +180,23 @@ class Row:
             RowsError: the column is missing or empty, or holds no list.
         """
         value = self.column(name)
-        result = self._texts(name, value)
-        if result is None:
+        listed = self._listed(name, value)
+        if listed is None:
             raise self.error(
                 f"column {name!r} should hold a list, got {type(value).__name__} {value!r:.80}"
             )
-        return result
+        return tuple(map(_item, listed))
 
-    def _texts(self, name: str, value: Any) -> tuple[str | None, ...] | None:
-        for item in as_list(value) or ():
+    def _listed(self, name: str, value: Any) -> Sequence[Any] | None:
+        listed = as_list(value)
+        for item in listed or ():
             self.check_written(name, item)
             is_nested = isinstance(item, Mapping | list | tuple)
             if is_nested and set(_TEXT_KEYS).isdisjoint(item):
                 raise self.error(
                     f"column {name!r} should hold a list of texts, not of {item!r:.80}"
                 )
-        return list_items(value)
+        return listed
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Return a column that holds a list of texts, without its empty items.
@@ -233,7 +246,7 @@ class Row:
 
         Returns:
             The answers in their order; none where the row has no such column or it is empty: then
-            they are hidden.
+            they are hidden. Of 3.0 they are "3" and "3.0", as libraries write 3 so beside nulls.
 
         Raises:
             RowsError: the column holds a mapping.
@@ -241,17 +254,15 @@ class Row:
         value = self.optional(name)
         if value is None:
             return ()
-        result = None if one and isinstance(value, str) else self._texts(name, value)
-        if result is not None:
-            return tuple(item for item in result if item is not None)
+        listed = None if one and isinstance(value, str) else self._listed(name, value)
+        if listed is not None:
+            return tuple(text for item in listed for text in _answers(item))
         if isinstance(value, Mapping | bytes | memoryview):
             raise self.error(
                 f"column {name!r} should hold an answer or a list of them, "
                 f"got {type(value).__name__}"
             )
-        if isinstance(value, float) and value.is_integer():  # beside nulls, pandas writes 3 as 3.0
-            return (str(int(value)), str(value))
-        return (str(value),)
+        return _answers(value)
 
     def media_path(self, templates: Sequence[str], **fields: str) -> str:
         """Return the first existing file among the filled templates, or else the first candidate.
@@ -375,9 +386,21 @@ _NUMPY_SCALAR = re.compile(
 
 
 def _item(item: Any) -> str | None:
-    if isinstance(item, Mapping):
-        item = next((item[key] for key in _TEXT_KEYS if key in item), item)
+    item = _content(item)
     return None if is_null(item) else str(item)
+
+
+def _answers(item: Any) -> tuple[str, ...]:
+    item = _content(item)
+    if isinstance(item, float) and item.is_integer():
+        return (str(int(item)), str(item))
+    return () if is_null(item) else (str(item),)
+
+
+def _content(item: Any) -> Any:
+    if isinstance(item, Mapping):
+        return next((item[key] for key in _TEXT_KEYS if key in item), item)
+    return item
 
 
 def mapping_of(value: Any) -> Mapping[str, Any] | None:
@@ -450,7 +473,8 @@ class _Filler(string.Formatter):
     def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if field_name in self._row.columns:  # whole, also with a dot, as flattened JSON has it
             return self.get_value(field_name, args, kwargs), field_name
-        return super().get_field(field_name, args, kwargs)
+        held = self._row.written(field_name) if "[" in field_name else {}
+        return super().get_field(field_name, args, {**held, **kwargs})
 
     def get_value(self, key: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if isinstance(key, int):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.borders.hub_cache import hub_errors
-from llava_eval.borders.json_text import JsonError, load_json, parse_json
+from llava_eval.borders.json_text import MAX_FILE_BYTES, JsonError, load_json, parse_json
 from llava_eval.borders.paths import local_path, open_file
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError, first_line
 
@@ -286,6 +286,9 @@ def _read_workbook(path: Path) -> Iterator[Mapping[str, Any]]:
     import pandas as pd
 
     try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MAX_FILE_BYTES:
+                raise RowsError(f"{path} unpacks to more than {MAX_FILE_BYTES} bytes")
         sheets = pd.read_excel(
             path, sheet_name=None, dtype=str, keep_default_na=False, engine="openpyxl"
         )

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llava_eval.commands.dry_run import Asked, asked_of
+from llava_eval.config.choices import suggest
 from llava_eval.config.compose import composed_of
 from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.engine.console import say
@@ -49,7 +50,8 @@ def show(arguments: argparse.Namespace) -> int:
     run = RunReader(config_dir).read(arguments.run)
     result = next((item for item in run.results if item.id == arguments.id), None)
     if result is None:
-        raise ComparisonError(f"{run.name} holds no sample {arguments.id!r}")
+        meant = suggest(arguments.id, [item.id for item in run.results])
+        raise ComparisonError(f"{run.name} holds no sample {arguments.id!r}{meant}")
     by_rule = []
     if result.generation.error is None:
         by_rule = readings(dataclasses.replace(run, results=[result]), config_dir)

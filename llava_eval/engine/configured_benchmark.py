@@ -12,6 +12,7 @@ from typing import Any
 
 from llava_eval.benchmarks.load import Adapter, read_samples
 from llava_eval.config.build import build_target
+from llava_eval.config.choices import suggest
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.experiments import benchmark_of
 from llava_eval.config.schema import JudgeConfig, RunConfig
@@ -264,6 +265,7 @@ class Benchmark:
         if missing:
             raise RowsError(
                 f"{self.config.benchmark.name}: no sample {missing[0]!r}"
+                + suggest(missing[0], [sample.id for sample in self.samples])
                 + (f", nor {len(missing) - 1} others" if missing[1:] else "")
             )
         return dataclasses.replace(self, samples=samples, num_read=len(self.samples))

@@ -20,6 +20,7 @@ VALUE_COLUMNS = ("value", INTERVAL, "samples")
 #: What tables call the flags of samples.
 FLAG_WORDS = {
     "cut_at_limit": "cut at the limit of tokens",
+    "hidden_answer": "with a hidden answer",
     "has_reasoning": "with reasoning",
     "needs_frames": "left out as the judge needs frames",
     "chosen_at_random": "chosen at random",

@@ -188,6 +188,21 @@ def test_answers_that_are_all_empty_are_hidden(tmp_path: Path) -> None:
     assert [sample.targets for sample in known] == [("", ""), ("no",)]
 
 
+@pytest.mark.parametrize("columns", [{}, {"a": None}, {"a": ""}, {"a": []}, {"a": ["", None]}])
+def test_rows_without_an_answer_are_asked_where_that_is_said(columns: dict[str, Any]) -> None:
+    bare = {name: value for name, value in row().items() if name != "a"}
+    hidden = Row(0, {**bare, **columns}, "rows")
+    assert ADAPTER(hidden, hidden_answers=True).targets == ()
+    assert ADAPTER(Row(0, row(), "rows"), hidden_answers=True).targets == ("yes",)
+    described = caption(
+        hidden, id="{id}", group="{v}", media=["x"], references="a", prompt="?", hidden_answers=True
+    )
+    assert described.targets == ()
+    if "" not in (columns.get("a"), *(columns.get("a") or ())):  # an empty text is an answer
+        with pytest.raises(RowsError, match="; hidden_answers: true in benchmark"):
+            ADAPTER(hidden)
+
+
 def test_load_samples_refuses_duplicates_and_missing_facets(tmp_path: Path) -> None:
     source = rows_file(tmp_path, row(), row(id="2"), row())
     with pytest.raises(RowsError, match="'1' in rows 0, 2"):

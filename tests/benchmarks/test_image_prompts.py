@@ -208,6 +208,15 @@ def test_answers_come_as_mappings_lists_or_one_text() -> None:
     )
 
 
+def test_a_picture_of_countbenchqa_without_a_caption() -> None:
+    """As of lmms-eval 0.7.3, tasks/countbenchqa/utils.py, countbenchqa_doc_to_text."""
+    row = {"question": "How many?", "number": 3}
+    end = "How many?\nAnswer with a single number."
+    for text in ({}, {"text": ""}, {"text": None}):
+        assert sampled("countbenchqa/lmms_eval", {**row, **text}).prompt == end
+    assert sampled("countbenchqa/lmms_eval", {**row, "text": "Dogs."}).prompt == f"Dogs.\n\n{end}"
+
+
 def test_hidden_answers_are_no_targets() -> None:
     hidden = [
         ("vqav2/lmms_eval", {**VQA, "answers": None}),

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from llava_eval.benchmarks.adapters.image import image_question
+from llava_eval.benchmarks.adapters.image import image_choice, image_question
+from llava_eval.benchmarks.adapters.image_list import image_list_choice
 from llava_eval.benchmarks.image_rows import row_image
 from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.sources import read_rows
@@ -118,6 +119,15 @@ def test_an_answer_that_is_no_letter_is_named() -> None:
         protocol("mmmu/lmms_eval_v0_2").sample(
             {"id": "x", "question": "?", "options": "[]", "question_type": "open", "answer": "1"}
         )
+
+
+@pytest.mark.parametrize("columns", [{}, {"answer": None}, {"answer": ""}, {"answer": "hidden"}])
+def test_rows_of_pictures_without_an_answer(columns: dict[str, Any]) -> None:
+    asked = Row(0, {"question": "?", "options": ["x", "y"], "image": picture("red"), **columns}, "")
+    parameters: dict[str, Any] = {"id": "1", "media": [], "prompt": "{question}"}
+    parameters |= {"options": "options", "hidden_answers": True}
+    assert image_choice(asked, group=["1"], **parameters).targets == ()
+    assert image_list_choice(asked, images="image", **parameters).targets == ()
 
 
 def test_options_of_columns_that_the_prompt_lacks() -> None:

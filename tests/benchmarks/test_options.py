@@ -184,6 +184,20 @@ def test_hidden_answers(value: Any, letters: tuple[str, ...]) -> None:
     assert right_letters(row(a=value), ("x", "y"), "{a}", "index", may_be_hidden=True) == letters
 
 
+@pytest.mark.parametrize("mark", ["-1", "-1.0", "hidden"])
+def test_a_mark_of_a_hidden_answer_may_be_an_option(mark: str) -> None:
+    marked, choices = row(a=mark), ("0", mark)
+    assert right_letters(marked, choices, "{a}", "text", may_be_hidden=True) == ("B",)
+    assert right_letters(marked, ("x", "y"), "{a}", "text", may_be_hidden=True) == ()
+    assert right_letters(marked, choices, "{a}", "index", may_be_hidden=True) == ()
+
+
+@pytest.mark.parametrize("columns", [{}, {"a": None}, {"a": ""}, {"a": "hidden"}])
+def test_a_row_without_an_answer_is_told_how_such_are_asked(columns: dict[str, Any]) -> None:
+    with pytest.raises(RowsError, match="; hidden_answers: true in benchmark"):
+        right_letters(row(**columns), ("x", "y"), "{a}")
+
+
 def test_an_answer_that_is_not_hidden_has_to_be_there() -> None:
     with pytest.raises(RowsError, match="row 3: "):
         right_letters(row(a=None), ("x", "y"), "{a}")

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from llava_eval.benchmarks.adapters import caption, multiple_choice, open_ended
+from llava_eval.benchmarks.adapters.options import right_letters
 from llava_eval.benchmarks.image_rows import can_fill
 from llava_eval.benchmarks.rows import Row, list_items
 from llava_eval.benchmarks.sources import read_rows
@@ -361,6 +362,43 @@ def test_lists_within_columns() -> None:
         multiple_choice(row, **COMMON, **prompts, options="choices")
     with pytest.raises(RowsError, match=r"column 'choices\[texts\]' is empty"):
         multiple_choice(row, **COMMON, **prompts, options="choices[texts]")
+
+
+@pytest.mark.parametrize(
+    ("value", "answers"),
+    [
+        ([2.5, 3.0], ("2.5", "3", "3.0")),
+        ([3, math.nan, 2.0], ("3", "2", "2.0")),
+        ("[2.0, nan]", ("2", "2.0")),
+        (np.array([2.0, math.nan]), ("2", "2.0")),
+        ([{"answer": 4.0}], ("4", "4.0")),
+        (["3.0"], ("3.0",)),
+        ("3.0", ("3.0",)),
+    ],
+)
+def test_whole_numbers_in_a_list_of_answers(value: Any, answers: tuple[str, ...]) -> None:
+    """Beside nulls, and beside 2.5, libraries write 3 as 3.0."""
+    assert Row(0, {"a": value}, "rows").answers("a") == answers
+
+
+def test_a_field_of_a_list_or_mapping_that_is_text(tmp_path: Path) -> None:
+    """The first of "['two', 'a pair']" was "[", and of a mapping nothing at all."""
+    held = {"id": "1", "answers": ["two", "a pair"], "gt": {"answer": "B", "of": ["x", "y"]}}
+    pd.DataFrame([held]).to_csv(tmp_path / "rows.csv", index=False)
+    (written,) = read_rows(str(tmp_path / "rows.csv"))
+    assert written["answers"] == "['two', 'a pair']"
+    for columns in (held, written):
+        row = Row(0, columns, "rows")
+        assert row.text("{answers[1]}/{gt[answer]}/{gt[of][0]}/{id[0]}") == "a pair/B/x/1"
+        assert row.optional("gt[answer]") == "B"
+        assert row.answers("gt[of]") == ("x", "y")
+        assert right_letters(row, ("x", "y"), "{gt[answer]}", may_be_hidden=True) == ("B",)
+        with pytest.raises(RowsError, match="cannot be filled: list index out of range"):
+            row.text("{answers[2]}")
+    plain = Row(0, {"name": "[a] b", "id": None}, "rows")
+    assert plain.text("{name[1]}") == "a"  # a text is not a list for its bracket
+    with pytest.raises(RowsError, match="column 'id' is empty"):
+        plain.text("{id[0]}")
 
 
 def test_mappings_in_a_list_are_no_texts() -> None:

@@ -142,6 +142,19 @@ def test_a_file_in_another_encoding_says_where(tmp_path: Path, name: str) -> Non
         read_rows(str(tmp_path / name))
 
 
+def test_a_workbook_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
+    """The size that its list of members states, of which no more would be unpacked."""
+    book = Workbook()
+    book["Sheet"].append(["id"])
+    book.save(tmp_path / "rows.xlsx")
+    content = bytearray((tmp_path / "rows.xlsx").read_bytes())
+    entry = content.index(b"PK\x01\x02")  # of the central directory; its size stands 24 bytes on
+    content[entry + 24 : entry + 28] = (3 << 30).to_bytes(4, "little")
+    (tmp_path / "bomb.xlsx").write_bytes(content)
+    with pytest.raises(RowsError, match=r"bomb\.xlsx unpacks to more than 2147483648 bytes"):
+        read_rows(str(tmp_path / "bomb.xlsx"))
+
+
 def test_the_sheet_of_a_workbook_is_read_as_text(tmp_path: Path) -> None:
     book = Workbook()
     first = book["Sheet"]

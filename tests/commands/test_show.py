@@ -46,6 +46,8 @@ def test_what_cannot_be_made_again_is_shown_as_the_ledger_has_it(
     assert "target A" in text
     assert run_command(["show", str(run), "q9"]) == 2
     assert "holds no sample 'q9'" in capsys.readouterr().err
+    assert run_command(["show", str(run), "Q1 "]) == 2
+    assert "holds no sample 'Q1 ' (did you mean 'q1'?)" in capsys.readouterr().err
     assert run_command(["show", str(run), "-3R3L5"]) == 2
     assert "(one that begins with - stands behind --)" in capsys.readouterr().err
     for words in ([str(run), "--", "-3R3L5"], ["--", str(run), "-3R3L5"]):
@@ -109,3 +111,5 @@ def test_a_sample_of_the_embedded_benchmark(
     assert json.loads(line) == lines[4]
     assert run_command(["rerun", str(run), "nothing"]) == 2
     assert "no sample 'nothing'" in capsys.readouterr().err
+    assert run_command(["rerun", str(run), f"{name}x"]) == 2
+    assert f"no sample '{name}x' (did you mean '{name}'?)" in capsys.readouterr().err

@@ -268,6 +268,15 @@ def test_an_unusable_config(copied: Path, text: str) -> None:
         plan_checkpoint(find_checkpoint(str(copied)), ModelConfig())
 
 
+@pytest.mark.parametrize("theta", [0, -1e4, float("nan")])
+def test_rotary_frequencies_that_are_none(copied: Path, theta: float) -> None:
+    """Each sample failed of logits that are not finite."""
+    text = json.loads((copied / "config.json").read_text())["text_config"]
+    edit_config(copied, text_config={**text, "rope_parameters": {"rope_theta": theta}})
+    with pytest.raises(CheckpointError, match=rf"config\.json .*: rope_theta is {theta}, expected"):
+        plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
+
+
 def test_missing_weights_are_never_made_up(copied: Path) -> None:
     weights = load_file(copied / "model.safetensors")
     gone = next(name for name in weights if "q_proj" in name)

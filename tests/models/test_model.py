@@ -213,3 +213,5 @@ def test_scaled_rope_keeps_what_is_not_replaced() -> None:
     for factor in (0, -1.0, float("nan"), "2"):
         with pytest.raises(CheckpointError, match=r"expected more than 0$"):
             scaled_rope(text, {"rope_type": "linear", "factor": factor})
+        with pytest.raises(CheckpointError, match=r"rope_theta is .*, expected more than 0$"):
+            scaled_rope(text, {"rope_theta": factor})

@@ -86,6 +86,7 @@ def image_choice(
     question_ends_before: str | None = None,
     answer: str = "{answer}",
     answer_form: AnswerForm = "index",
+    hidden_answers: bool = False,
     hint: str | None = None,
     hint_format: str = "",
     image: str = "image",
@@ -108,7 +109,7 @@ def image_choice(
             ``{options}`` (one a line), ``{letters}`` ("A, B, C") and ``{hint}``.
         question_ends_before: text that the question ends before, for instance "(A)" where its
             options follow in the same column.
-        answer, answer_form: see
+        answer, answer_form, hidden_answers: see
             :func:`llava_eval.benchmarks.adapters.options.right_letters`.
         hint: name of the column with a hint.
         hint_format: template of the hint where there is one, with ``{hint}``.
@@ -124,25 +125,30 @@ def image_choice(
     if question_ends_before:
         asked = asked.partition(question_ends_before)[0]
     asked = _FORMED[question_form](asked)
-    given = row.optional(hint) if hint is not None else None
     picture = row_image(row, column=image, files=media, upright=upright)
     text = row.text(
         prompt,
         question=asked,
         options=listed.written(choices),
         letters=", ".join(string.ascii_uppercase[: len(choices)]),
-        hint="" if given is None else row.text(hint_format, hint=str(given)),
+        hint=_hint(row, hint, hint_format),
     )
     return Sample(
         id=row.text(id),
         row=row.number,
         group=first_filled(row, group, image=picture.name),
         content=(picture.media, text),
-        targets=right_letters(row, choices, answer, answer_form),
+        targets=right_letters(row, choices, answer, answer_form, may_be_hidden=hidden_answers),
         choices=choices,
         question=asked,
         facets=row_facets(row, facets),
     )
+
+
+def _hint(row: Row, column: str | None, form: str) -> str:
+    """Return the hint of a column, written by its form; nothing where the row has none."""
+    given = row.optional(column) if column is not None else None
+    return "" if given is None else row.text(form, hint=str(given))
 
 
 #: Facet of a prompt with OCR tokens: whether the row had any to give.
@@ -163,6 +169,8 @@ def image_question(
     other_answers: str | None = None,
     one_answer: bool = False,
     lower_answers: bool = False,
+    hint: str | None = None,
+    hint_format: str = "",
     image: str = "image",
     upright: bool = True,
     ocr_tokens: str | None = None,
@@ -183,8 +191,8 @@ def image_question(
         group: templates of what errors cluster by, the first that the row can fill; ``{image}`` is
             a name of the picture itself.
         media: templates of the image's file, for rows that do not hold the image.
-        prompt: template of the user's text; beside the columns it may use ``{question}`` and
-            ``{ocr}``, the line of OCR tokens.
+        prompt: template of the user's text; beside the columns it may use ``{question}``,
+            ``{hint}`` and ``{ocr}``, the line of OCR tokens.
         question: template of the bare question.
         question_form: as it is, stripped of outer white space, or with a capital letter and the
             rest in lower case.
@@ -194,6 +202,7 @@ def image_question(
         other_answers: name of that column in files of the data set that have it under another one.
         one_answer: the column holds one answer, also where that looks like a written list.
         lower_answers: answers are lower-cased and stripped, and no true or false.
+        hint, hint_format: as in :func:`image_choice`.
         image: name of the column that holds the image.
         upright: see :func:`llava_eval.benchmarks.image_rows.row_image`.
         ocr_tokens: name of the column with the tokens of ``{ocr}``. Rows without it (scoring alone)
@@ -220,7 +229,7 @@ def image_question(
         targets = tuple(target.lower().strip() for target in targets)
         if {"true", "false"} & set(targets):  # a JSON of one's own; replies say yes or no
             raise row.error(f"the answer {targets[0]!r} is neither yes nor no")
-    text = row.text(prompt, question=asked, ocr=line)
+    text = row.text(prompt, question=asked, ocr=line, hint=_hint(row, hint, hint_format))
     for name in targets if "{question}" in prompt else ():
         if len(name) == 1 and str(row.optional(name) or "") not in text:
             raise row.error(

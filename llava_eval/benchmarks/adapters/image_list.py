@@ -8,7 +8,7 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llava_eval.benchmarks.adapters.options import Options
+from llava_eval.benchmarks.adapters.options import Options, answer_of
 from llava_eval.benchmarks.image_rows import can_fill, row_facets, row_image
 from llava_eval.benchmarks.rows import Row, as_list, is_null
 from llava_eval.types import Media, Sample
@@ -26,6 +26,7 @@ def image_list_choice(
     option_columns: list[str] | None = None,
     question: str = "{question}",
     answer: str = "{answer}",
+    hidden_answers: bool = False,
     images: str | None = None,
     image_mark: str | None = None,
     group: str | None = None,
@@ -51,6 +52,7 @@ def image_list_choice(
         option_columns: in its place, names of columns that hold one option each.
         question: template of the bare question.
         answer: template of the right letter; brackets around it do not count.
+        hidden_answers: rows without an answer are asked, and not scored.
         images: name of a column with a list of images; null takes image_1, image_2, ...
         image_mark: what stands in the text where an image goes; null shows all in front of it.
         group: template of what errors cluster by, where questions share their images; null takes
@@ -64,10 +66,12 @@ def image_list_choice(
     listed = Options(column=options, columns=option_columns)
     choices = listed.of(row)
     letters = string.ascii_uppercase[: len(choices)]
-    letter = row.text(answer).strip("()")
-    if letter not in tuple(letters):
-        of = f" of A to {letters[-1]}" if len(letter) == 1 else ""
-        raise row.error(f"the answer {letter!r} is no letter{of}")
+    letter = answer_of(row, answer, may_be_hidden=hidden_answers)
+    if letter is not None:
+        letter = letter.strip("()")
+        if letter not in tuple(letters):
+            of = f" of A to {letters[-1]}" if len(letter) == 1 else ""
+            raise row.error(f"the answer {letter!r} is no letter{of}")
     text = row.text(
         prompt,
         question=row.text(question),
@@ -79,7 +83,7 @@ def image_list_choice(
         row=row.number,
         group=row.text(id if group is None else group),
         content=_content(_images(row, images, media, upright=upright), text, image_mark),
-        targets=(letter,),
+        targets=() if letter is None else (letter,),
         choices=choices,
         question=row.text(question),
         facets=row_facets(row, facets),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from llava_eval.benchmarks.adapters.options import lettered
+from llava_eval.benchmarks.adapters.options import ASK_WITHOUT_ANSWER, lettered
 from llava_eval.benchmarks.rows import Row
 from llava_eval.types import Media, MediaKind, Sample
 
@@ -21,6 +21,7 @@ def open_ended(
     media_kind: MediaKind = "video",
     options: str | None = None,
     first_line: bool = False,
+    hidden_answers: bool = False,
 ) -> Sample:
     """Make a sample with a free answer.
 
@@ -44,6 +45,7 @@ def open_ended(
         first_line: of an answer the first line counts, with its line feed and without a byte order
             mark, as ``readlines()[0]`` has VideoDetailDescription's text files in
             LLaVA-VL/LLaVA-NeXT, branch video_inference.
+        hidden_answers: rows without an answer are asked, and not scored.
 
     Raises:
         RowsError: a missing column, or no answer.
@@ -52,9 +54,13 @@ def open_ended(
     if options is not None:
         listed = lettered(row.options(options, may_lack=True), "({letter}) {option}")
         asked = "\n".join([asked, *listed])
-    targets = row.answers(answers) if row.column(answers) != "" else ("",)
-    if not targets:
-        raise row.error(f"column {answers!r} is an empty list")
+    targets = row.answers(answers)
+    if hidden_answers and not any(targets):
+        targets = ()
+    elif not targets and row.column(answers, hint=ASK_WITHOUT_ANSWER) != "":
+        raise row.error(f"column {answers!r} is an empty list{ASK_WITHOUT_ANSWER}")
+    elif not targets:
+        targets = ("",)
     if first_line:
         targets = tuple(io.StringIO(text.removeprefix("\ufeff")).readline() for text in targets)
     formed = {} if "asked" in row.columns else {"asked": f"{asked.capitalize()}?"}
@@ -78,6 +84,7 @@ def caption(
     references: str,
     prompt: str,
     media_kind: MediaKind = "video",
+    hidden_answers: bool = False,
 ) -> Sample:
     """Make a sample whose targets are reference captions.
 
@@ -86,7 +93,7 @@ def caption(
 
     Args:
         row: the row.
-        id, group, media, media_kind: as in :func:`open_ended`.
+        id, group, media, media_kind, hidden_answers: as in :func:`open_ended`.
         references: name of the column with the reference captions.
         prompt: template of the user's text.
 
@@ -102,4 +109,5 @@ def caption(
         answers=references,
         prompt=prompt,
         media_kind=media_kind,
+        hidden_answers=hidden_answers,
     )

@@ -26,6 +26,13 @@ AnswerForm = Literal[
 _LETTERS = string.ascii_uppercase
 LETTER_AND_OPTION = "{letter}. {option}"
 
+#: What test sets have in place of a hidden answer; BLINK's has "hidden".
+_HIDDEN = frozenset({"-1", "-1.0", "hidden"})
+#: What an error says of a row without an answer, behind all else.
+ASK_WITHOUT_ANSWER = (
+    "; hidden_answers: true in benchmark.adapter, where it has that key, asks rows without one"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -163,10 +170,10 @@ def right_letters(
     Raises:
         RowsError: the answer is none of the choices.
     """
-    fields = fields_of(template)
-    if may_be_hidden and any(row.optional(name) in (None, -1, "-1") for name in fields):
+    texts = choices if form.endswith("text") else ()
+    answer = answer_of(row, template, texts, may_be_hidden=may_be_hidden)
+    if answer is None:
         return ()
-    answer = row.text(template)
     index = _right_index(answer, form, choices)
     if index is None:
         kind = form.rpartition("_")[2].replace("index", "number")
@@ -178,8 +185,33 @@ def right_letters(
     return (chr(ord("A") + index),)
 
 
+def answer_of(
+    row: Row, template: str, texts: Sequence[str] = (), *, may_be_hidden: bool
+) -> str | None:
+    """Return a row's answer; None where it is hidden: no column, an empty cell, or a mark.
+
+    Args:
+        row: the row.
+        template: of the answer.
+        texts: options whose texts answers are, and marks are not.
+        may_be_hidden: see :func:`right_letters`.
+
+    Raises:
+        RowsError: a column that is missing or null, and may not be.
+    """
+    fields = fields_of(template)
+    if may_be_hidden and any(row.optional(name) is None for name in fields):
+        return None
+    for name in fields:
+        row.column(name, hint=ASK_WITHOUT_ANSWER)
+    answer = row.text(template)
+    return None if may_be_hidden and answer in _HIDDEN and answer not in texts else answer
+
+
 def _other_form(answer: str, choices: Sequence[str]) -> str:
     """Return which form would have read an answer, as an error adds it."""
+    if answer in ("", *_HIDDEN):
+        return ASK_WITHOUT_ANSWER
     forms: dict[AnswerForm, str] = {"text": "it", "index": "it, counted from 0", "letter": "it"}
     for form, how in forms.items():
         if _right_index(answer, form, choices) is not None:

@@ -228,6 +228,11 @@ def read_config(checkpoint: CheckpointFolder, trust_remote_code: bool) -> Any:
         if stored:  # of an unknown kind it would leave the scales out, and say nothing here
             AutoQuantizationConfig.from_dict(dict(stored))
             config.quantization_config = stored
+        rope = getattr(config.get_text_config(decoder=True), "rope_parameters", None) or {}
+        for each in (rope, *rope.values()):  # of all layers, or of each kind of them
+            theta = each.get("rope_theta") if isinstance(each, dict) else None
+            if isinstance(theta, int | float) and not theta > 0:  # all logits would be NaN
+                raise ValueError(f"rope_theta is {theta}, expected more than 0")
         return config
 
 
@@ -269,14 +274,16 @@ def _scaled(stored: Mapping[str, Any], scaling: Mapping[str, Any]) -> dict[str, 
     for key in scaling.keys() - stored.keys() - RopeParameters.__annotations__.keys():
         known = ", ".join(RopeParameters.__annotations__)
         raise CheckpointError(f"model.rope_scaling: unknown key {key!r}; known: {known}")
-    kind, factor = rope.get("rope_type", "default"), rope.get("factor", 1.0)
+    kind = rope.get("rope_type", "default")
     if kind not in ("default", *ROPE_INIT_FUNCTIONS):
         raise CheckpointError(
             f"model.rope_scaling: unknown rope_type {kind!r}; known: "
             f"default, {', '.join(ROPE_INIT_FUNCTIONS)}"
         )
-    if not isinstance(factor, int | float) or not factor > 0:
-        raise CheckpointError(f"model.rope_scaling: factor is {factor!r}, expected more than 0")
+    for key in ("factor", "rope_theta"):
+        value = rope.get(key, 1.0)
+        if not isinstance(value, int | float) or not value > 0:
+            raise CheckpointError(f"model.rope_scaling: {key} is {value!r}, expected more than 0")
     if kind == "default" and "factor" in scaling:
         raise CheckpointError(
             "model.rope_scaling: a factor changes nothing without a rope_type such as linear"
