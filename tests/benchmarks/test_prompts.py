@@ -290,6 +290,7 @@ def test_a_prompt_to_the_letter(name: str, row: dict[str, Any], prompt: str) -> 
     assert sample.prompt == prompt
 
 
+@pytest.mark.slow
 def test_mvbench_names_its_conversation() -> None:
     benchmark = compose_config(["benchmark=mvbench/official"]).config.benchmark
     assert benchmark.system == (
@@ -300,6 +301,7 @@ def test_mvbench_names_its_conversation() -> None:
     assert benchmark.assistant_prefill == "Best option:("
 
 
+@pytest.mark.slow
 def test_mlvu_names_its_conversation() -> None:
     benchmark = compose_config(["benchmark=mlvu/official"]).config.benchmark
     assert benchmark.system == (
@@ -327,6 +329,7 @@ def test_what_a_task_leaves_open_is_its_harness_s(
     assert config.benchmark.generation.max_new_tokens == max_new_tokens
 
 
+@pytest.mark.slow
 def test_tomato_names_the_frames_that_it_shows() -> None:
     row = {"question": "?", "options": ["x", "y"], "answer": 0, "key": "k"}
     row |= {"motion_type": "count", "demonstration_type": "human"}
@@ -354,6 +357,7 @@ def test_mvbench_videos_are_cut_where_the_authors_cut_them() -> None:
     assert named.facets == {"task": "fine_grained_action"}
 
 
+@pytest.mark.slow
 def test_tvbench_is_mvbench_with_other_folders() -> None:
     parts = protocol("tvbench/official")
     sample = parts.sample(TVBENCH)
@@ -367,6 +371,7 @@ def test_tvbench_is_mvbench_with_other_folders() -> None:
     assert (benchmark.assistant_prefill, benchmark.num_rows) == ("Best option:(", None)
 
 
+@pytest.mark.slow
 def test_lmms_evals_tvbench_alone_strips_questions() -> None:
     row = {**MVBENCH, "question": " Why? "}
     assert protocol("mvbench/official").sample(row).question == " Why? "
