@@ -10,6 +10,7 @@ from llava_eval.benchmarks.rows import Row
 from llava_eval.config.compose import compose_config
 from llava_eval.engine.configured_benchmark import Parts
 from llava_eval.types import Media, Sample
+from tests.conftest import slow
 from tests.scoring.protocols import protocol
 
 VIDEOMME = {
@@ -283,7 +284,19 @@ PROMPTS: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "row", "prompt"), PROMPTS, ids=[name for name, *_ in PROMPTS])
+#: Protocols whose prompt is made as that of another one here, and what needs packages.
+ALIKE = (
+    *("videomme/lmms_eval_v0_2", "nextqa_oe/llava_next", "nextqa_oe/lmms_eval"),
+    *("egoschema/mc_ppl", "perceptiontest/lmms_eval", "tvbench/official", "lvbench/lmms_eval"),
+    *("mlvu/official", "vatex/lmms_eval", "msrvtt_caption/lmms_eval"),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "prompt"),
+    [slow(*entry) if entry[0] in ALIKE else entry for entry in PROMPTS],
+    ids=[name for name, *_ in PROMPTS],
+)
 def test_a_prompt_to_the_letter(name: str, row: dict[str, Any], prompt: str) -> None:
     needs_packages = ["scorer=exact_match"] if name.startswith("nextqa_oe") else []
     sample = protocol(name, *needs_packages).sample(row)

@@ -631,7 +631,8 @@ ALIKE = (
     "late_b_frames.mp4 late_b_frames.mkv put_together.mkv joined_hevc.mkv joined_h264.mkv "
     "half_fragmented.mp4 full_range.mp4 hevc_closed.mp4 hevc.mkv open_gop_long.mp4 live.mkv "
     "pyramid_strict.mp4 av1_low_delay.mkv stored_times_hevc.mp4 groups_h264.mkv prores.mov "
-    "put_together.ts joined_h264.ts vp8.ogv"
+    "put_together.ts joined_h264.ts vp8.ogv vp8.webm new_parameters.mp4 h264.avi one_keyframe.mp4 "
+    "late_start.mp4 hevc.ts hevc_layers.mp4"
 )
 
 
