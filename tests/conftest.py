@@ -61,6 +61,11 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+def slow(*values: Any) -> object:
+    """One case of a parametrized test, marked slow by itself."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """Return the objects of a JSON lines file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -22,7 +22,7 @@ from llava_eval import cli
 from llava_eval.commands import COMMANDS
 from llava_eval.commands.command import Command
 from llava_eval.errors import ConfigError, ServerError
-from tests.conftest import DEMO, read_lines, write_lines
+from tests.conftest import DEMO, read_lines, slow, write_lines
 from tests.processes import SignalAtLine, run_command
 
 
@@ -132,38 +132,40 @@ def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
         (["list", "--config-dir", "nowhere"], ["no folder nowhere"]),
         (["score"], ["generations=FILE"]),
         (["score", "generations="], ["generations=FILE"]),
-        (["score", "generations=nothing.jsonl"], ["nothing.jsonl cannot be read"]),
+        slow(["score", "generations=nothing.jsonl"], ["nothing.jsonl cannot be read"]),
         (["benchmark=demo/captoin"], ["did you mean 'demo/caption'"]),
-        (["benchmark.limt=1"], ["'benchmark.limt'"]),
+        slow(["benchmark.limt=1"], ["'benchmark.limt'"]),
         (["sampler.num_frames=none"], ["sampler.num_frames", "'none'"]),
         (["sampler.num_frames=0"], ["num_frames"]),
-        (["-m", "sampler.num_frames=2,x"], ["sampler.num_frames", "'x'"]),
-        (["-m", "model=demo,demoo"], ["unknown model 'demoo'"]),
-        (["scorer.strict=1"], ["'scorer.strict'"]),
+        slow(["-m", "sampler.num_frames=2,x"], ["sampler.num_frames", "'x'"]),
+        slow(["-m", "model=demo,demoo"], ["unknown model 'demoo'"]),
+        slow(["scorer.strict=1"], ["'scorer.strict'"]),
         (["benchmark.adapter._target_=os.nothing"], ["benchmark.adapter._target_", "nothing"]),
-        (["+benchmark.adapter.colour=red"], ["'benchmark.adapter.colour'", "takes"]),
-        (["benchmark.adapter.options=[A,B]"], ["adapter.options", "mean 'option_columns'?"]),
+        slow(["+benchmark.adapter.colour=red"], ["'benchmark.adapter.colour'", "takes"]),
+        slow(["benchmark.adapter.options=[A,B]"], ["adapter.options", "mean 'option_columns'?"]),
         (["benchmark.adapter.prompt='{nothing}'"], ["no column 'nothing'"]),
-        (["benchmark.source=nothing.jsonl"], ["no file or folder nothing.jsonl"]),
-        (["benchmark.facets=[colour]"], ["no column 'colour'"]),
-        (["model=hf", "model.checkpoint=nowhere"], ["no such folder"]),
-        (["model=hf", "model.checkpoint=bert"], ["'bert' checkpoint; expected an image-text"]),
-        (["model.revision=main"], ["model.revision=main is for hub checkpoints"]),
-        (["model.device=cuda:77"], ["model.device=cuda:77"]),
-        (["model.attention=flash_attention_2"], ["flash_attention_2 cannot run", "CUDA"]),
-        (["conversation.template='no fields'"], ["no {user}"]),
-        (["model.rope_scaling={rope_type: linaer}"], ["unknown rope_type 'linaer'"]),
-        (["model.device=meta"], ["model.device=meta cannot be used here"]),
+        slow(["benchmark.source=nothing.jsonl"], ["no file or folder nothing.jsonl"]),
+        slow(["benchmark.facets=[colour]"], ["no column 'colour'"]),
+        slow(["model=hf", "model.checkpoint=nowhere"], ["no such folder"]),
+        slow(["model=hf", "model.checkpoint=bert"], ["'bert' checkpoint; expected an image-text"]),
+        slow(["model.revision=main"], ["model.revision=main is for hub checkpoints"]),
+        slow(["model.device=cuda:77"], ["model.device=cuda:77"]),
+        slow(["model.attention=flash_attention_2"], ["flash_attention_2 cannot run", "CUDA"]),
+        slow(["conversation.template='no fields'"], ["no {user}"]),
+        slow(["model.rope_scaling={rope_type: linaer}"], ["unknown rope_type 'linaer'"]),
+        slow(["model.device=meta"], ["model.device=meta cannot be used here"]),
         (["model=hf", "model.checkpoint="], ["model.checkpoint is empty"]),
-        (["benchmark.generation.top_p=2"], ["benchmark.generation: top_p is 2.0"]),
+        slow(["benchmark.generation.top_p=2"], ["benchmark.generation: top_p is 2.0"]),
         (["benchmark.generation.temperature=nan"], ["temperature is nan"]),
-        (["benchmark.generation.stop_strings=['']"], ["stop_strings holds an empty text"]),
-        (["+benchmark.metrics.more=3"], ["benchmark.metrics.more: got 3", "_target_"]),
-        (["output_dir="], ["output_dir is empty"]),
-        (["output_dir=occupied"], ["occupied", "no manifest.json"]),
+        slow(["benchmark.generation.stop_strings=['']"], ["stop_strings holds an empty text"]),
+        slow(["+benchmark.metrics.more=3"], ["benchmark.metrics.more: got 3", "_target_"]),
+        slow(["output_dir="], ["output_dir is empty"]),
+        slow(["output_dir=occupied"], ["occupied", "no manifest.json"]),
         (["output_dir=file"], ["cannot write file"]),
-        (["output_dir=/proc/nowhere"], ["cannot write /proc/nowhere"]),
-        (["benchmark=videomme/official", "benchmark.split=null"], ["benchmark.split is not set"]),
+        slow(["output_dir=/proc/nowhere"], ["cannot write /proc/nowhere"]),
+        slow(
+            ["benchmark=videomme/official", "benchmark.split=null"], ["benchmark.split is not set"]
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
@@ -623,6 +625,7 @@ def test_an_error_in_what_ones_own_code_calls_names_its_line(
     assert f"unexpected JSONDecodeError in {tmp_path / 'reads_json.py'}, line 6: " in line
 
 
+@pytest.mark.slow
 def test_code_that_leaves_the_process_ends_no_run_as_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

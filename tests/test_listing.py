@@ -16,6 +16,7 @@ from llava_eval.config.choices import list_choices
 from llava_eval.config.completion import completion_script
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import ConfigError
+from tests.conftest import slow
 
 
 @functools.cache
@@ -179,6 +180,7 @@ def test_experiments_of_ones_own_may_stand_in_folders(tmp_path: Path) -> None:
     assert found == "Ours benchmark: demo/open_ended"
 
 
+@pytest.mark.slow
 def test_a_number_that_is_not_written_yet_is_told_of_its_own_file(tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     file = tmp_path / "experiment" / "mine.yaml"
@@ -210,7 +212,13 @@ def test_json_holds_what_the_text_says() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["a: [", "- 1\n- 2\n", "\xff", "benchmark: x", "benchmark: {generation: 3}"],
+    [
+        "a: [",
+        slow("- 1\n- 2\n"),
+        slow("\xff"),
+        slow("benchmark: x"),
+        slow("benchmark: {generation: 3}"),
+    ],
 )
 def test_a_file_of_ones_own_that_cannot_be_read_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "benchmark").mkdir()
@@ -293,6 +301,7 @@ def test_what_a_benchmark_shows() -> None:
     assert [media[name] for name in shown] == ["videos", "videos", "images", "images"]
 
 
+@pytest.mark.slow
 def test_a_sampler_that_is_not_there_is_told_beside_the_file_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "benchmark").mkdir()
     file = tmp_path / "benchmark" / "mine.yaml"

@@ -408,6 +408,7 @@ def test_scoring_a_runs_texts_gives_the_runs_numbers(
     )
 
 
+@pytest.mark.slow
 def test_scoring_needs_no_media_and_counts_missing_texts(run: Run, tmp_path: Path) -> None:
     rows = read_lines(DEMO / "multiple_choice.jsonl")[:4]
     write_lines(tmp_path / "rows.jsonl", rows)

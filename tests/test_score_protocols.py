@@ -16,7 +16,7 @@ from llava_eval.errors import RowsError
 from llava_eval.run import Outcome, score
 from tests.benchmarks import test_image_prompts as image_rows
 from tests.benchmarks import test_prompts as rows
-from tests.conftest import read_lines, write_lines
+from tests.conftest import read_lines, slow, write_lines
 from tests.scoring.test_wups import needs_packages
 
 VIDEOMME: dict[str, Any] = {
@@ -99,30 +99,30 @@ def test_a_protocol_scores_rows_without_media(
 
 
 #: Protocol, row, what the model wrote, and the value: the reply as the reference's rule gets it.
-PIPELINES: list[tuple[str, dict[str, Any], str, float]] = [
+PIPELINES: list[object] = [
     # LLaVA's inference scripts strip replies; its rules do not.
     ("pope/llava", {**image_rows.POPE, "answer": "no"}, "No\n", 1.0),
-    ("pope/llava", {**image_rows.POPE, "answer": "no"}, " No", 1.0),
-    ("gqa/llava", {**image_rows.GQA, "answer": "yes"}, "Yes\n", 1.0),
-    ("gqa/llava", {**image_rows.GQA, "answer": "yes"}, "\nYes.", 1.0),
-    ("scienceqa_img/llava", image_rows.SCIENCEQA, "B\n", 1.0),
-    ("scienceqa_img/llava", image_rows.SCIENCEQA, " B. y", 1.0),
+    slow("pope/llava", {**image_rows.POPE, "answer": "no"}, " No", 1.0),
+    slow("gqa/llava", {**image_rows.GQA, "answer": "yes"}, "Yes\n", 1.0),
+    slow("gqa/llava", {**image_rows.GQA, "answer": "yes"}, "\nYes.", 1.0),
+    slow("scienceqa_img/llava", image_rows.SCIENCEQA, "B\n", 1.0),
+    slow("scienceqa_img/llava", image_rows.SCIENCEQA, " B. y", 1.0),
     # lmms-eval 75571cf cuts reasoning out before any rule; its v0.2.0 did not.
     ("videomme/lmms_eval", VIDEOMME, "<think>A or D?</think>C", 1.0),
-    ("videomme/lmms_eval", VIDEOMME, "It is A.</think>\nC", 1.0),
-    ("videomme/lmms_eval", VIDEOMME, "<THINK>A</THINK> A", 0.0),
-    ("videomme/lmms_eval_v0_2", VIDEOMME, "<think>A or D?</think>C", 0.0),
+    slow("videomme/lmms_eval", VIDEOMME, "It is A.</think>\nC", 1.0),
+    slow("videomme/lmms_eval", VIDEOMME, "<THINK>A</THINK> A", 0.0),
+    slow("videomme/lmms_eval_v0_2", VIDEOMME, "<think>A or D?</think>C", 0.0),
     ("videomme/official", VIDEOMME, "<think>A or D?</think>C", 0.0),
-    ("mvbench/lmms_eval", rows.MVBENCH, "<analysis>B</analysis>A", 1.0),
-    ("perceptiontest/lmms_eval", rows.PERCEPTIONTEST, "<think>A</think> B", 1.0),
-    ("longvideobench/lmms_eval", rows.LONGVIDEOBENCH, "<think>A</think>\nB", 1.0),
-    ("mlvu/lmms_eval", rows.MLVU_DEV, "<think>B</think>A", 1.0),
-    ("tempcompass/lmms_eval", rows.TEMPCOMPASS_YES_NO, "<think>No?</think>Yes, he is.", 1.0),
-    ("pope/lmms_eval", {**image_rows.POPE, "answer": "no"}, "<think>Yes?</think>No", 1.0),
-    ("gqa/lmms_eval", {**image_rows.GQA, "answer": "yes"}, "<think>no</think> Yes", 1.0),
-    ("scienceqa_img/lmms_eval", image_rows.SCIENCEQA, "<think>A</think>B", 1.0),
+    slow("mvbench/lmms_eval", rows.MVBENCH, "<analysis>B</analysis>A", 1.0),
+    slow("perceptiontest/lmms_eval", rows.PERCEPTIONTEST, "<think>A</think> B", 1.0),
+    slow("longvideobench/lmms_eval", rows.LONGVIDEOBENCH, "<think>A</think>\nB", 1.0),
+    slow("mlvu/lmms_eval", rows.MLVU_DEV, "<think>B</think>A", 1.0),
+    slow("tempcompass/lmms_eval", rows.TEMPCOMPASS_YES_NO, "<think>No?</think>Yes, he is.", 1.0),
+    slow("pope/lmms_eval", {**image_rows.POPE, "answer": "no"}, "<think>Yes?</think>No", 1.0),
+    slow("gqa/lmms_eval", {**image_rows.GQA, "answer": "yes"}, "<think>no</think> Yes", 1.0),
+    slow("scienceqa_img/lmms_eval", image_rows.SCIENCEQA, "<think>A</think>B", 1.0),
     # No wrapper of lmms-eval applies "until: ASSISTANT:", which its task files name.
-    ("textvqa/lmms_eval", image_rows.TEXTVQA, "ASSISTANT: nokia", 0.0),
+    slow("textvqa/lmms_eval", image_rows.TEXTVQA, "ASSISTANT: nokia", 0.0),
 ]
 
 
@@ -164,6 +164,7 @@ def test_open_ended_answers_by_word_similarity(tmp_path: Path, name: str) -> Non
     assert summary.metrics["WUPS@All"].value == 50.0
 
 
+@pytest.mark.slow
 def test_answers_by_likelihood_come_as_losses(tmp_path: Path) -> None:
     losses = {"id": rows.EGOSCHEMA["video_idx"], "option_losses": [3.0, 2.5, 4.0, 0.5, 1.0]}
     outcome = scored(tmp_path, "egoschema/mc_ppl", [rows.EGOSCHEMA], losses)
@@ -174,10 +175,10 @@ def test_answers_by_likelihood_come_as_losses(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "part"),
     [
-        ({"row": 0, "text": "D"}, "needs 5 option_losses"),
+        slow({"row": 0, "text": "D"}, "needs 5 option_losses"),
         ({"row": 0, "option_losses": [1.0, 2.0]}, "got 2"),
-        ({"row": 0, "option_losses": [1.0, 2.0, 3.0, 4.0, float("nan")]}, "finite"),
-        ({"row": 0, "option_losses": "x"}, "line 1"),
+        slow({"row": 0, "option_losses": [1.0, 2.0, 3.0, 4.0, float("nan")]}, "finite"),
+        slow({"row": 0, "option_losses": "x"}, "line 1"),
     ],
 )
 def test_losses_that_do_not_fit_are_named(tmp_path: Path, line: dict[str, Any], part: str) -> None:
@@ -198,6 +199,7 @@ def test_hidden_answers_make_a_submission(tmp_path: Path) -> None:
     assert outcome.summary.num_scored == 0
 
 
+@pytest.mark.slow
 def test_guesses_are_counted_in_every_table(tmp_path: Path) -> None:
     asked = [{**rows.NEXTQA_MC, "qid": n} for n in range(3)]
     lines = [{"row": n, "text": text} for n, text in enumerate(["A", "no idea", "(B)"])]
@@ -216,6 +218,7 @@ def test_no_guess_is_no_count(tmp_path: Path) -> None:
     assert "at random" not in (tmp_path / "out" / "metrics.md").read_text()
 
 
+@pytest.mark.slow
 def test_m_avg_is_the_mean_of_tasks_and_stands_for_the_whole_set_only(tmp_path: Path) -> None:
     asked = [{**rows.MLVU_DEV, "task_type": task} for task in ("plotQA", "plotQA", "count")]
     lines = [{"row": n, "text": text} for n, text in enumerate(["A", "B", "A"])]

@@ -20,6 +20,7 @@ from llava_eval.config.compose import compose_config
 from llava_eval.errors import ConfigError, RowsError
 from llava_eval.types import Media, Sample
 from tests.benchmarks.loading import load_samples
+from tests.conftest import slow
 
 VIDEOMME_ROW: dict[str, Any] = {
     "video_id": "001",
@@ -216,6 +217,7 @@ def test_load_samples_names_the_row_that_makes_no_sample(tmp_path: Path) -> None
         load_samples(rows_file(tmp_path, row(), row(id="2", v="")), ADAPTER)
 
 
+@pytest.mark.slow
 def test_vinoground_reads_categories_from_the_table_beside_its_rows(tmp_path: Path) -> None:
     row = {"idx": "1_pos", "video_name": "1_pos.mp4", "question": "Which?", "GT": "A"}
     for name in ("textscore", "videoscore"):
@@ -341,9 +343,9 @@ def test_vsibench_has_options_or_a_number() -> None:
     ("protocol", "row", "file"),
     [
         ("mlvu/official", {"question_type": "needle"}, "video/2_needle/a.mp4"),
-        ("mlvu/official", {"question_type": "findNeedle"}, "video/2_needle/a.mp4"),
-        ("mlvu/official", {"question_type": "ego"}, "MLVU/video/3_ego/a.mp4"),
-        ("mlvu/official", {"question_type": "count"}, "4_count/a.mp4"),
+        slow("mlvu/official", {"question_type": "findNeedle"}, "video/2_needle/a.mp4"),
+        slow("mlvu/official", {"question_type": "ego"}, "MLVU/video/3_ego/a.mp4"),
+        slow("mlvu/official", {"question_type": "count"}, "4_count/a.mp4"),
         ("mvbench/official", {"task": "moving_count"}, "data0613/clevrer/video_validation/a.mp4"),
     ],
 )

@@ -112,6 +112,7 @@ def test_an_image_of_a_row_is_read_and_known_again(tmp_path: Path) -> None:
     assert frames[0, :, 0, 0].tolist() == [10, 20, 30]
 
 
+@pytest.mark.slow
 def test_base64_of_images_stays_in_its_file(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     texts = [base64.b64encode(b"\x89PNG\r\n\x1a\n\0" + image).decode() for image in IMAGES]

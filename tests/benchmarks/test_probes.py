@@ -13,6 +13,7 @@ from llava_eval.config.schema import PROBES
 from llava_eval.engine.batches import media_groups
 from llava_eval.errors import ConfigError
 from llava_eval.types import Media, Sample, VideoInfo
+from tests.conftest import slow
 
 VIDEO = VideoInfo("/videos/a.mp4", 100, 10.0, 10.0, 8, 8, "h264")
 CHOICES = ("a cat", "a dog", "both", "no animal (at all)")
@@ -157,7 +158,7 @@ def test_every_probe_is_an_option_and_stands_beside_the_name() -> None:
     assert compose_config([]).benchmark_overrides == {}
 
 
-@pytest.mark.parametrize("probe", ["shuffled_options", "none_of_the_above"])
+@pytest.mark.parametrize("probe", [slow("shuffled_options"), "none_of_the_above"])
 def test_the_embedded_questions_can_all_be_asked_so(probe: str) -> None:
     config = compose_config([f"probe={probe}"]).config.benchmark
     adapter = build_target(config.adapter, key="benchmark.adapter")

@@ -10,6 +10,7 @@ from llava_eval.benchmarks.rows import Row
 from llava_eval.config.compose import compose_config
 from llava_eval.engine.configured_benchmark import Parts
 from llava_eval.types import Media, Sample
+from tests.conftest import slow
 from tests.scoring.protocols import protocol
 
 VIDEOMME = {
@@ -283,13 +284,26 @@ PROMPTS: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "row", "prompt"), PROMPTS, ids=[name for name, *_ in PROMPTS])
+#: Protocols whose prompt is made as that of another one here, and what needs packages.
+ALIKE = (
+    *("videomme/lmms_eval_v0_2", "nextqa_oe/llava_next", "nextqa_oe/lmms_eval"),
+    *("egoschema/mc_ppl", "perceptiontest/lmms_eval", "tvbench/official", "lvbench/lmms_eval"),
+    *("mlvu/official", "vatex/lmms_eval", "msrvtt_caption/lmms_eval"),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "prompt"),
+    [slow(*entry) if entry[0] in ALIKE else entry for entry in PROMPTS],
+    ids=[name for name, *_ in PROMPTS],
+)
 def test_a_prompt_to_the_letter(name: str, row: dict[str, Any], prompt: str) -> None:
     needs_packages = ["scorer=exact_match"] if name.startswith("nextqa_oe") else []
     sample = protocol(name, *needs_packages).sample(row)
     assert sample.prompt == prompt
 
 
+@pytest.mark.slow
 def test_mvbench_names_its_conversation() -> None:
     benchmark = compose_config(["benchmark=mvbench/official"]).config.benchmark
     assert benchmark.system == (
@@ -300,6 +314,7 @@ def test_mvbench_names_its_conversation() -> None:
     assert benchmark.assistant_prefill == "Best option:("
 
 
+@pytest.mark.slow
 def test_mlvu_names_its_conversation() -> None:
     benchmark = compose_config(["benchmark=mlvu/official"]).config.benchmark
     assert benchmark.system == (
@@ -327,6 +342,7 @@ def test_what_a_task_leaves_open_is_its_harness_s(
     assert config.benchmark.generation.max_new_tokens == max_new_tokens
 
 
+@pytest.mark.slow
 def test_tomato_names_the_frames_that_it_shows() -> None:
     row = {"question": "?", "options": ["x", "y"], "answer": 0, "key": "k"}
     row |= {"motion_type": "count", "demonstration_type": "human"}
@@ -354,6 +370,7 @@ def test_mvbench_videos_are_cut_where_the_authors_cut_them() -> None:
     assert named.facets == {"task": "fine_grained_action"}
 
 
+@pytest.mark.slow
 def test_tvbench_is_mvbench_with_other_folders() -> None:
     parts = protocol("tvbench/official")
     sample = parts.sample(TVBENCH)
@@ -367,6 +384,7 @@ def test_tvbench_is_mvbench_with_other_folders() -> None:
     assert (benchmark.assistant_prefill, benchmark.num_rows) == ("Best option:(", None)
 
 
+@pytest.mark.slow
 def test_lmms_evals_tvbench_alone_strips_questions() -> None:
     row = {**MVBENCH, "question": " Why? "}
     assert protocol("mvbench/official").sample(row).question == " Why? "

@@ -445,7 +445,7 @@ CASES = {name: row for name, row, _ in [*test_prompts.PROMPTS, *test_image_promp
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] if number % 5 else [])
+        pytest.param(name, marks=[pytest.mark.slow] if number % 15 else [])
         for number, name in enumerate(sorted(CASES))
     ],
 )

@@ -24,7 +24,7 @@ from llava_eval.errors import ConfigError, LlavaEvalError, RowsError
 from llava_eval.models.clock import StageClock
 from llava_eval.types import Sample
 from tests.benchmarks.loading import load_samples
-from tests.conftest import read_lines, write_lines
+from tests.conftest import read_lines, slow, write_lines
 
 ALL = SubsampleConfig()
 
@@ -325,8 +325,8 @@ def test_a_larger_sample_holds_the_smaller_one() -> None:
 @pytest.mark.parametrize(
     ("overrides", "label", "count"),
     [
-        (["benchmark.where.duration=short"], "(duration=short, rows={n} of 270)", None),
-        (["benchmark.subsample.size=9"], "(rows=9 of 270, sample=9, seed 0)", 9),
+        slow(["benchmark.where.duration=short"], "(duration=short, rows={n} of 270)", None),
+        slow(["benchmark.subsample.size=9"], "(rows=9 of 270, sample=9, seed 0)", 9),
         (
             [
                 "benchmark.subsample.size=9",
@@ -336,7 +336,7 @@ def test_a_larger_sample_holds_the_smaller_one() -> None:
             "(rows=9 of 270, sample=9 by duration, seed 4)",
             9,
         ),
-        (["benchmark.limit=5"], "(limit=5)", 5),
+        slow(["benchmark.limit=5"], "(limit=5)", 5),
     ],
 )
 def test_a_part_says_so(overrides: list[str], label: str, count: int | None) -> None:

@@ -137,6 +137,7 @@ def test_options_that_a_cell_of_a_table_lists() -> None:
     assert expected.choices == ("A kite.", "A girl.")
 
 
+@pytest.mark.slow
 def test_pieces_of_the_authors_protocols() -> None:
     row: dict[str, Any] = json.loads(gzip.decompress(GOLDEN.read_bytes()))["row"]
     facets = ("group_type", "group_structure", "second_head", "third_head", "level")

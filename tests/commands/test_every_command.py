@@ -127,6 +127,7 @@ def test_a_mistake_is_named_in_one_line(
     assert said in line
 
 
+@pytest.mark.slow
 def test_what_is_exported_is_counted(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["compare", A, B], ["compare", "both"], ["report", "both", "--out", "x.html"]):
         folder = words[0] + str(len(words))

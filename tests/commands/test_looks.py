@@ -287,6 +287,7 @@ def test_pictures_in_terminals_that_draw(
         assert base64.b64decode(drawn.removeprefix(start).removesuffix("\x07")) == png
 
 
+@pytest.mark.slow
 def test_samples_asked_once_more(
     made: Path,
     tmp_path: Path,
@@ -375,6 +376,7 @@ def test_a_switch_is_counted_where_both_sides_answered(
     assert os.environ[CACHE_VARIABLE] == str(tmp_path / "mine")
 
 
+@pytest.mark.slow
 def test_what_fails_now_is_no_other_answer(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -392,6 +394,7 @@ def test_what_fails_now_is_no_other_answer(
     assert found == Switched("as it was", 1, reason=reason)
 
 
+@pytest.mark.slow
 def test_an_audit_fails_where_a_switch_changes_more_than_it_may(
     made: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

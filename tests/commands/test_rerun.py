@@ -74,6 +74,7 @@ def test_an_honest_run_changes_nowhere_and_an_edited_one_everywhere(
     assert max(map(len, text.splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_a_rerun_has_beside_its_names_what_the_run_has_and_says_how_many_it_answered(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import compose_config, expand_sweep
 from llava_eval.errors import ConfigError
 from llava_eval.models.configured_model import check_model
+from tests.conftest import slow
 
 
 def test_defaults_are_the_embedded_benchmark() -> None:
@@ -77,6 +78,7 @@ def test_the_command_line_wins_over_the_protocol_and_is_shown() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "shown"),
     [
@@ -92,6 +94,7 @@ def test_a_replaced_sampler_is_shown_with_all_its_settings(
     assert composed.benchmark_overrides == {"sampler": "at_fps", **shown}
 
 
+@pytest.mark.slow
 def test_a_protocols_own_choice_is_no_override() -> None:
     composed = compose_config(
         ["benchmark=videomme/official", "sampler=linspace_to_last_frame", "sampler.num_frames=32"]
@@ -176,44 +179,44 @@ def test_another_checkpoint_under_a_models_name_is_shown() -> None:
 @pytest.mark.parametrize(
     ("override", "parts"),
     [
-        ("benchmrk=demo/caption", ["benchmrk", "did you mean 'benchmark'"]),
+        slow("benchmrk=demo/caption", ["benchmrk", "did you mean 'benchmark'"]),
         ("benchmark=demo/captoin", ["demo/captoin", "did you mean 'demo/caption'", "available"]),
         ("benchmark=videome/official", ["did you mean 'videomme/official'"]),
         ("benchmark=[demo/caption]", ["benchmark takes the name of one"]),
         ("benchmark.limt=3", ["benchmark.limt", "did you mean 'limit'", "keys of benchmark"]),
-        ("benchmark.generation.max_new_token=3", ["did you mean 'max_new_tokens'"]),
-        ("nothing.here=1", ["nothing.here", "no 'nothing'"]),
-        ("benchmark.limit=abc", ["benchmark.limit", "'abc'", "Integer"]),
-        ("benchmark.limit=1.5", ["benchmark.limit", "1.5", "Integer"]),
+        slow("benchmark.generation.max_new_token=3", ["did you mean 'max_new_tokens'"]),
+        slow("nothing.here=1", ["nothing.here", "no 'nothing'"]),
+        slow("benchmark.limit=abc", ["benchmark.limit", "'abc'", "Integer"]),
+        slow("benchmark.limit=1.5", ["benchmark.limit", "1.5", "Integer"]),
         ("benchmark.limit=0", ["benchmark.limit", "at least 1"]),
-        ("benchmark.facets=duration", ["benchmark.facets", "list"]),
+        slow("benchmark.facets=duration", ["benchmark.facets", "list"]),
         ("model.dtype=fp16", ["model.dtype", "'fp16'", "float16"]),
         ("model.attention=flash_attn_2", ["did you mean 'flash_attention_2'"]),
-        ("model.trust_remote_code=maybe", ["model.trust_remote_code", "maybe"]),
-        ("model=hf", ["model.checkpoint is not set"]),
+        slow("model.trust_remote_code=maybe", ["model.trust_remote_code", "maybe"]),
+        slow("model=hf", ["model.checkpoint is not set"]),
         ("model=", ["unknown model ''", "available"]),
         ("sampler=linspace_last", ["did you mean 'linspace_to_last_frame'"]),
-        ("sampler.numframes=4", ["did you mean 'num_frames'", "keys of sampler"]),
-        ("sampler.upright=4", ["'sampler.upright'; keys of sampler", "+sampler.upright=..."]),
+        slow("sampler.numframes=4", ["did you mean 'num_frames'", "keys of sampler"]),
+        slow("sampler.upright=4", ["'sampler.upright'; keys of sampler", "+sampler.upright=..."]),
         ("sampler.num_frames=4,8", ["several values", "-m"]),
         ("quantization=int4", ["unknown quantization 'int4'", "bnb_int8, bnb_nf4, none, torch"]),
         ("experiment=zzz", ["unknown experiment 'zzz'", "available"]),
         ("runner.batch_size=0", ["runner.batch_size", "at least 1"]),
         ("runner=fast", ["unknown runner 'fast'", "default"]),
-        ("errors.max=-1", ["errors.max", "at least 0"]),
-        ("resume=perhaps", ["resume", "perhaps"]),
-        ("+benchmark.colour=red", ["benchmark.colour"]),
-        ("++benchmark.colour=red", ["unknown key 'benchmark.colour'"]),
+        slow("errors.max=-1", ["errors.max", "at least 0"]),
+        slow("resume=perhaps", ["resume", "perhaps"]),
+        slow("+benchmark.colour=red", ["benchmark.colour"]),
+        slow("++benchmark.colour=red", ["unknown key 'benchmark.colour'"]),
         ("hydra.sweep.dir=x", ["'hydra.sweep.dir=x' is for a sweep, which llava-eval -m makes"]),
         ("~sampler", ["cannot be removed"]),
         ("foo", ["'foo'", "key=value"]),
         ("=1", ["'=1'", "no key"]),
         ("scorer=null", ["scorer cannot be left out"]),
         ("benchmark=null", ["benchmark cannot be left out"]),
-        ("model.rope_scaling=3", ["model.rope_scaling", "int"]),
+        slow("model.rope_scaling=3", ["model.rope_scaling", "int"]),
         ("a=[1", ["'a=[1'", "key=value"]),
-        ("seed=${nowhere}", ["seed", "nowhere"]),
-        ("seeds=3", ["seeds=N", "word of the command line"]),
+        slow("seed=${nowhere}", ["seed", "nowhere"]),
+        slow("seeds=3", ["seeds=N", "word of the command line"]),
         ("model=llava-hf/x-hf", ["unknown model", "model=hf model.checkpoint=FOLDER_OR_HUB_ID"]),
         (
             "benchmark.where.task type=x",
@@ -235,9 +238,9 @@ def test_a_mistake_gives_one_line_that_names_it(override: str, parts: list[str])
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("local/default", "runner:\n  batch_size: 2\n"),
+        slow("local/default", "runner:\n  batch_size: 2\n"),
         ("benchmark/quiz", "benchmark:\n  name: quiz\n"),
-        ("benchmark/quiz", "defaults:\n  - override /sampler: at_fps\n  - _self_\n"),
+        slow("benchmark/quiz", "defaults:\n  - override /sampler: at_fps\n  - _self_\n"),
     ],
 )
 def test_a_file_of_whole_keys_is_told_its_first_line(name: str, text: str, tmp_path: Path) -> None:
@@ -276,8 +279,8 @@ def test_config_dir_adds_a_benchmark_without_touching_the_package(tmp_path: Path
     [
         ("benchmark: {name: x", ["not valid YAML", "bad.yaml"]),
         ("# @package _global_\nbenchmark:\n  nmae: x\n", ["nmae"]),
-        ("# @package _global_\nbenchmark:\n  name: x\n  version: one\n", ["version", "one"]),
-        ("# @package _global_\nbenchmark:\n  name: x\n", ["is not set"]),
+        slow("# @package _global_\nbenchmark:\n  name: x\n  version: one\n", ["version", "one"]),
+        slow("# @package _global_\nbenchmark:\n  name: x\n", ["is not set"]),
         ("defaults:\n  - /benchmark/nowhere\n", ["benchmark/nowhere"]),
     ],
 )
@@ -294,6 +297,7 @@ def test_a_mistake_in_a_users_file_gives_one_line(
         assert part in message
 
 
+@pytest.mark.slow
 def test_settings_of_another_quantization_are_not_named(caplog: pytest.LogCaptureFixture) -> None:
     """A sweep over ways to quantize has them for all of its runs."""
     quantized = "quantization.skip_modules=[lm_head]"
@@ -308,6 +312,7 @@ def test_settings_of_another_quantization_are_not_named(caplog: pytest.LogCaptur
     assert [record.getMessage() for record in caplog.records] == [said]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("template", "shown"),
     [
@@ -443,14 +448,14 @@ def test_a_protocols_own_scorer_is_found_by_its_former_name(overrides: list[str]
     [
         "~/x y",
         "/数据 é/rows.jsonl",
-        "a=b",
-        "a#b",
-        "a(b)",
-        "a[1]{2}",
-        "1e3",
-        "it's",
-        "back\\slash",
-        "a:b",
+        slow("a=b"),
+        slow("a#b"),
+        slow("a(b)"),
+        slow("a[1]{2}"),
+        slow("1e3"),
+        slow("it's"),
+        slow("back\\slash"),
+        slow("a:b"),
     ],
 )
 def test_a_path_is_taken_as_it_is_typed(path: str) -> None:
@@ -459,6 +464,7 @@ def test_a_path_is_taken_as_it_is_typed(path: str) -> None:
     assert config.output_dir == path
 
 
+@pytest.mark.slow
 def test_a_path_with_a_comma_that_exists_is_no_sweep(tmp_path: Path) -> None:
     folder = tmp_path / "a,b"
     folder.mkdir()
@@ -468,6 +474,7 @@ def test_a_path_with_a_comma_that_exists_is_no_sweep(tmp_path: Path) -> None:
         compose_config([f"benchmark.media_root={folder}_not_there,x"])
 
 
+@pytest.mark.slow
 def test_a_model_file_of_ones_own_is_told_how_it_begins(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     own = tmp_path / "model" / "mine.yaml"

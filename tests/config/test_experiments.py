@@ -34,6 +34,7 @@ def test_a_printed_zero_at_the_end_counts(name: str, metric: str, value: float) 
     assert (number["value"], number["half_step"]) == (value, 0.005)
 
 
+@pytest.mark.slow
 def test_the_parts_of_an_experiment() -> None:
     composed = compose_config(["experiment=llava_next_video_34b_videomme_subtitles"])
     assert {
@@ -54,6 +55,7 @@ def test_the_parts_of_an_experiment() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["nextqa_oe", "video_detail_description"])
 def test_tasks_without_a_temperature_are_sampled_as_the_wrapper_did(task: str) -> None:
     composed = compose_config([f"experiment=lmms_eval_v0_2_{task}"])

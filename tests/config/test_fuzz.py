@@ -16,7 +16,7 @@ from llava_eval.config.roles import flat
 from llava_eval.engine.configured_benchmark import Parts
 from llava_eval.errors import ConfigError, LlavaEvalError
 from llava_eval.run import score
-from tests.conftest import DEMO, read_lines, write_lines
+from tests.conftest import DEMO, read_lines, slow, write_lines
 
 #: Keys that are in no file: of Hydra, of open sections, and none at all.
 OTHER_KEYS = """
@@ -111,12 +111,12 @@ def test_any_override_is_taken_or_refused_in_one_line(number: int, as_sweep: boo
     ("override", "words"),
     [
         ("scorer._target_=re.compile", "Python's own library"),
-        ("benchmark.metrics.accuracy._target_=operator.attrgetter", "Python's own library"),
+        slow("benchmark.metrics.accuracy._target_=operator.attrgetter", "Python's own library"),
         ("benchmark.metrics.accuracy._target_=numpy.sum", "expected a MetricValue"),
-        ("benchmark.metrics.accuracy._target_=numpy.dtype", "benchmark.metrics.accuracy"),
-        ("sampler={_target_: numpy.size}", "sampler"),
+        slow("benchmark.metrics.accuracy._target_=numpy.dtype", "benchmark.metrics.accuracy"),
+        slow("sampler={_target_: numpy.size}", "sampler"),
         ("++benchmark.prepare=${now:%Y}", "PrepareConfig"),
-        ("benchmark.submission={a: 1}", "benchmark.submission"),
+        slow("benchmark.submission={a: 1}", "benchmark.submission"),
         ("+hydra/sweeper=-inf", "for a sweep"),
         ("+hydra/launcher={a: 1}", "for a sweep"),
         ("hydra.sweep.dir=x", "for a sweep"),

@@ -75,6 +75,7 @@ def test_another_folder_takes_its_place(folder: Path, capsys: pytest.CaptureFixt
     assert yaml.safe_load(capsys.readouterr().out)["benchmark"]["media_root"] is None
 
 
+@pytest.mark.slow
 def test_debug_is_a_few_rows_in_the_plainest_way() -> None:
     composed = compose_config(["debug=default"])
     runner = composed.config.runner

@@ -31,6 +31,7 @@ from llava_eval.config.schema import (
     ServerConfig,
 )
 from llava_eval.errors import ConfigError
+from tests.conftest import slow
 
 
 @pytest.mark.parametrize(
@@ -167,9 +168,9 @@ def test_values_that_cannot_be_run(override: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("benchmark.chance.accuracy=nan", "benchmark.chance.accuracy is nan"),
+        slow("benchmark.chance.accuracy=nan", "benchmark.chance.accuracy is nan"),
         ("+benchmark.metrics.accuracy.scale=inf", "benchmark.metrics.accuracy.scale is inf"),
-        ("model.processor.size=[1,-inf]", "model.processor.size.1 is -inf"),
+        slow("model.processor.size=[1,-inf]", "model.processor.size.1 is -inf"),
     ],
 )
 def test_numbers_that_no_file_of_a_run_holds(override: str, said: str) -> None:
@@ -286,12 +287,14 @@ def test_a_class_that_cannot_be_made(node: dict[str, Any], said: str) -> None:
             "benchmark.strip_replies=1",
             "benchmark.strip_replies is called benchmark.reply.strip now",
         ),
-        (
+        slow(
             "+benchmark.sample.size=5",
             "benchmark.sample.size is called benchmark.subsample.size now",
         ),
-        ("no.such=1", "unknown key 'no.such'; there is no 'no' either"),
-        ("+runner.batch=1", "unknown key 'runner.batch' (did you mean 'batch_size'?); keys of "),
+        slow("no.such=1", "unknown key 'no.such'; there is no 'no' either"),
+        slow(
+            "+runner.batch=1", "unknown key 'runner.batch' (did you mean 'batch_size'?); keys of "
+        ),
         ("benchmark.where.a=b,c", "'benchmark.where.a=b,c' has several values; llava-eval -m runs"),
         ("benchmark.where.a=[b", "cannot read 'benchmark.where.a=[b': "),
         (
@@ -310,11 +313,11 @@ def test_what_was_typed_is_quoted(override: str, said: str) -> None:
     ("override", "said"),
     [
         ("benchmark.facets=duration", r"expected a list, for instance benchmark\.facets=\[a,b\]"),
-        ("benchmark.chance=25", r"for instance \+benchmark\.chance\.NAME="),
-        ("benchmark.where=short", r"for instance benchmark\.where\.NAME="),
-        ("benchmark.chance={acc: 2}", r"\+benchmark\.chance\.acc=\.\.\. adds it"),
-        ("runner.share_prefixes=maybe", r"got 'maybe'; expected one of auto, true, false$"),
-        ("errors=5", r"expected keys and values, for instance errors\.max="),
+        slow("benchmark.chance=25", r"for instance \+benchmark\.chance\.NAME="),
+        slow("benchmark.where=short", r"for instance benchmark\.where\.NAME="),
+        slow("benchmark.chance={acc: 2}", r"\+benchmark\.chance\.acc=\.\.\. adds it"),
+        slow("runner.share_prefixes=maybe", r"got 'maybe'; expected one of auto, true, false$"),
+        slow("errors=5", r"expected keys and values, for instance errors\.max="),
         ("runner.decode_timeout_seconds=1e30", r"got 1e\+30, expected at most 1,000,000,000"),
     ],
 )

@@ -83,6 +83,7 @@ def test_a_disk_with_little_space_is_a_warning(
     assert message.endswith(f"GB are free for {tmp_path / 'cache'}")
 
 
+@pytest.mark.slow
 def test_weights_larger_than_what_is_free_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_model(compose_config(["model.device=cpu"]).config, Needs())
     assert isinstance(plan, ModelPlan)

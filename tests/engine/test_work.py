@@ -43,7 +43,7 @@ from llava_eval.types import (
     Score,
     VideoInfo,
 )
-from tests.conftest import read_lines, write_lines
+from tests.conftest import read_lines, slow, write_lines
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +194,7 @@ def test_what_a_metric_of_ones_own_calls_a_facet_is_its_own(composed: ComposedCo
     assert parts.metrics["m"]([]).value == len("none of ours")
 
 
+@pytest.mark.slow
 def test_a_scorer_names_the_facet_that_it_lacks(tmp_path: Path) -> None:
     row = {"id": "dev_Math_1", "question": "Which?", "options": ["x", "y"], "answer": "A"}
     rows = tmp_path / "rows.jsonl"
@@ -509,6 +510,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
         run(named, model=OtherLetters())
 
 
+@pytest.mark.slow
 def test_a_run_is_not_continued_with_another_question_of_the_same_id(
     composed: ComposedConfig, demo: Path, tmp_path: Path
 ) -> None:
@@ -573,6 +575,7 @@ def test_media_none_of_which_are_there_end_a_run_before_a_model_is_loaded(
     assert not (out / "manifest.json").exists(), "there is nothing to go on with"
 
 
+@pytest.mark.slow
 def test_a_watch_sees_each_result_and_may_end_the_run(
     composed: ComposedConfig, whole: Path, tmp_path: Path
 ) -> None:
@@ -619,6 +622,7 @@ def test_how_videos_are_shown_stands_beside_a_name_where_there_are_any(
             assert work.model_label == label
 
 
+@pytest.mark.slow
 def test_some_samples_alone(composed: ComposedConfig, whole: Path, tmp_path: Path) -> None:
     lines = read_lines(whole / "samples.jsonl")
     named = changed(composed, output_dir=str(tmp_path))
@@ -646,6 +650,7 @@ def test_texts_of_a_run_are_scored_again(
     assert manifest["code"] == {}
 
 
+@pytest.mark.slow
 def test_other_texts_are_not_scored_into_the_same_directory(
     composed: ComposedConfig, benchmark: Benchmark, tmp_path: Path
 ) -> None:
@@ -713,6 +718,7 @@ class Remembering:
         self.runs.append(run)
 
 
+@pytest.mark.slow
 def test_a_tracker_gets_each_run_at_its_end(composed: ComposedConfig, tmp_path: Path) -> None:
     node = {"_target_": f"{__name__}.Remembering"}
     tracked = changed(composed, tracker=node, output_dir=str(tmp_path / "run"))
@@ -748,7 +754,7 @@ ANSWERS = "llava_eval.results.exchange.submission"
 @pytest.mark.parametrize(
     ("node", "scorer", "message"),
     [
-        ({"_target_": f"{ANSWERS}.answers_by_id", "form": "index"}, "StrictChoice", None),
+        slow({"_target_": f"{ANSWERS}.answers_by_id", "form": "index"}, "StrictChoice", None),
         ({"_target_": f"{ANSWERS}.choice_sheet", "letters": "ABCD"}, "StrictChoice", None),
         (
             {"_target_": f"{ANSWERS}.answers_by_id", "form": "index"},
@@ -836,6 +842,7 @@ def test_a_judged_scorer_of_ones_own_is_tried_before_the_model_is_asked(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_metric_of_ones_own_without_a_finite_value_is_told_so(
     composed: ComposedConfig, tmp_path: Path
 ) -> None:
@@ -848,6 +855,7 @@ def test_a_metric_of_ones_own_without_a_finite_value_is_told_so(
     assert len(read_lines(tmp_path / "samples.jsonl")) == 9
 
 
+@pytest.mark.slow
 def test_a_file_of_answers_is_written(composed: ComposedConfig, tmp_path: Path) -> None:
     node = {"_target_": f"{ANSWERS}.answers_by_id", "form": "index"}
     submitted = changed(composed, benchmark={"submission": node}, output_dir=str(tmp_path))
@@ -932,6 +940,7 @@ def test_a_scorer_and_metrics_of_ones_own_are_told_by_their_code(
         assert _own_scoring(changed(composed, scorer={"_target_": target}).config) == {}
 
 
+@pytest.mark.slow
 def test_a_run_is_not_continued_with_another_sampler_of_the_same_name(
     composed: ComposedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

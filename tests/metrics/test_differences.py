@@ -25,6 +25,7 @@ from llava_eval.metrics.yes_no import yes_no
 from llava_eval.scoring.captions.corpus import corpus_bleu
 from llava_eval.scoring.captions.java import meteor, spice
 from llava_eval.types import NOT_SCORED, Generation, MetricValue, SampleResult, Score
+from tests.conftest import slow
 from tests.results.helpers import make_result
 
 WORDS = ("a", "red", "car", "drives", "down", "the", "long", "road", "past", "two", "houses")
@@ -321,7 +322,7 @@ def test_a_group_that_is_drawn_twice_counts_twice_whatever_a_metric_joins() -> N
         assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
-@pytest.mark.parametrize("num_groups", [2, 4, 8])
+@pytest.mark.parametrize("num_groups", [slow(2), 4, slow(8)])
 def test_a_function_of_groups_that_differ_alike_proves_little(num_groups: int) -> None:
     """One of two questions about each image is answered yes, then both: F1 falls from 1 to 2/3."""
     asked = [

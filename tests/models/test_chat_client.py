@@ -630,6 +630,7 @@ def test_a_complete_reply_has_content() -> None:
         read_completion(json.dumps({"choices": [choice]}))
 
 
+@pytest.mark.slow
 def test_errors_in_a_list_and_bare_ones() -> None:
     """As Gemini's endpoint, and as SGLang and Mistral word them."""
     for body in (b'[{"error": {"message": "no key", "code": 400}}]', b'{"message": "no key"}'):

@@ -286,6 +286,7 @@ def test_missing_weights_are_never_made_up(copied: Path) -> None:
         load_model(plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu")))
 
 
+@pytest.mark.slow
 def test_weights_that_the_model_has_no_place_for_are_told(
     copied: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -77,6 +77,7 @@ def test_the_checkpoints_own_chat_template(loaded: LoadedModel) -> None:
     assert render("chat_template", loaded, make_request("Why?")) == "USER: Why? ASSISTANT:"
 
 
+@pytest.mark.slow
 def test_vicuna_v1_to_the_letter(loaded: LoadedModel) -> None:
     assert (
         render("vicuna_v1", loaded, make_request(VIDEO, "Why?"))
@@ -153,6 +154,7 @@ def test_a_template_that_changes_the_prompt_is_refused(
         assert part in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_date_in_prompts_is_told_once_and_one_that_is_not_shown_is_not(
     loaded: LoadedModel, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -178,6 +180,7 @@ SYSTEM_AS_STRING = (
 )
 
 
+@pytest.mark.slow
 def test_a_template_that_prints_contents_is_given_strings_for_them(loaded: LoadedModel) -> None:
     conversation = configured("chat_template", with_template(loaded, SYSTEM_AS_STRING))
     asked = make_request(VIDEO, "Why?", system="It's so.", assistant_prefill="Best option:(")

@@ -21,6 +21,7 @@ from llava_eval.models.local.model import LoadedModel, load_model
 from llava_eval.models.local.plan import plan_checkpoint
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import Generation, GenerationSettings, Request
+from tests.conftest import slow
 from tests.models.families import FAMILIES
 from tests.models.families.plain import NEW_TOKENS, Plain, Turn, image
 from tests.models.helpers import make_clip, make_request
@@ -123,10 +124,13 @@ def test_what_gives_the_same_logits_is_kept(loaded: LoadedModel, own: list[Gener
     ("name", "why"),
     [
         ("test_refuses", "ValueError: no attention sinks"),
-        ("flash_attention_2", "Error: "),  # transformers refuses it itself, on a CPU
+        slow("flash_attention_2", "Error: "),  # transformers refuses it itself, on a CPU
         ("test_sees_all", "logits with it differ from those of a plain forward pass by "),
         # with texts alone nothing shows
-        ("test_sees_all_of_videos", "logits with it differ from those of a plain forward pass by "),
+        slow(
+            "test_sees_all_of_videos",
+            "logits with it differ from those of a plain forward pass by ",
+        ),
     ],
 )
 def test_what_does_not_is_left_for_the_models_own(
@@ -145,7 +149,7 @@ def test_what_does_not_is_left_for_the_models_own(
         assert "flash_attention_logit_difference" not in runner.guards
 
 
-@pytest.mark.parametrize("is_default", [False, True])
+@pytest.mark.parametrize("is_default", [False, slow(True)])
 def test_what_is_asked_for_or_the_default_is_not_tried(
     loaded: LoadedModel, is_default: bool
 ) -> None:
@@ -155,6 +159,7 @@ def test_what_is_asked_for_or_the_default_is_not_tried(
     assert "model" not in runner.record()
 
 
+@pytest.mark.slow
 def test_each_kind_of_prompt_is_tried_once(loaded: LoadedModel) -> None:
     runner = runner_of(loaded, "test_sdpa_attention_forward")
     for names in (("text", "text again"), ("video", "text again")):
@@ -166,6 +171,7 @@ def test_each_kind_of_prompt_is_tried_once(loaded: LoadedModel) -> None:
     assert following._flash is runner._flash
 
 
+@pytest.mark.slow
 def test_a_part_with_another_attention_gets_that_again(loaded: LoadedModel) -> None:
     runner = runner_of(loaded, "test_sees_all")
     model = runner.loaded.model.model
@@ -175,12 +181,14 @@ def test_a_part_with_another_attention_gets_that_again(loaded: LoadedModel) -> N
     assert model.language_model.config._attn_implementation == "sdpa"
 
 
+@pytest.mark.slow
 def test_a_model_is_loaded_with_its_own(loaded: LoadedModel) -> None:
     attention = AttentionChoice("flash_attention_2", INSTALLED)
     model = load_model(dataclasses.replace(loaded.plan, attention=attention)).model
     assert model.config._attn_implementation == "sdpa"
 
 
+@pytest.mark.slow
 def test_what_was_left_once_is_not_taken_for_another_kind(loaded: LoadedModel) -> None:
     runner = runner_of(loaded, "test_sees_all_of_videos")
     answers(runner, "video")
@@ -188,6 +196,7 @@ def test_what_was_left_once_is_not_taken_for_another_kind(loaded: LoadedModel) -
     assert attention_of_parts(runner) == {"sdpa"}
 
 
+@pytest.mark.slow
 def test_whether_prefixes_are_shared_is_tried_with_each_attention(loaded: LoadedModel) -> None:
     runner = runner_of(loaded, "test_shares_nothing")
     video = runner.prepare("video", make_clip(4, seed=1))
@@ -206,6 +215,7 @@ def test_whether_prefixes_are_shared_is_tried_with_each_attention(loaded: Loaded
     assert asked_as["one video"].startswith("shared prefixes ")
 
 
+@pytest.mark.slow
 def test_a_model_that_takes_no_other_is_not_said_to_use_it(
     loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +227,7 @@ def test_a_model_that_takes_no_other_is_not_said_to_use_it(
     assert told["attention_reason"].endswith("ForConditionalGeneration does not take it")
 
 
+@pytest.mark.slow
 def test_prompts_that_cannot_show_it_leave_the_model_its_own(loaded: LoadedModel) -> None:
     runner = runner_of(loaded, "test_sdpa_attention_forward")
     videos = [runner.prepare("video", make_clip(number, seed=1)) for number in (2, 4)]
@@ -228,7 +239,7 @@ def test_prompts_that_cannot_show_it_leave_the_model_its_own(loaded: LoadedModel
     assert told["attention_reason"].endswith("it cannot be tried on a prompt with videos")
 
 
-@pytest.mark.parametrize("part", ["lm_head", "the tried attention"])
+@pytest.mark.parametrize("part", [slow("lm_head"), "the tried attention"])
 def test_logits_that_are_no_numbers_show_nothing(loaded: LoadedModel, part: str) -> None:
     runner = runner_of(loaded, "test_no_numbers")
     if part == "lm_head":
@@ -241,6 +252,7 @@ def test_logits_that_are_no_numbers_show_nothing(loaded: LoadedModel, part: str)
     json.dumps(record, allow_nan=False)  # as the manifest is written
 
 
+@pytest.mark.slow
 def test_positions_that_would_be_taken_for_packed_sequences_are_refused(
     loaded: LoadedModel,
 ) -> None:

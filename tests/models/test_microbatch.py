@@ -97,6 +97,7 @@ def test_a_group_over_the_limit_runs_alone() -> None:
     assert [len(batch) for batch in microbatches] == [1, 1]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.integers(2, 30), min_size=1, max_size=20), st.integers(1, 6), st.integers(10, 90)
 )

@@ -91,6 +91,7 @@ def test_padding_is_tried_before_it_is_used(tmp_path: Path) -> None:
     assert path(runner).startswith("whole prompts")
 
 
+@pytest.mark.slow
 def test_whatever_a_trial_raises_means_do_not_share(loaded: LoadedModel) -> None:
     def fail(inputs: dict[str, Any], output: Any) -> None:
         if inputs["input_ids"] is not None and inputs["input_ids"].shape[0] > 1:
@@ -137,6 +138,7 @@ def test_a_model_that_fails_on_one_prompt_fails_one_sample(loaded: LoadedModel) 
     assert done == {question: expected[question] for question in shorter}
 
 
+@pytest.mark.slow
 def test_a_defect_of_ours_is_no_sample_s_error(
     loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ from llava_eval.models.local.prepared_media import WholePrompts
 from llava_eval.models.local.prompt import PromptWriter
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import Clip, Generation, GenerationSettings, MediaKind, Request
+from tests.conftest import slow
 from tests.models.helpers import make_clip, make_request
 
 CHAT = ConversationConfig("chat_template")
@@ -520,6 +521,7 @@ def test_a_model_that_cannot_be_put_together_from_parts_ends_the_run(loaded: Loa
         run(runner, requests_of(runner, {"four 0": TURNS["four 0"]}))
 
 
+@pytest.mark.slow
 def test_parts_are_held_to_the_whole_once_a_model_and_kind(loaded: LoadedModel) -> None:
     other, noted = plain_passes(loaded)
     expected = []
@@ -565,8 +567,8 @@ def test_frames_of_a_size_that_the_tower_does_not_take(
         ModelRunner(loaded, PLAIN).prepare(*VIDEO_4)
 
 
-@pytest.mark.parametrize("settings", [{}, {"batch_size": 1}, {"share_prefixes": False}])
-@pytest.mark.parametrize("temperature", [0.0, 1.5])
+@pytest.mark.parametrize("settings", [{}, slow({"batch_size": 1}), slow({"share_prefixes": False})])
+@pytest.mark.parametrize("temperature", [0.0, slow(1.5)])
 def test_letters_have_the_models_own_logprobs_on_every_path(
     loaded: LoadedModel, settings: dict[str, Any], temperature: float
 ) -> None:

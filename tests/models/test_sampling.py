@@ -24,6 +24,7 @@ def test_draws_follow_the_tempered_distribution() -> None:
     assert stats.chisquare(counts.numpy(), expected.numpy()).pvalue > 0.001
 
 
+@pytest.mark.slow
 def test_nothing_outside_the_nucleus_is_drawn() -> None:
     # Probabilities at temperature 1: 0.636, 0.234, 0.086, 0.032, 0.004; 0.8 needs the first two.
     assert set(draw(3000, temperature=1.0, top_p=0.8)) == {0, 1}

@@ -56,6 +56,7 @@ def test_a_line_read_back_is_the_same_result(changes: dict[str, Any]) -> None:
     assert from_line(to_line(result)) == result
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_any_text_is_one_line_and_comes_back(text: str) -> None:
     result = make_result(1, generation=Generation(text, 1, 1, "eos"))

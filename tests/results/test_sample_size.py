@@ -190,6 +190,7 @@ def test_what_plans_rest_on_is_said(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_metric_that_is_no_mean_needs_a_pair(tmp_path: Path) -> None:
     metrics = {"F1": {"_target_": "llava_eval.metrics.yes_no.yes_no", "measure": "f1"}}
     results = [
@@ -251,6 +252,7 @@ def test_no_percentages_differ_by_more_than_100() -> None:
     assert "Scores differ by 5 at most." in plans_text(graded, [])
 
 
+@pytest.mark.slow
 def test_commands_on_a_run_that_goes_on_say_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

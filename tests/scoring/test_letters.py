@@ -67,6 +67,7 @@ def test_the_official_videomme_rule(reply: str, letter: str | None) -> None:
     assert score.value == (None if letter is None else float(letter == "B"))
 
 
+@pytest.mark.slow
 def test_only_some_references_strip_replies() -> None:
     row = {"question": "q", "candidates": ["x", "y"], "answer": "y", "video": "v"}
     official, lmms_eval = protocol("mlvu/official"), protocol("mvbench/lmms_eval")
@@ -96,6 +97,7 @@ def test_guesses_are_drawn_anew_for_each_sample_and_can_be_repeated() -> None:
     assert not guess.unreadable
 
 
+@pytest.mark.slow
 def test_a_guess_is_among_the_options_that_there_are() -> None:
     parts = protocol("longvideobench/lmms_eval")
     row = {
@@ -131,6 +133,7 @@ def test_the_ranked_rule_knows_a_to_h_without_options(reply: str, letter: str | 
     assert rules.ranked_letter(reply, "") == letter
 
 
+@pytest.mark.slow
 def test_an_empty_reply_is_right_under_mvbench_and_counted_as_unreadable() -> None:
     parts = protocol("mvbench/official")
     asked = parts.sample({"video": "v", "question": "q", "candidates": ["x", "y"], "answer": "y"})

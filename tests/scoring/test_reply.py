@@ -12,6 +12,7 @@ from llava_eval.scoring.evaluation import Evaluation
 from llava_eval.scoring.reply import cleaned, holds_reasoning, lmms_eval_text, without_reasoning
 from llava_eval.scoring.text import ExactMatch
 from llava_eval.types import Generation, Sample, SampleResult
+from tests.conftest import slow
 
 
 @pytest.mark.parametrize(
@@ -87,14 +88,14 @@ def test_reasoning_as_lmms_eval_cuts_it_out(text: str, left: str) -> None:
 @pytest.mark.parametrize(
     ("name", "strip", "reasoning"),
     [
-        ("pope/llava", True, "kept"),
-        ("gqa/llava", True, "kept"),
-        ("scienceqa_img/llava", True, "kept"),
-        ("activitynet_qa/llava_next", True, "kept"),
-        ("video_chatgpt/video_chatgpt", True, "kept"),
-        ("tgif_qa/video_chatgpt", True, "kept"),
+        slow("pope/llava", True, "kept"),
+        slow("gqa/llava", True, "kept"),
+        slow("scienceqa_img/llava", True, "kept"),
+        slow("activitynet_qa/llava_next", True, "kept"),
+        slow("video_chatgpt/video_chatgpt", True, "kept"),
+        slow("tgif_qa/video_chatgpt", True, "kept"),
         ("videomme/lmms_eval", True, "lmms_eval"),
-        ("videomme/lmms_eval_v0_2", True, "kept"),
+        slow("videomme/lmms_eval_v0_2", True, "kept"),
         ("videomme/official", False, "kept"),
     ],
 )

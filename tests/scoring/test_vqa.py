@@ -17,6 +17,7 @@ from llava_eval.scoring.vqa import (
     without_punctuation,
 )
 from llava_eval.types import Sample
+from tests.conftest import slow
 
 
 def sample(*targets: str) -> Sample:
@@ -78,7 +79,7 @@ def test_a_reply_to_hidden_answers_stays_as_it_is_in_lmms_eval_alone() -> None:
 @pytest.mark.parametrize(
     ("num_people", "accuracy"),
     # All say the same, and so does the reply: of the others, one less, three are needed.
-    [(1, 0.0), (3, 200 / 3), (4, 100.0)],
+    [slow(1, 0.0), (3, 200 / 3), slow(4, 100.0)],
 )
 def test_rows_with_too_few_answers_are_counted_below_the_table(
     num_people: int, accuracy: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -12,6 +12,7 @@ from llava_eval.errors import ConfigError
 from llava_eval.scoring.wups.english import check_english, pywsd_words
 from llava_eval.scoring.wups.wups import Wups
 from llava_eval.types import Sample
+from tests.conftest import slow
 
 GOLDEN = Path(__file__).parent / "golden" / "wups.jsonl"
 
@@ -33,7 +34,7 @@ def sample(answer: str, additional: str | None = None, kind: str = "CW") -> Samp
 
 
 @needs_packages
-@pytest.mark.parametrize("part", range(4))  # each in well under a second
+@pytest.mark.parametrize("part", [0, *map(slow, range(1, 4))])
 def test_values_of_the_official_script(part: int) -> None:
     from llava_eval.scoring.wups.wups import content_words
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import av
@@ -13,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from av.container import OutputContainer
 from av.video.stream import VideoStream
+
+from tests.conftest import slow
 
 WIDTH, HEIGHT, FPS = 96, 64, 25
 
@@ -324,9 +327,9 @@ def _truncated(source: str, share: float) -> Callable[[Path, Path], None]:
 
 
 def _new_size(folder: Path, path: Path) -> None:
-    second = folder / "second.ts"
+    second = path.with_name("second.ts")
     encode(second, count=30, size=(64, 48), options={"g": "10"})
-    first = folder / "first.ts"
+    first = path.with_name("first.ts")
     encode(first, count=30, options={"g": "10"})
     path.write_bytes(first.read_bytes() + second.read_bytes())
 
@@ -381,7 +384,7 @@ def _late_b_frames(folder: Path, path: Path) -> None:
     packets: list[tuple[bytes, bool]] = []
     parts = []
     for name, params in (("early", "b-bias=-100"), ("late", "b-adapt=0")):
-        parts.append(folder / f"{name}_b_frames.mp4")
+        parts.append(path.with_name(f"{name}_b_frames.mp4"))
         params += ":asm=0:keyint=25:bframes=3:b-pyramid=none:weightp=0"
         encode(parts[-1], options={"profile": "main", "x264-params": params})
     for part in (parts[0], *parts):
@@ -415,12 +418,12 @@ def _new_parameters(folder: Path, path: Path) -> None:
     """A stream without B-frames and one with, whose keyframes hold the parameters of their part."""
     packets = []
     for name, params in (("first", "bframes=0"), ("second", "bframes=3:b-adapt=0")):
-        part = folder / f"{name}_parameters.mp4"
+        part = path.with_name(f"{name}_parameters.mp4")
         encode(part, options={"x264-params": f"asm=0:keyint=25:repeat-headers=1:{params}"})
         with av.open(str(part)) as inputs:
             demuxed = inputs.demux(inputs.streams.video[0])
             packets += [(bytes(packet), packet.is_keyframe) for packet in demuxed if packet.size]
-    template = folder / "first_parameters.mp4"
+    template = path.with_name("first_parameters.mp4")
     with av.open(str(template)) as inputs, av.open(str(path), "w") as outputs:
         copy = outputs.add_stream_from_template(inputs.streams.video[0])
         _mux_as_stored(packets, outputs, copy)
@@ -619,15 +622,39 @@ UNSTEADY = ("late_b_frames.mp4", "late_b_frames.mkv")
 
 NAMES = tuple(name for name in (*ENCODED, *DERIVED) if name not in UNSTEADY)
 
+#: Files that are read as others of them are, but for little, or that take long to make.
+ALIKE = (
+    "h264.mov no_order.mkv open_gop.ts open_gop.mkv open_gop_pyramid.mp4 intra_refresh.ts "
+    "slices.mp4 ten_bit.mp4 chroma_444.mp4 interlaced.mp4 variable.mkv late_start.ts "
+    "late_start.mkv hevc_long.ts hevc_ten_bit.mp4 hevc_cropped.mp4 vp9.mp4 av1_grain.webm "
+    "mpeg2.mpg mjpeg.mov starts_at_cra.ts stored_times.mkv stored_times_later.mkv "
+    "late_b_frames.mp4 late_b_frames.mkv put_together.mkv joined_hevc.mkv joined_h264.mkv "
+    "half_fragmented.mp4 full_range.mp4 hevc_closed.mp4 hevc.mkv open_gop_long.mp4 live.mkv "
+    "pyramid_strict.mp4 av1_low_delay.mkv stored_times_hevc.mp4 groups_h264.mkv prores.mov "
+    "put_together.ts joined_h264.ts vp8.ogv vp8.webm new_parameters.mp4 h264.avi one_keyframe.mp4 "
+    "late_start.mp4 hevc.ts hevc_layers.mp4"
+)
+
+
+def cases(names: Iterable[str]) -> list[object]:
+    """What a test of every kind of file is parametrized with: files like others are slow."""
+    return [slow(name) if name in ALIKE.split() else name for name in names]
+
 
 def make(name: str, folder: Path) -> Path:
-    """The file with this name in ``folder``, made if it is not there yet."""
+    """The file with this name in ``folder``, made if it is not there yet.
+
+    It appears whole: other processes of tests take it from there.
+    """
     path = folder / name
     if not path.exists():
-        if name in ENCODED:
-            encode(path, **ENCODED[name])
-        else:
-            DERIVED[name](folder, path)
+        with TemporaryDirectory(dir=folder) as own:
+            made = Path(own) / name
+            if name in ENCODED:
+                encode(made, **ENCODED[name])
+            else:
+                DERIVED[name](folder, made)
+            made.replace(path)
     return path
 
 

@@ -71,7 +71,8 @@ def check(clip: Clip, indices: Sequence[int], frames: naive.Frames) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in (*corpus.NAMES, *corpus.UNSTEADY) if name != "new_size.ts"]
+    "name",
+    corpus.cases(name for name in (*corpus.NAMES, *corpus.UNSTEADY) if name != "new_size.ts"),
 )
 def test_every_kind_of_file(name: str, file_of: FileOf, shown_by: ShownBy) -> None:
     path = file_of(name)

@@ -51,7 +51,7 @@ PROBLEMS = {
 JOINED = {"new_size.ts", "twice.ts"}
 
 
-@pytest.mark.parametrize("name", corpus.NAMES)
+@pytest.mark.parametrize("name", corpus.cases(corpus.NAMES))
 def test_problems_of_every_kind_of_file(name: str, file_of: FileOf) -> None:
     path = file_of(name)
     info = probe(path)

@@ -71,6 +71,7 @@ def test_two_missing_files_are_errors_of_their_samples(tmp_path: Path) -> None:
     check_media_files(samples(tmp_path, 0, 2), config(tmp_path))
 
 
+@pytest.mark.slow
 def test_many_files_are_looked_for_in_part(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

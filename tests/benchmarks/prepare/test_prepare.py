@@ -23,7 +23,7 @@ from llava_eval.benchmarks.prepare.prepare import (
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import ArchiveError, ConfigError
 from tests.benchmarks.prepare import hub
-from tests.conftest import read_lines, write_lines
+from tests.conftest import read_lines, slow, write_lines
 
 
 @pytest.fixture
@@ -69,6 +69,7 @@ def test_an_archive_in_the_media_folder(demo: Path, rows: Path, tmp_path: Path) 
     assert (ready.num_samples, ready.num_media, ready.missing, ready.damaged) == (6, 2, [], [])
 
 
+@pytest.mark.slow
 def test_a_clone_of_the_data_set_as_media_folder(
     demo: Path, rows: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -118,9 +119,9 @@ def test_counts_are_held_against_the_complete_set(demo: Path, rows: Path) -> Non
     ("chosen", "expected"),
     [
         ([], 7),
-        (["benchmark.limit=3"], None),
-        (["benchmark.where.duration={level}"], None),
-        (["benchmark.subsample.size=2"], None),
+        slow(["benchmark.limit=3"], None),
+        slow(["benchmark.where.duration={level}"], None),
+        slow(["benchmark.subsample.size=2"], None),
     ],
 )
 def test_the_whole_set_alone_has_a_size(
@@ -141,6 +142,7 @@ def test_a_zip_that_writes_outside_its_folder(rows: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "escaped.txt").exists()
 
 
+@pytest.mark.slow
 def test_archives_need_a_folder(rows: Path) -> None:
     with pytest.raises(ConfigError, match=r"benchmark\.media_root is not set"):
         run(rows, Path("x"), "benchmark.media_root=null", "benchmark.prepare.archives=['*.zip']")
@@ -249,6 +251,7 @@ def test_a_hub_whose_connection_breaks(rows: Path, tmp_path: Path) -> None:
     assert "cannot load someone/videos (test) from the hub" in of_rows.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_clone_of_the_data_set_as_source(demo: Path, rows: Path, tmp_path: Path) -> None:
     """As "hub://FOLDER" its rows can be read; its archives and files lie there too."""
     clone, root = tmp_path / "clone", tmp_path / "media"
@@ -276,6 +279,7 @@ def test_a_clone_of_the_data_set_as_source(demo: Path, rows: Path, tmp_path: Pat
     assert sorted(path.name for path in clone.iterdir()) == in_clone
 
 
+@pytest.mark.slow
 def test_an_empty_image_is_damaged(tmp_path: Path) -> None:
     write_lines(
         tmp_path / "rows.jsonl",

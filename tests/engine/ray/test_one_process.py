@@ -36,6 +36,7 @@ from llava_eval.models.backend import Needs
 from llava_eval.models.clock import StageClock
 from llava_eval.models.configured_model import plan_model
 from llava_eval.types import Clip, Generation, Media, MediaKind, Request, Sample, SampleResult
+from tests.conftest import slow
 from tests.engine.ray.one_process import OneProcess, install
 
 WORDS = (
@@ -164,6 +165,7 @@ def test_a_run_and_what_its_manifest_says(ray: OneProcess, case: Case, plain: As
     assert len(ray.killed) == 2
 
 
+@pytest.mark.slow
 def test_what_workers_say_is_said_here(
     ray: OneProcess, case: Case, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -172,6 +174,7 @@ def test_what_workers_say_is_said_here(
     assert {f"asked {sample.id}" for sample in case.samples} <= told
 
 
+@pytest.mark.slow
 def test_a_dead_worker_is_replaced_and_its_batch_asked_again(
     ray: OneProcess, case: Case, plain: Asked, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -193,6 +196,7 @@ def test_a_dead_worker_is_replaced_and_its_batch_asked_again(
     assert warning.endswith("died and is replaced: Reason: out of memory")
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_while_it_loads_is_replaced(
     ray: OneProcess, case: Case, plain: Asked
 ) -> None:
@@ -233,7 +237,7 @@ class Choosy(Letters):
         return super().prepare(kind, clip)
 
 
-@pytest.mark.parametrize("batch_size", [3, 9])
+@pytest.mark.parametrize("batch_size", [3, slow(9)])
 def test_what_a_model_cannot_be_shown_is_an_error_of_its_samples_alone(
     ray: OneProcess, batch_size: int
 ) -> None:
@@ -246,6 +250,7 @@ def test_what_a_model_cannot_be_shown_is_an_error_of_its_samples_alone(
     assert asked.errors[3] == f"MediaError: {__name__}.Choosy.prepare: ValueError: too narrow"
 
 
+@pytest.mark.slow
 def test_media_lost_on_their_way_are_decoded_again(
     ray: OneProcess, case: Case, plain: Asked, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -348,6 +353,7 @@ def test_what_is_waited_for_too_long(name: str, words: str, ray: OneProcess, cas
     assert str(caught.value) == words
 
 
+@pytest.mark.slow
 def test_what_comes_late_comes_in_time(ray: OneProcess, case: Case, plain: Asked) -> None:
     ray.num_empty_waits = 9
     asked = case.ask()
@@ -384,6 +390,7 @@ def test_threads_of_models_on_a_cpu(ray: OneProcess, case: Case) -> None:
     assert torch.get_num_threads() == 3
 
 
+@pytest.mark.slow
 def test_a_cluster_of_this_machine(
     ray: OneProcess, case: Case, plain: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -478,6 +485,7 @@ def test_relative_paths_are_the_drivers(
     assert Path.cwd() == tmp_path / "driver", "a node without that folder stays where it is"
 
 
+@pytest.mark.slow
 def test_a_folder_that_only_the_driver_sees_is_a_mistake_of_the_cluster(
     ray: OneProcess, case: Case, tmp_path: Path
 ) -> None:
@@ -519,6 +527,7 @@ def test_what_ray_says_in_one_line(text: str, expected: str) -> None:
     assert reason_of(ValueError(text)) == expected
 
 
+@pytest.mark.slow
 def test_runs_of_a_sweep_share_workers(ray: OneProcess, case: Case, plain: Asked) -> None:
     with pool_kept():
         for _ in range(2):

@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import transformers
-from timm.models._efficientnet_builder import decode_arch_def
 from tokenizers import Regex, Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.normalizers import Prepend
@@ -156,6 +155,8 @@ def gemma3n() -> tuple[Any, Any]:
     )
 
     def blocks() -> Any:
+        from timm.models._efficientnet_builder import decode_arch_def  # long to import
+
         return decode_arch_def(  # type: ignore[no-untyped-call]
             [["er_r1_k3_s2_e2_c16"]] * 3, group_size=8
         )

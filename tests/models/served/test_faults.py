@@ -121,6 +121,7 @@ def test_a_late_answer_is_told_as_asked_again_where_it_is(
     assert sum("it is asked again" in told for told in caplog.messages) == retries
 
 
+@pytest.mark.slow
 def test_a_text_that_cannot_be_sent_fails_alone() -> None:
     good, bad = make_questions(2)
     with serving(echo) as server:
@@ -166,6 +167,7 @@ def test_what_every_question_would_meet_ends_the_run(status: int) -> None:
     assert KEY not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_firewall_refuses_one_question_of_a_server_that_answers_others() -> None:
     def firewall(content: dict[str, Any], count: int) -> Answer:
         return failure(403, "blocked") if count in (1, 3) or count > 5 else echo(content, count)

@@ -40,7 +40,7 @@ from llava_eval.models.served.served_model import (
 )
 from llava_eval.models.served.served_runner import ServedRunner, is_same_model
 from llava_eval.types import Generation, GenerationSettings, Media, Request
-from tests.conftest import read_lines
+from tests.conftest import read_lines, slow
 from tests.models.chat_server import Answer, Behaviour, ChatServer, failure, reply, serving
 from tests.models.served.fakes import (
     NUM_PROBES,
@@ -469,6 +469,7 @@ def test_a_count_that_is_missing_later() -> None:
     assert found.error == "ServerError: the server did not count the prompt's tokens"
 
 
+@pytest.mark.slow
 def test_frames_of_a_video_are_not_held_to_the_cost_of_an_image() -> None:
     """Nothing is known of the frames, and 100 tokens at least of an image."""
     with serving(
@@ -725,7 +726,7 @@ def test_a_server_that_answers_no_probe_with_an_image(status: int) -> None:
     assert answer.text == "A"
 
 
-@pytest.mark.parametrize("status", [401, 404])
+@pytest.mark.parametrize("status", [401, slow(404)])
 def test_a_server_that_refuses_every_request_ends_the_probe(status: int) -> None:
     with serving(lambda content, number: failure(status), PAGES["vllm"]) as server:
         model = find_served_model(served("m", server.base_url), Needs(images=True))
@@ -844,7 +845,7 @@ def test_the_least_that_is_believed(side: int, num_tokens: int, is_enough: bool)
         assert (ask(runner, asked)["a"].text == "A") is is_enough
 
 
-@pytest.mark.parametrize(("num_tokens", "is_smaller"), [(100, True), (248, False)])
+@pytest.mark.parametrize(("num_tokens", "is_smaller"), [(100, True), slow(248, False)])
 def test_frames_that_are_made_smaller_are_told_of(
     num_tokens: int, is_smaller: bool, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -76,6 +76,7 @@ def test_settings_of_the_runner() -> None:
     assert ServedRunner(model, batch_size=7).settings() == {"batch_size": 7, **asked}
 
 
+@pytest.mark.slow
 def test_whose_frames_nobody_confirms() -> None:
     """A still image is none of a video's; frames that stand as images in a prompt are."""
     still, frame = (
@@ -154,6 +155,7 @@ def test_frames_as_images_hold_the_pixels() -> None:
     assert runner.guards == {"answered_by": {"model-1": 1}, "num_requests": 1}
 
 
+@pytest.mark.slow
 def test_vllm_is_asked_for_the_token_that_begins_a_prompt() -> None:
     def tokens(content: dict[str, object]) -> dict[str, object]:
         return {"tokens": [1, 381] if content["add_special_tokens"] else [381]}
@@ -450,6 +452,7 @@ def test_sglang_is_told_the_system_text_as_a_part() -> None:
     assert sent["messages"][0] == {"role": "system", "content": parts}
 
 
+@pytest.mark.slow
 def test_settings_of_generation_and_the_beginning_of_a_turn() -> None:
     settings = GenerationSettings(
         max_new_tokens=5, temperature=0.5, top_p=0.9, stop_strings=("\n", "end"), seed=3

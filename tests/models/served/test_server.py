@@ -163,6 +163,7 @@ def test_a_kind_by_what_servers_say() -> None:
     assert found(BusyPages({**PAGES["sglang"], **told})).version == "0.5.5"
 
 
+@pytest.mark.slow
 def test_the_token_that_begins_a_prompt_is_asked_for_where_vllm_leaves_it_out() -> None:
     """Tokens as vLLM 0.32 lists them of "A" with <s> (1) as the tokenizer's own beginning."""
 

@@ -14,7 +14,7 @@ from llava_eval.engine.configured_benchmark import Parts
 from llava_eval.errors import ConfigError
 from llava_eval.types import Media
 from llava_eval.video import read_media
-from tests.conftest import read_lines, write_lines
+from tests.conftest import read_lines, slow, write_lines
 from tests.models.chat_server import Answer, serving
 from tests.models.served.fakes import NUM_PROBES, PAGES, counted, questions
 from tests.processes import Command, run_command
@@ -30,15 +30,15 @@ def check(*overrides: str) -> None:
     "override",
     [
         "model.dtype=float16",
-        "model.device=cpu",
-        "model.attention=eager",
-        "model.revision=main",
-        "model.trust_remote_code=true",
-        "model.rope_scaling={rope_type: linear, factor: 2.0}",
-        "quantization=bnb_nf4",
+        slow("model.device=cpu"),
+        slow("model.attention=eager"),
+        slow("model.revision=main"),
+        slow("model.trust_remote_code=true"),
+        slow("model.rope_scaling={rope_type: linear, factor: 2.0}"),
+        slow("quantization=bnb_nf4"),
         "runner.share_prefixes=false",
-        "runner.max_batch_tokens=100",
-        "runner.num_threads=1",
+        slow("runner.max_batch_tokens=100"),
+        slow("runner.num_threads=1"),
     ],
 )
 def test_what_is_the_servers_to_decide_is_refused(override: str) -> None:
@@ -77,6 +77,7 @@ def test_a_key_in_the_place_of_its_variable_is_not_repeated() -> None:
         assert "sk-0123" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_settings_of_a_server_mean_nothing_without_one() -> None:
     with pytest.raises(ConfigError, match=r"^model\.server is for served models"):
         Parts.build(compose_config(["model=demo", "model.server.concurrency=3"]).config)
@@ -86,9 +87,9 @@ def test_settings_of_a_server_mean_nothing_without_one() -> None:
     ("override", "message"),
     [
         ("model.server.video_as=movie", "expected one of auto, images, video, url"),
-        ("model.server.image_format=gif", "expected one of png, jpeg"),
-        ("model.server.concurrency=0", "at least 1"),
-        ("model.timeout_seconds=3", "model.server.timeout_seconds"),
+        slow("model.server.image_format=gif", "expected one of png, jpeg"),
+        slow("model.server.concurrency=0", "at least 1"),
+        slow("model.timeout_seconds=3", "model.server.timeout_seconds"),
     ],
 )
 def test_mistakes_are_told_in_one_line(override: str, message: str) -> None:

@@ -52,7 +52,7 @@ def torchcodec_works() -> bool:
 
 
 needs_torchcodec = pytest.mark.skipif(
-    not torchcodec_works(),
+    "not torchcodec_works()",  # a text: only the tests that need it import it
     reason="transformers serve reads videos with torchcodec, which is not usable here",
 )
 

@@ -95,6 +95,7 @@ def test_csv_and_parquet_hold_every_digit(runs: Path) -> None:
     assert levels["difference"].notna().sum() == len(levels) / 2
 
 
+@pytest.mark.slow
 def test_no_csv_file_holds_rounded_cells(runs: Path) -> None:
     assert cli.run_command(["compare", "a", "b", "--export", "out"]) == 0
     written = {path.stem for path in Path("out").glob("*.csv")}
@@ -116,6 +117,7 @@ def test_a_cell_that_a_spreadsheet_would_run_is_text(tmp_path: Path) -> None:
     assert [float(row["change"]) for row in rows] == [-3.0, 1.0]
 
 
+@pytest.mark.slow
 def test_latex_calls_runs_by_what_differs(runs: Path) -> None:
     assert cli.run_command(["compare", "a", "b", "worse", "--export", "out"]) == 0
     table = Path("out/comparison_metrics.tex").read_text()
@@ -177,6 +179,7 @@ def test_a_sweep_over_judges_keeps_the_models_names_in_its_data(
     assert rows["setting_model"].tolist() == ["one", "two"]
 
 
+@pytest.mark.slow
 def test_a_facet_with_a_slash_in_its_name_has_its_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,6 +244,7 @@ def test_hostile_texts_act_on_no_terminal(
     assert not [line for line in text.splitlines() if line.startswith("::")]
 
 
+@pytest.mark.slow
 def test_every_file_that_is_written_is_counted(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -334,6 +338,7 @@ def test_a_difference_that_holms_correction_takes_back_says_so(
     assert "No difference in accuracy between A and C is shown (-6.3 to +6.3)." in said
 
 
+@pytest.mark.slow
 def test_the_screen_says_what_the_headline_shows(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -386,6 +391,7 @@ def test_changed_samples_are_listed_to_the_fifth(
     ]
 
 
+@pytest.mark.slow
 def test_costs_of_many_runs_stand_in_several_tables(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

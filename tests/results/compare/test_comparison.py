@@ -297,6 +297,7 @@ def test_a_report_of_many_runs_says_which_hold_other_samples(tmp_path: Path) -> 
     assert note == f"{paths[4]} and {paths[0]} do not share 2 samples"
 
 
+@pytest.mark.slow
 def test_levels_of_whole_groups_are_those_of_the_runs_own_tables(tmp_path: Path) -> None:
     rating = {
         "_target_": "llava_eval.metrics.question_groups.videomme_v2_rating",

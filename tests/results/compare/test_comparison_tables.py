@@ -116,6 +116,7 @@ def test_levels_of_a_facet(comparisons: list[RunComparison]) -> None:
     assert many.rows == [["long", "83.3", "-33.3 ", "+0.0 "], ["short", "66.7", "+0.0 ", "+0.0 "]]
 
 
+@pytest.mark.slow
 def test_no_level_is_better_by_what_has_no_direction(tmp_path: Path) -> None:
     node = {"_target_": "llava_eval.metrics.yes_no.yes_no", "measure": "yes_ratio"}
     runs = []
@@ -172,6 +173,7 @@ def test_no_difference_in_percent_above_100_is_detectable(
     assert row[-1] == ends_with
 
 
+@pytest.mark.slow
 def test_levels_are_compared_by_the_metric_that_the_runs_tables_have_for_them(
     tmp_path: Path,
 ) -> None:

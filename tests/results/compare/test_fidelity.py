@@ -13,7 +13,7 @@ import pytest
 from llava_eval.cli import run_command
 from llava_eval.results.compare.fidelity import divergence
 from llava_eval.types import Generation, SampleResult
-from tests.conftest import read_lines
+from tests.conftest import read_lines, slow
 from tests.results.runs_on_disk import answered, write_run
 
 
@@ -100,7 +100,7 @@ def test_kept_letters_are_read_back(tmp_path: Path) -> None:
     assert "choice_logprobs" not in to_line(plain)
 
 
-@pytest.mark.parametrize("name", ["open_ended", "caption"])
+@pytest.mark.parametrize("name", ["open_ended", slow("caption")])
 def test_questions_without_options_have_no_letters_to_keep(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

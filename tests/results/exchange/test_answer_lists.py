@@ -108,6 +108,7 @@ def test_reasoning_is_handed_in_where_the_reference_keeps_it_alone(
     assert submission(tmp_path) == expected
 
 
+@pytest.mark.slow
 def test_mmmu_s_test_set_is_handed_in_by_id(tmp_path: Path) -> None:
     row = {"id": "test_Art_7", "question": "?", "options": "['x', 'y']", "answer": "?"}
     handed_in(tmp_path, "mmmu/lmms_eval_v0_2", [{**row, "question_type": "multiple-choice"}], ["A"])

@@ -143,6 +143,7 @@ def test_what_else_differs_is_told(explanation: Explanation) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_what_scored_texts_do_not_say_differs_in_nothing(tmp_path: Path) -> None:
     """Texts of another tool have media and no frames, and no model's settings."""
     theirs = RunReader().read(
@@ -165,6 +166,7 @@ def test_what_scored_texts_do_not_say_differs_in_nothing(tmp_path: Path) -> None
         composed_of(explanation.run.config)
 
 
+@pytest.mark.slow
 def test_runs_of_other_samples_are_told_as_such(tmp_path: Path) -> None:
     run, theirs = (
         RunReader().read(write_run(tmp_path / name, [answered(number, True)]))

@@ -107,6 +107,7 @@ def test_a_drop_within_the_tolerance_passes(tmp_path: Path) -> None:
     assert regressed(judged(tmp_path / "z", before, after, rule)) == ["accuracy"]
 
 
+@pytest.mark.slow
 def test_a_handful_of_flips_fails_no_build(tmp_path: Path) -> None:
     # Four flips, all downwards: the score test alone would reject (z = 2), yet chance does this in
     # one of sixteen.
@@ -129,6 +130,7 @@ def test_a_handful_of_flips_fails_no_build(tmp_path: Path) -> None:
     assert regressed(judged(tmp_path / "two tests", before, unread)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.05, 0.2])
 @pytest.mark.parametrize("is_error", [False, True])
 def test_no_handful_of_flips_fails_a_build_more_often_than_alpha(
@@ -480,6 +482,7 @@ def test_a_drop_of_the_detectable_size_is_mostly_found(tmp_path: Path) -> None:
     assert num_found >= 85
 
 
+@pytest.mark.slow
 def test_a_metric_that_no_sample_changes_takes_no_share_of_alpha(tmp_path: Path) -> None:
     """Of five flips chance makes one in 32: less than alpha, and more than half of it."""
     node = {"_target_": "llava_eval.metrics.means.mean_score", "detail": "clarity"}
@@ -651,6 +654,7 @@ def test_the_command_line_states_a_rule(
     assert rule_of(alpha, tolerances, slowdown, "regression") == expected
 
 
+@pytest.mark.slow
 def test_an_unreadable_reply_more_needs_proof_too_where_its_tolerance_is_stated(
     tmp_path: Path,
 ) -> None:

@@ -112,6 +112,7 @@ def test_failed_samples_that_count_0_are_told(tmp_path: Path) -> None:
     assert "; failed samples, 2 here, count 0" in gate.text(width=200)
 
 
+@pytest.mark.slow
 def test_the_order_of_arrival_within_a_batch_changes_nothing(tmp_path: Path) -> None:
     before = [answered(n, True) for n in range(180)]
     gates = [gate_on(tmp_path / name, before) for name in ("x", "y")]

@@ -30,6 +30,7 @@ def test_captions_apart_equal_the_reference(golden: dict[str, Any], kind: str) -
     assert [tokenize([caption, "next"])[0] for caption in captions] == list(expected)
 
 
+@pytest.mark.slow
 def test_a_file_of_captions_equals_the_reference(golden: dict[str, Any]) -> None:
     captions, expected = golden["file"]["captions"], golden["file"]["tokens"]
     assert len(captions) > 2000
@@ -98,6 +99,7 @@ def test_no_captions() -> None:
 _plain_text = st.text(alphabet="abcdegimnost ,.-ACGIMNTW", max_size=40)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(_plain_text, st.sampled_from(["", "next", "The end", "5 men", "<b>"]))
 def test_the_short_cut_for_plain_captions_equals_the_rules(caption: str, following: str) -> None:
@@ -118,6 +120,7 @@ def test_any_text_gives_one_line_of_clean_tokens_each(captions: list[str]) -> No
         assert not ptb_tokenizer._PUNCTUATION & set(line.split(" ")) - {""}
 
 
+@pytest.mark.slow
 def test_long_captions_take_linear_time() -> None:
     """No rule backtracks without end."""
     for unit in ("a", "a.", "a-", "a'", "1,", "<a b", "a&", "(1) ", "x/", "@", "''", "&eacute;"):

@@ -11,7 +11,7 @@ from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import compose_config
 from llava_eval.run import score
 from llava_eval.types import MetricValue
-from tests.conftest import write_lines
+from tests.conftest import slow, write_lines
 from tests.scoring.image.golden import golden
 from tests.scoring.protocols import protocol
 
@@ -23,7 +23,14 @@ IMAGE_SETS = (
 )
 
 
-@pytest.mark.parametrize("name", RULES)
+#: One of each kind of rule.
+QUICK = (
+    *("vqav2/official", "textvqa/lmms_eval", "gqa/llava", "docvqa/lmms_eval", "pope/lmms_eval"),
+    *("mme/lmms_eval", "scienceqa_img/lmms_eval", "mmmu/lmms_eval_v0_7_3", "mmbench/vlmevalkit"),
+)
+
+
+@pytest.mark.parametrize("name", [name if name in QUICK else slow(name) for name in RULES])
 def test_a_rule_gives_the_values_of_its_reference(name: str) -> None:
     parts = protocol(name)
     # LLaVA's tables begin at its scoring script; what its inference script strips came before.

@@ -209,6 +209,7 @@ def test_another_judge_setting_stands_beside_the_name() -> None:
     assert "concurrency" not in outcome.summary.benchmark
 
 
+@pytest.mark.slow
 def test_a_run_checks_its_key_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     composed = compose_config(

@@ -14,12 +14,17 @@ from pathlib import Path
 import pytest
 
 from llava_eval.scoring.scorer import JudgedScorer, JudgeReply
+from tests.conftest import slow
 from tests.scoring.protocols import protocol
 
 TABLES = sorted((Path(__file__).parent / "golden").glob("*__*.jsonl.gz"))
 
 
-@pytest.mark.parametrize("table", TABLES, ids=[path.name.partition(".")[0] for path in TABLES])
+@pytest.mark.parametrize(
+    "table",
+    [*TABLES[:3], *map(slow, TABLES[3:])],
+    ids=[path.name.partition(".")[0] for path in TABLES],
+)
 def test_a_judged_rule_gives_the_values_of_its_reference(table: Path) -> None:
     name = table.name.partition(".")[0].replace("__", "/")
     parts = protocol(name)

@@ -163,6 +163,7 @@ def test_reasoning_alone_is_no_reply(tmp_path: Path, name: str) -> None:
     assert "returned reasoning and no reply" in failures(judging)[0]
 
 
+@pytest.mark.slow
 def test_reasoning_that_an_earlier_version_kept(tmp_path: Path) -> None:
     with serving(echo) as server:
         ask(tmp_path, server, "a")
@@ -372,6 +373,7 @@ def test_an_empty_reply_is_a_reply(tmp_path: Path) -> None:
         assert replies(ask(tmp_path, server, "a")) == [""]
 
 
+@pytest.mark.slow
 def test_a_limit_of_requests_stops_cleanly_and_goes_on_later(tmp_path: Path) -> None:
     texts = list(map(str, range(20)))
     with serving(echo) as server:
@@ -416,6 +418,7 @@ def test_a_limit_of_cost_is_not_passed_by_dear_prompts_behind_a_cheap_one(tmp_pa
     assert judging.stopped is not None
 
 
+@pytest.mark.slow
 def test_what_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def second_fails(content: dict[str, Any], number: int) -> Answer:
         is_bad = content["messages"][1]["content"] == "b"

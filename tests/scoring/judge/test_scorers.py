@@ -15,6 +15,7 @@ from llava_eval.scoring.judge.dimensions import JudgedDimensions
 from llava_eval.scoring.judge.scorers import JudgedText
 from llava_eval.scoring.scorer import JudgedScorer, JudgeReply, chat
 from llava_eval.types import Generation, Sample, SampleResult
+from tests.conftest import slow
 from tests.scoring.protocols import protocol as protocol_parts
 
 PROTOCOLS = {
@@ -52,7 +53,7 @@ def pair(row_set: str, question: str, row: int, video: str = "v") -> Sample:
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES[:2], *map(slow, NAMES[2:])])
 def test_every_protocol_has_a_judge_and_a_scorer_for_it(name: str) -> None:
     config = config_of(name)
     assert config.judge.model is not None
