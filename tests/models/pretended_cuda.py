@@ -2,12 +2,7 @@
 
 An operation that is given tensors of several devices raises, as CUDA's kernels do, and memory is
 limited and counted. It says nothing of speed or rounding; it shows tensors that were made on the
-wrong device, and what is left of a batch. A process that installs it cannot go back::
-
-    python -m tests.models.pretended_cuda 2 14e6 output_dir=run benchmark=demo/caption
-
-runs ``llava-eval`` with two GPUs of 14 MB each, and writes what they hold at the end as its last
-line.
+wrong device, and what is left of a batch. A process that installs it cannot go back.
 """
 
 from __future__ import annotations
@@ -15,10 +10,11 @@ from __future__ import annotations
 import collections
 import contextlib
 import json
-import sys
+import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -257,13 +253,24 @@ def install(num_devices: int, limit: float) -> None:
         contextlib.ExitStack().enter_context(mode)
 
 
-if __name__ == "__main__":
-    install(int(sys.argv[1]), float(sys.argv[2]))
+def run(num_devices: int, limit: float, arguments: list[str], counts: Path, log: Path) -> None:
+    """Run a command here on pretended devices.
+
+    Args:
+        num_devices: of them.
+        limit: bytes of each.
+        arguments: the command line.
+        counts: gets what they hold in the end, and how often they had too little.
+        log: gets what the command writes.
+    """
+    for descriptor in (1, 2):
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
+    install(num_devices, limit)
     from llava_eval.cli import main
 
     try:
-        main(sys.argv[3:])
+        main(arguments)
     finally:
         live = [memory.live for memory in MEMORIES]
         num_failures = sum(memory.num_failures for memory in MEMORIES)
-        sys.stdout.write(json.dumps({"live": live, "num_failures": num_failures}))
+        counts.write_text(json.dumps({"live": live, "num_failures": num_failures}))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,8 @@ import pytest
 from safetensors.torch import load_file
 
 import llava_eval
+from tests.models import pretended_cuda
+from tests.processes import PATIENCE_SECONDS, start_process
 
 SMALL = ("benchmark=demo/multiple_choice", "benchmark.limit=30")
 
@@ -22,11 +22,12 @@ def run_on_gpu(folder: Path, limit: float, *overrides: str, num_devices: int = 1
     Returns:
         What was held on each in the end, and how often they had too little memory.
     """
-    named = (str(num_devices), str(limit), f"output_dir={folder}", *overrides)
-    command = [sys.executable, "-m", "tests.models.pretended_cuda", *named]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    counted: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    counts, log = folder.with_suffix(".json"), folder.with_suffix(".log")
+    arguments = [f"output_dir={folder}", *overrides]
+    process = start_process(pretended_cuda.run, num_devices, limit, arguments, counts, log)
+    process.join(PATIENCE_SECONDS)
+    assert process.exitcode == 0, log.read_text()[-2000:]
+    counted: dict[str, Any] = json.loads(counts.read_text())
     return counted
 
 
