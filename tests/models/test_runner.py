@@ -290,6 +290,18 @@ def test_pixel_values_are_the_processors(loaded: LoadedModel) -> None:
     assert torch.equal(finished, direct["pixel_values_videos"])
 
 
+def test_the_vision_tower_is_shown_at_most_128_frames_at_once(loaded: LoadedModel) -> None:
+    runner = ModelRunner(loaded, PLAIN)
+    videos = [runner.prepare("video", make_clip(43, size=(28, 28)))] * 3
+    shown: list[int] = []  # 3 x 43 frames are 129
+    hook = loaded.model.model.vision_tower.register_forward_pre_hook(
+        lambda tower, pixels: shown.append(len(pixels[0]))
+    )
+    with hook, torch.inference_mode():
+        FeaturePrefixes(loaded).encode(videos)
+    assert shown == [86, 43]
+
+
 def test_frames_that_were_resized_before_give_the_same(loaded: LoadedModel) -> None:
     runner = ModelRunner(loaded, PLAIN)
     resize = runner.frame_preprocessor
