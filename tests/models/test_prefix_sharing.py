@@ -119,6 +119,26 @@ def test_a_trial_that_ran_out_of_memory_is_made_again(loaded: LoadedModel) -> No
 
 
 @pytest.mark.slow
+def test_padding_whose_trial_ran_out_of_memory_is_not_used(loaded: LoadedModel) -> None:
+    """That the model shares prefixes without padding says nothing of it."""
+    is_full = [True]
+
+    def pad_wrongly(inputs: dict[str, Any], output: Any) -> None:
+        if inputs.get(CACHE) is not None and inputs["input_ids"].shape[0] > 1:
+            if is_full:
+                is_full.clear()
+                raise torch.OutOfMemoryError("CUDA out of memory (beside another process)")
+            output.logits[..., 5] += 100.0
+
+    runner = ModelRunner(with_hook(loaded, pad_wrongly), PLAIN)
+    expected = whole(loaded)
+    assert ask(runner, QUESTIONS[0]) == {QUESTIONS[0]: expected[QUESTIONS[0]]}
+    assert path(runner).startswith("shared prefixes")
+    assert ask(runner, *QUESTIONS) == expected
+    assert path(runner).endswith("OutOfMemoryError: CUDA out of memory (beside another process)")
+
+
+@pytest.mark.slow
 def test_a_model_that_fails_on_one_prompt_fails_one_sample(loaded: LoadedModel) -> None:
     expected = whole(loaded)
     longest = max(QUESTIONS, key=len)
