@@ -60,8 +60,10 @@ def test_rounding_of_both_logits_explains_another_token(
     """Each of two may be off by the limit, so that they change places up to twice that apart."""
     gap = num_limits * 1e-3 * math.sqrt(4 / 3)  # the standard deviation of -1, 1 and almost 1
     halfway = 1 - gap / 2
-    found = compared(loaded, ([-1.0, halfway + 1e-5, halfway], [-1.0, 1 - gap, 1.0]))
-    assert found == (pytest.approx(num_limits * 1e-3 / 2, rel=0.02), has_other)
+    steps = ([-1.0, halfway + 1e-5, halfway], [-1.0, 1 - gap, 1.0])
+    difference, is_other = compared(loaded, steps)
+    assert difference == pytest.approx(num_limits * 1e-3 / 2, rel=0.02)
+    assert is_other == has_other
 
 
 def test_without_finite_logits_nothing_is_compared(loaded: LoadedModel) -> None:

@@ -375,6 +375,20 @@ def test_running_out_of_memory_halves_the_batch_and_loses_nothing(
     assert runner.batch_size <= 2
 
 
+def test_a_question_that_takes_all_memory_alone_says_nothing_of_batches(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = ModelRunner(loaded, PLAIN, batch_size=8)
+
+    def generate(*arguments: Any, **named: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory (as on a small device)")
+
+    monkeypatch.setattr(loaded.model, "generate", generate)
+    (answer,) = run(runner, requests_of(runner, {"text": TURNS["text"]})).values()
+    assert "CUDA out of memory" in (answer.error or "")
+    assert runner.batch_size == 8
+
+
 @pytest.mark.slow
 def test_what_ran_out_of_memory_is_free_when_its_parts_are_asked(
     loaded: LoadedModel, batched: dict[str, Generation], monkeypatch: pytest.MonkeyPatch
