@@ -300,9 +300,10 @@ def test_an_answer_of_mmmu_is_one_text_and_may_be_hidden() -> None:
         ("['1', '2']",),
         (),
     ]
-    assert made("4").media == tuple(
+    images = tuple(
         Media("image", f"/media/test_Math_1_image_{number}.png", upright=True) for number in (1, 2)
     )
+    assert made("4").content == (*images, columns["question"])
 
 
 def test_vsibench_has_options_or_a_number() -> None:

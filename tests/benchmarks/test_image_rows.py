@@ -125,9 +125,15 @@ def test_an_answer_that_is_no_letter_is_named() -> None:
 def test_rows_of_pictures_without_an_answer(columns: dict[str, Any]) -> None:
     asked = Row(0, {"question": "?", "options": ["x", "y"], "image": picture("red"), **columns}, "")
     parameters: dict[str, Any] = {"id": "1", "media": [], "prompt": "{question}"}
-    parameters |= {"options": "options", "hidden_answers": True}
-    assert image_choice(asked, group=["1"], **parameters).targets == ()
-    assert image_list_choice(asked, images="image", **parameters).targets == ()
+    parameters |= {"options": "options"}
+    adapters: list[tuple[Any, dict[str, Any]]] = [
+        (image_choice, {"group": ["1"]}),
+        (image_list_choice, {"images": "image"}),
+    ]
+    for adapter, names in adapters:
+        assert adapter(asked, hidden_answers=True, **parameters, **names).targets == ()
+        with pytest.raises(RowsError, match="answer"):
+            adapter(asked, **parameters, **names)
 
 
 def test_options_of_columns_that_the_prompt_lacks() -> None:

@@ -260,6 +260,7 @@ def test_media_in_one_folder_need_not_lie_as_the_data_set_has_them(tmp_path: Pat
         ("{v}.mp4", "/data/a", "rows.jsonl", None),
         ("{v}.mp4", "/data/../a", "rows.jsonl", None),
         ("{v}.mp4", "/data/a", "hub://o/n", "absolute"),
+        ("{v}/{v}.mp4", "/data", "hub://o/n", "absolute"),
         ("{v}.mp4", "../a", "rows.jsonl", "climbs out"),
         ("{v}.mp4", "../a", "hub://o/n", "climbs out"),
         ("{v}.mp4", "a/../../b", "rows.jsonl", "climbs out"),

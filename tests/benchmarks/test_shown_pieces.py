@@ -107,6 +107,28 @@ def test_tokens_of_a_reader_of_texts() -> None:
     assert asked().facets == {}
 
 
+def test_a_question_ends_before_its_options() -> None:
+    """V*'s rows have both in one column."""
+    text = "What is the glove made of? \n(A) rubber\n(B) cotton"
+    made = image_choice(
+        Row(0, {"id": 7, "text": text, "label": "B"}, "rows"),
+        id="{id}",
+        group=["{id}"],
+        media=["{id}.jpg"],
+        question="{text}",
+        question_ends_before="(A)",
+        question_form="stripped",
+        options="text",
+        option_pattern=r"\([AB]\)\s*(\w+)",
+        answer="{label}",
+        answer_form="letter",
+        prompt="{question}\n{options}",
+    )
+    assert made.question == "What is the glove made of?"
+    assert made.prompt == "What is the glove made of?\nA. rubber\nB. cotton"
+    assert made.targets == ("B",)
+
+
 def test_a_hint_before_options() -> None:
     flat: dict[str, Any] = {
         "id": "{id}",

@@ -53,6 +53,19 @@ def test_another_token_ends_the_comparison(loaded: LoadedModel) -> None:
     assert not has_other
 
 
+@pytest.mark.parametrize(("num_limits", "has_other"), [(1.9, False), (2.1, True)])
+def test_rounding_of_both_logits_explains_another_token(
+    loaded: LoadedModel, num_limits: float, has_other: bool
+) -> None:
+    """Each of two may be off by the limit, so that they change places up to twice that apart."""
+    gap = num_limits * 1e-3 * math.sqrt(4 / 3)  # the standard deviation of -1, 1 and almost 1
+    halfway = 1 - gap / 2
+    steps = ([-1.0, halfway + 1e-5, halfway], [-1.0, 1 - gap, 1.0])
+    difference, is_other = compared(loaded, steps)
+    assert difference == pytest.approx(num_limits * 1e-3 / 2, rel=0.02)
+    assert is_other == has_other
+
+
 def test_without_finite_logits_nothing_is_compared(loaded: LoadedModel) -> None:
     lost = torch.full((3,), math.nan)
     assert compare_steps(loaded, [([PLAIN], [lost])]) is None

@@ -50,6 +50,8 @@ def test_the_device() -> None:
     assert device_name(CPU) == "cpu"
     with pytest.raises(CheckpointError, match=r"^model\.device=gpu is no device; expected auto"):
         choose_device("gpu")
+    with pytest.raises(CheckpointError, match=r"^model\.device=meta cannot be used here: "):
+        choose_device("meta")  # its tensors hold no values
     if not torch.cuda.is_available():
         for name in ("cuda:1", "all"):
             with pytest.raises(CheckpointError, match=f"^model.device={name}, but torch finds"):

@@ -71,9 +71,11 @@ def test_what_differs_is_asked_as_a_whole_and_said(
             output.logits[..., 5] += 100.0
 
     other = with_hook(loaded, change)
+    plain = ModelRunner(loaded, PLAIN, share_prefixes=False)
     with caplog.at_level(logging.INFO):
         runner = ModelRunner(other, PLAIN)
-        assert ask(runner, *QUESTIONS) == whole(loaded)
+        questions = (*QUESTIONS, "Who?")  # as long as "Why?"
+        assert ask(runner, *questions) == ask(plain, *questions)
     assert "prompts with one video are asked as a whole: logits after a shared" in caplog.text
     assert path(runner).startswith("whole prompts, one at a time: logits after a shared prefix")
 
@@ -117,6 +119,26 @@ def test_a_trial_that_ran_out_of_memory_is_made_again(loaded: LoadedModel) -> No
     assert path(runner).endswith("OutOfMemoryError: CUDA out of memory (beside another process)")
     assert ask(runner, *QUESTIONS) == whole(loaded)
     assert path(runner).startswith("shared prefixes")
+
+
+@pytest.mark.slow
+def test_padding_whose_trial_ran_out_of_memory_is_not_used(loaded: LoadedModel) -> None:
+    """That the model shares prefixes without padding says nothing of it."""
+    is_full = [True]
+
+    def pad_wrongly(inputs: dict[str, Any], output: Any) -> None:
+        if inputs.get(CACHE) is not None and inputs["input_ids"].shape[0] > 1:
+            if is_full:
+                is_full.clear()
+                raise torch.OutOfMemoryError("CUDA out of memory (beside another process)")
+            output.logits[..., 5] += 100.0
+
+    runner = ModelRunner(with_hook(loaded, pad_wrongly), PLAIN)
+    expected = whole(loaded)
+    assert ask(runner, QUESTIONS[0]) == {QUESTIONS[0]: expected[QUESTIONS[0]]}
+    assert path(runner).startswith("shared prefixes")
+    assert ask(runner, *QUESTIONS) == expected
+    assert path(runner).endswith("OutOfMemoryError: CUDA out of memory (beside another process)")
 
 
 @pytest.mark.slow

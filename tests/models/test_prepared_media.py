@@ -99,6 +99,16 @@ def test_a_processor_that_wants_the_media_of_each_prompt_in_a_list() -> None:
     assert "videos" not in nested
 
 
+def test_a_processor_may_copy_its_parts() -> None:
+    class Copying(Recorder):
+        image_processor: Any = SimpleNamespace(size=7)
+
+        def __call__(self, **given: Any) -> dict[str, Any]:
+            return {"input_ids": copy.copy(self.image_processor).size}
+
+    assert WholePrompts(Copying(), {}).inputs(("a", [])) == {"input_ids": 7}
+
+
 def test_the_first_failure_is_told() -> None:
     recorder = Recorder(is_nested=True)
     with pytest.raises(KeyError, match="images"):

@@ -291,6 +291,18 @@ def test_pixel_values_are_the_processors(loaded: LoadedModel) -> None:
     assert torch.equal(finished, direct["pixel_values_videos"])
 
 
+def test_the_vision_tower_is_shown_at_most_128_frames_at_once(loaded: LoadedModel) -> None:
+    runner = ModelRunner(loaded, PLAIN)
+    videos = [runner.prepare("video", make_clip(43, size=(28, 28)))] * 3
+    shown: list[int] = []  # 3 x 43 frames are 129
+    hook = loaded.model.model.vision_tower.register_forward_pre_hook(
+        lambda tower, pixels: shown.append(len(pixels[0]))
+    )
+    with hook, torch.inference_mode():
+        FeaturePrefixes(loaded).encode(videos)
+    assert shown == [86, 43]
+
+
 def test_frames_that_were_resized_before_give_the_same(loaded: LoadedModel) -> None:
     runner = ModelRunner(loaded, PLAIN)
     resize = runner.frame_preprocessor
@@ -362,6 +374,20 @@ def test_running_out_of_memory_halves_the_batch_and_loses_nothing(
     monkeypatch.setattr(loaded.model, "generate", generate)
     assert run(runner, requests) == batched
     assert runner.batch_size <= 2
+
+
+def test_a_question_that_takes_all_memory_alone_says_nothing_of_batches(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = ModelRunner(loaded, PLAIN, batch_size=8)
+
+    def generate(*arguments: Any, **named: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory (as on a small device)")
+
+    monkeypatch.setattr(loaded.model, "generate", generate)
+    (answer,) = run(runner, requests_of(runner, {"text": TURNS["text"]})).values()
+    assert "CUDA out of memory" in (answer.error or "")
+    assert runner.batch_size == 8
 
 
 @pytest.mark.slow

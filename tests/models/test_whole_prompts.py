@@ -20,7 +20,7 @@ from llava_eval.models.local.conversation import Conversation
 from llava_eval.models.local.decoding import Decoder
 from llava_eval.models.local.model import LoadedModel, load_model
 from llava_eval.models.local.plan import plan_checkpoint
-from llava_eval.models.local.prepared_media import WholePrompts
+from llava_eval.models.local.prepared_media import WholePrompts, shown_medium
 from llava_eval.models.local.prompt import Prompt, PromptWriter
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.models.local.whole_prompts import WholeBatches
@@ -50,6 +50,16 @@ def test_rows_of_a_batch_are_the_prompts_behind_their_padding(loaded: LoadedMode
         assert row[lengths[0] - len(own) :] == own
         assert mask == [0] * (lengths[0] - len(own)) + [1] * len(own)
     assert batch.prefix_length == 0
+
+
+def test_prompts_that_show_other_things_are_other_batches(loaded: LoadedModel) -> None:
+    batches, (text,) = made(loaded, "Why?")
+    prompts = [text]
+    for name, size in (("wide", (60, 150)), ("square", (40, 40)), ("as wide", (60, 150))):
+        image = shown_medium("image", make_clip(1, seed=len(name), size=size), as_images=True)
+        prompts += batches.writer.prompts(make_request(image, "Why?", name=name))
+    asked = [{item.request.id for item in batch.prompts} for batch in batches.batches(prompts)]
+    assert sorted(map(sorted, asked)) == [["Why?"], ["as wide", "wide"], ["square"]]
 
 
 def test_padding_behind_prompts_is_refused(loaded: LoadedModel) -> None:

@@ -217,6 +217,18 @@ def test_at_fps_refusals() -> None:
         samplers.at_fps(video(0), None)
 
 
-def test_the_frames_of_clues_end_with_the_video() -> None:
-    shown = replace(video(10, fps=10.0), clue_seconds=((0.2, 0.4), (0.8, 1.2)))
-    assert samplers.clue_midpoints(shown, 32) == (2, 3, 8, 9)
+@pytest.mark.parametrize(
+    ("clues", "num_frames", "expected"),
+    [
+        (((0.2, 0.4), (0.8, 1.2)), 32, (2, 3, 8, 9)),  # the video ends with frame 9
+        # Frames 0 to 5 and 7 to 9: of 3 frames 3 * 6 / 9 = 2 and 1, in the middle of 3 each.
+        (((0.0, 0.6), (0.7, 1.0)), 3, (1, 4, 8)),
+        (((0.0, 0.6), (0.7, 1.0)), 2, (3, 8)),  # 1.3 and 0.7 frames: each part has one
+        ((), 2, (2, 6)),  # int(9 / 4) and int(9 / 4 + round(9 / 2)): MVBench's
+    ],
+)
+def test_frames_of_clues(
+    clues: tuple[tuple[float, float], ...], num_frames: int, expected: tuple[int, ...]
+) -> None:
+    shown = replace(video(10, fps=10.0), clue_seconds=clues)
+    assert samplers.clue_midpoints(shown, num_frames) == expected

@@ -169,7 +169,7 @@ class Conversation:
                     f"{piece[:60]!r}"
                 )
         system = (request.system or "").strip()
-        expected = 1 + sum(piece.count(system) for piece in pieces) if system else 0
+        expected = 1 + sum(piece.count(system) for piece in pieces)
         if system and text.count(system) != expected:
             raise PromptError(
                 f"sample {request.id}: the chat template prints the system text "

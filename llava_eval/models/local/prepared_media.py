@@ -263,8 +263,7 @@ class MediaPreparer:
         ids = made["input_ids"][0].tolist()
         if token_id not in ids:
             raise CheckpointError(f"{name} makes no {token} tokens of a {medium.kind}")
-        first, last = ids.index(token_id), len(ids) - ids[::-1].index(token_id)
-        return inputs, tuple(ids[first:last])
+        return inputs, (token_id,) * ids.count(token_id)
 
     def _pinned(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return inputs in page-locked memory, from which a CUDA device copies on its own."""
