@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import textwrap
 from collections import Counter
@@ -253,7 +254,14 @@ def fetch_files(repository: str, revision: str | None, patterns: Sequence[str]) 
 
 
 def _matching(root: Path, patterns: Sequence[str]) -> list[Path]:
-    """Return the files below a folder that match any of the patterns, in order."""
+    """Return the files below a folder that match any of the patterns, in order.
+
+    Raises:
+        ConfigError: a pattern is none.
+        OSError: the system refuses the folder.
+    """
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        root.stat()  # from Python 3.13 on, glob passes over what the system refuses
     try:
         found = {path for pattern in patterns for path in root.glob(pattern)}
     except (ValueError, NotImplementedError) as error:
