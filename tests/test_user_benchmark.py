@@ -84,3 +84,14 @@ def test_all_of_easy_vqa_is_scored_by_its_own_answers() -> None:
     assert metrics["metrics"]["accuracy"]["value"] == pytest.approx(
         100 * (1 - wrong / len(rows)), abs=1e-9
     )
+
+
+def test_a_scorer_of_letters_is_refused_where_answers_are_texts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The reply "A circle" was read as A and wrong, so that any model had 0.0."""
+    Path("texts.jsonl").write_text(json.dumps({"row": 0, "text": "A circle"}))
+    chosen = ["benchmark=easy_vqa", "benchmark.limit=1", "scorer=videomme_official"]
+    words = ["score", "--config-dir", "configs", *chosen, "generations=texts.jsonl"]
+    assert cli.run_command([*words, "output_dir=scored"]) == 2
+    assert "is no letter, and this scorer reads letters; sc" in capsys.readouterr().err

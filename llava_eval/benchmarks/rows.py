@@ -94,8 +94,8 @@ class Row:
     def _value_of(self, name: str) -> Any:
         if name in self.columns or "[" not in name:
             return self.columns.get(name)
-        with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):
-            return string.Formatter().get_field(name, (), self.written(name) or self.columns)[0]
+        with contextlib.suppress(RowsError, LookupError, TypeError, ValueError, AttributeError):
+            return _Filler(self).get_field(name, (), {})[0]
         return None
 
     def written(self, name: str) -> Mapping[str, Any]:
@@ -473,8 +473,16 @@ class _Filler(string.Formatter):
     def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if field_name in self._row.columns:  # whole, also with a dot, as flattened JSON has it
             return self.get_value(field_name, args, kwargs), field_name
-        held = self._row.written(field_name) if "[" in field_name else {}
-        return super().get_field(field_name, args, {**held, **kwargs})
+        if "[" in field_name:  # an item is a column's: what is made of one is a text
+            kwargs = self._row.written(field_name)
+        found = super().get_field(field_name, args, kwargs)
+        if is_null(found[0]):
+            raise self._row.error(f"column {field_name!r} is empty")
+        if callable(found[0]):
+            raise ValueError(
+                f"{field_name!r} is a method of Python's; what a mapping holds is column[key]"
+            )
+        return found
 
     def get_value(self, key: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if isinstance(key, int):

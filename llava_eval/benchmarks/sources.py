@@ -8,14 +8,18 @@ from __future__ import annotations
 import logging
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llava_eval.borders.hub_cache import hub_errors
 from llava_eval.borders.json_text import MAX_FILE_BYTES, JsonError, load_json, parse_json
 from llava_eval.borders.paths import local_path, open_file
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError, first_line
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +27,11 @@ HUB_SCHEME = "hub://"
 #: Files of rows in a folder; a workbook, which may be there for people, is named by itself.
 FILE_SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
 WORKBOOK_SUFFIX = ".xlsx"
+#: What zipfile and openpyxl raise of a damaged workbook, beside OSError and ValueError.
+WORKBOOK_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError),
+    *(SyntaxError, LookupError, TypeError, AttributeError),  # of XML, SyntaxError its parser's
+)
 
 #: Column that names the set a row belongs to, in lower case.
 ROW_SET_COLUMN = "row_set"
@@ -260,8 +269,19 @@ def _read_csv(path: Path, *, separator: str = ",") -> Iterator[Mapping[str, Any]
         ) from error
     if not isinstance(frame.index, pd.RangeIndex):  # it would take the first field for a label
         raise RowsError(f"{path}: its rows have more fields than its first line has names")
+    _check_names(path, pd.read_csv(path, sep=separator, dtype=str, header=None, nrows=1))
     for row in frame.to_dict(orient="records"):
         yield {str(name): value for name, value in row.items()}
+
+
+def _check_names(path: Path, first: DataFrame) -> None:
+    """Raise RowsError for a table with two columns of one name; pandas renames the second."""
+    names = first.iloc[0].dropna()
+    repeated = names[names.duplicated()]
+    if len(repeated):
+        raise RowsError(
+            f"{path} has several columns {repeated.iloc[0]!r}, and does not say which one is meant"
+        )
 
 
 def _read_tsv(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -292,7 +312,7 @@ def _read_workbook(path: Path) -> Iterator[Mapping[str, Any]]:
         sheets = pd.read_excel(
             path, sheet_name=None, dtype=str, keep_default_na=False, engine="openpyxl"
         )
-    except (zipfile.BadZipFile, KeyError, SyntaxError) as error:  # SyntaxError: of XML
+    except WORKBOOK_ERRORS as error:
         raise RowsError(f"{path} is no workbook, or a damaged one: {first_line(error)}") from error
     filled = [name for name, sheet in sheets.items() if len(sheet)]
     if len(filled) > 1:
@@ -301,6 +321,7 @@ def _read_workbook(path: Path) -> Iterator[Mapping[str, Any]]:
             "workbook with one, or of a sheet that was saved as .csv"
         )
     for name in filled:
+        _check_names(path, pd.read_excel(path, sheet_name=name, header=None, nrows=1))
         for row in sheets[name].to_dict(orient="records"):
             yield {str(column): value for column, value in row.items()}
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from llava_eval.errors import ConfigError
 from llava_eval.scoring.scorer import ReplyScorer, read
 from llava_eval.types import Sample, Score
 
@@ -48,13 +49,24 @@ class SpanOverlap(ReplyScorer):
         found = _RULES[self.rule](reply)
         value, details = 0.0, {}
         if sample.targets:
-            start, end = map(float, sample.targets[0].split())
+            start, end = _right_span(sample)
             value = overlap(found[0], (start, end)) if found else 0.0
             details = {name: float(value >= least) for name, least in _THRESHOLDS.items()}
         if not found:
             return read(sample, None, 0.0, "there are no two times", details)
         start, end = found[0]
         return read(sample, f"{start:g} to {end:g} s", value, "the first span", details)
+
+
+def _right_span(sample: Sample) -> Span:
+    try:
+        start, end = map(float, sample.targets[0].split())
+    except ValueError:
+        raise ConfigError(
+            f"sample {sample.id}: the right answer {sample.targets[0]!r:.60} should be two times "
+            'in seconds ("3.5 8"), as this scorer compares spans'
+        ) from None
+    return start, end
 
 
 _KEYWORDS = ("start", "end", "happen")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import string
 import unicodedata
@@ -12,6 +13,7 @@ import numpy as np
 
 from llava_eval.benchmarks.adapters.options import flat
 from llava_eval.benchmarks.rows import EMPTY_CELLS
+from llava_eval.errors import ConfigError
 from llava_eval.scoring.reply import without_reasoning
 from llava_eval.scoring.scorer import ReplyScorer, read
 from llava_eval.types import Sample, Score
@@ -269,7 +271,12 @@ class VsiBench(ReplyScorer):
         number = _first_number(reply) if self.number_words else _as_number(word)
         if number is None or not sample.targets:
             return read(sample, None, 0.0, "there is no number")
-        target = float(sample.targets[0])
+        target = _as_number(sample.targets[0])
+        if not target or not math.isfinite(target):
+            raise ConfigError(
+                f"sample {sample.id}: the right answer {sample.targets[0]!r:.60} should be a "
+                "number other than 0, as this scorer takes relative errors"
+            )
         error = abs(number - target) / target
         accuracy = sum(error <= 1 - level for level in _CONFIDENCES) / len(_CONFIDENCES)
         return read(sample, f"{number:g}", accuracy, "as a number")

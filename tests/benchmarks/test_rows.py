@@ -402,6 +402,31 @@ def test_a_field_of_a_list_or_mapping_that_is_text(tmp_path: Path) -> None:
         plain.text("{id[0]}")
 
 
+@pytest.mark.parametrize("is_text", [False, True])
+def test_a_method_of_python_is_no_field(is_text: bool) -> None:
+    """Prompts held "<built-in method title of str object at 0x7f2f43d61050>"."""
+    gt = {"title": "T", "items": "I", "none": None}
+    row = Row(0, {"gt": json.dumps(gt) if is_text else gt, "name": "n"}, "rows")
+    assert row.text("{gt[title]}{gt[items]}") == "TI"
+    for template in ("{gt.title}" if is_text else "{gt.copy}", "{name.title}", "{name.upper}"):
+        with pytest.raises(RowsError, match="is a method of Python's; what a mapping holds is"):
+            row.text(template)
+    with pytest.raises(RowsError, match=r"column 'gt\[none\]' is empty"):
+        row.text("Which {gt[none]}?")
+    assert row.optional("gt[title].upper") is None
+
+
+def test_an_item_is_of_the_column_and_not_of_what_is_made_of_it() -> None:
+    """ "{options[0]}" was the first letter of the list as the prompt shows it."""
+    row = Row(0, {"options": ["a cat", "a dog"], "choices": "['x', 'y']"}, "rows")
+    made = {"options": "A. a cat\nB. a dog", "question": "Who?"}
+    assert (
+        row.text("{options[1]}, {choices[1]}: {options}", **made) == f"a dog, y: {made['options']}"
+    )
+    with pytest.raises(RowsError, match=r"no column 'question'.*; columns: options, choices"):
+        row.text("{question[0]}", **made)
+
+
 def test_mappings_in_a_list_are_no_texts() -> None:
     captions = [{"id": 1, "caption": "a dog"}, {"id": 2, "caption": "a cat"}]
     row = Row(0, {"captions": captions, "options": [{"label": "B", "text": "x"}]}, "rows")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from openpyxl import Workbook
 from llava_eval.benchmarks.sources import read_rows
 from llava_eval.borders.paths import local_path
 from llava_eval.errors import ConfigError, RowsError
+from llava_eval.results.exchange.foreign import foreign_records
 
 ROWS: list[dict[str, Any]] = [
     {"id": "001", "options": ["A. x", "B. y"], "answer": "None", "number": 1},
@@ -120,6 +122,8 @@ def test_a_file_of_lines_that_begins_with_a_mark_of_the_byte_order(tmp_path: Pat
         ("rows.csv", "id,answer\n1,A,\n2,B,\n", ["more fields than", "names"]),
         ("rows.csv", "id;q\n1;Who?\n2;Who, when?\n", ["rows.csv cannot be read with ',' between"]),
         ("rows.tsv", "id\tanswer\n1\tA\tx\n", ["more fields than", "names"]),
+        ("rows.csv", "id,answer,answer\n1,A,B\n", ["rows.csv has several columns 'answer', and"]),
+        ("rows.tsv", "id\tid\t\t\n1\t2\t3\t4\n", ["rows.tsv has several columns 'id', and"]),
         ("rows.txt", "a", [".parquet, .jsonl, .json, .csv", "'.txt'"]),
     ],
 )
@@ -179,6 +183,65 @@ def test_the_sheet_of_a_workbook_is_read_as_text(tmp_path: Path) -> None:
             read_rows(str(tmp_path / "bad.xlsx"))
     (tmp_path / "rows.csv").write_text("id\n1\n")  # a workbook beside rows is not read with them
     assert read_rows(str(tmp_path)) == [{"id": "1"}]
+
+
+def test_columns_without_a_name_may_be_several(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("id,,,id.1\n1,x,y,z\n")  # as an index leaves them
+    (row,) = read_rows(str(tmp_path / "rows.csv"))
+    assert (row["id"], row["id.1"]) == ("1", "z")
+
+
+def test_a_workbook_with_two_columns_of_one_name(tmp_path: Path) -> None:
+    book = Workbook()
+    for row in (["id", "answer", "answer"], [1, "A", "B"]):
+        book["Sheet"].append(row)
+    book.save(tmp_path / "rows.xlsx")
+    with pytest.raises(RowsError, match=r"rows\.xlsx has several columns 'answer', and does not"):
+        read_rows(str(tmp_path / "rows.xlsx"))
+
+
+@pytest.mark.parametrize(
+    ("member", "old", "new"),
+    [
+        ("xl/workbook.xml", b"<sheets>", b"<sheets"),
+        ("[Content_Types].xml", b'ContentType="', b'Content="'),
+        ("xl/sharedStrings.xml", b"<si>", b"<s>"),
+        ("xl/worksheets/sheet1.xml", b"<v>", b"<v>9"),
+        ("xl/sharedStrings.xml", b"<sst", b'<?xml version="1.0" encoding="nope"?><sst'),
+        ("xl/worksheets/sheet1.xml", None, b""),
+    ],
+)
+def test_a_workbook_whose_parts_are_damaged(
+    tmp_path: Path, member: str, old: bytes | None, new: bytes
+) -> None:
+    """As rows, and as another tool's sheet of texts; openpyxl raises several kinds of error."""
+    pd.DataFrame([{"id": "a", "prediction": "A"}] * 3).to_excel(tmp_path / "o.xlsx", index=False)
+    path = tmp_path / "rows.xlsx"
+    with zipfile.ZipFile(tmp_path / "o.xlsx") as whole, zipfile.ZipFile(path, "w") as damaged:
+        for name in whole.namelist():
+            content = whole.read(name)
+            if name == member:
+                assert old is None or old in content
+                content = new if old is None else content.replace(old, new)
+            damaged.writestr(name, content)
+    with pytest.raises(RowsError, match=r"rows\.xlsx (is no workbook|cannot be read)"):
+        read_rows(str(path))
+    with pytest.raises(RowsError, match=r"rows\.xlsx cannot be read"):
+        foreign_records(path.read_bytes(), path)
+
+
+def test_a_workbook_of_damaged_bytes(tmp_path: Path) -> None:
+    pd.DataFrame([{"id": "a", "prediction": "A"}] * 300).to_excel(tmp_path / "o.xlsx", index=False)
+    content = bytearray((tmp_path / "o.xlsx").read_bytes())
+    with zipfile.ZipFile(tmp_path / "o.xlsx") as archive:
+        start = archive.getinfo("xl/worksheets/sheet1.xml").header_offset
+    content[start + 60 : start + 90] = b"\xff" * 30  # of its compressed text
+    path = tmp_path / "rows.xlsx"
+    path.write_bytes(content)
+    with pytest.raises(RowsError, match=r"rows\.xlsx is no workbook, or a damaged one: Error -3"):
+        read_rows(str(path))
+    with pytest.raises(RowsError, match=r"rows\.xlsx cannot be read: Error -3"):
+        foreign_records(path.read_bytes(), path)
 
 
 def test_a_missing_source_says_how_hub_sets_are_written(tmp_path: Path) -> None:

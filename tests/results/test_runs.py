@@ -68,6 +68,16 @@ def test_half_a_surrogate_pair_is_its_escape_in_tables(tmp_path: Path) -> None:
     assert flips["id"].tolist() == ["q\\ud800"]
 
 
+def test_half_a_surrogate_pair_in_a_setting_goes_into_tables(tmp_path: Path) -> None:
+    for name, kind in (("a", "x"), ("b", "\ud800")):
+        config = {"model.video_as": kind, "benchmark.where": {"kind": [kind]}}
+        write_run(tmp_path / name, [answered(0, True)], config=config)
+    words = ["compare", *(str(tmp_path / name) for name in "ab"), "--export", str(tmp_path / "out")]
+    assert cli.run_command([*words, "--allow-differences"]) == 0
+    tables = map(pandas.read_parquet, (tmp_path / "out").glob("*.parquet"))
+    assert any("\\ud800" in table.to_csv() for table in tables)
+
+
 def test_what_samples_share_is_held_once(tmp_path: Path) -> None:
     path = write_run(tmp_path / "run", [answered(0, True), answered(1, False)])
     reader = RunReader()

@@ -119,6 +119,22 @@ def test_a_guess_needs_options() -> None:
     assert unread(bare, "wrong").value == 0.0
 
 
+@pytest.mark.parametrize("choices", [(), ("a dog", "a cat")])
+def test_a_letter_is_no_answer_where_the_right_one_is_a_text(choices: tuple[str, ...]) -> None:
+    """A scorer of letters under a benchmark of one's own took every reply for wrong: 0.0."""
+    rule = rules.BlinkLmmsEval()
+    with pytest.raises(ConfigError, match="sample 7: the right answer 'a dog' is no letter, and"):
+        rule.score("A", Sample("7", 0, "v", ("q",), ("a dog",), choices))
+    assert rule.score("A", Sample("7", 0, "v", ("q",), (), choices)).value is None
+    assert rule.score("A", Sample("7", 0, "v", ("q",), ("A",), choices)).value == 1.0
+
+
+def test_blinks_rule_needs_options() -> None:
+    """Its pattern of no letters was no pattern."""
+    with pytest.raises(ConfigError, match="sample 7 has no options, whose letters BLINK's"):
+        rules.BlinkStatedLetter().score("A", Sample("7", 0, "v", ("q",), ("A",)))
+
+
 @pytest.mark.parametrize(
     ("reply", "letter"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from llava_eval.errors import ScoreError
 from llava_eval.scoring.choice import LowestLoss
 from llava_eval.scoring.scorer import SampleScorer
 from llava_eval.types import Generation, Sample
@@ -39,5 +40,5 @@ def test_the_lowest_loss_is_the_answer(losses: tuple[float, ...], answer: str | 
 
 @pytest.mark.parametrize("losses", [None, (0.1, 0.2)])
 def test_every_option_needs_a_loss(losses: tuple[float, ...] | None) -> None:
-    with pytest.raises(ValueError, match=r"sample 1: .*need 3 option losses, got (none|2)"):
+    with pytest.raises(ScoreError, match=r"sample 1: .*need 3 option losses, got (none|2)"):
         LowestLoss().score_generation(Generation("", option_losses=losses), SAMPLE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from llava_eval.errors import ConfigError
 from llava_eval.scoring.clues import fenced_result, intervals_overlap
 from llava_eval.scoring.spans import (
     Rule,
@@ -99,6 +100,13 @@ def test_thresholds_are_reached_at_their_value(
     assert dict(score.details or {}) == dict(
         zip(("R1@0.3", "R1@0.5", "R1@0.7"), reached, strict=True)
     )
+
+
+@pytest.mark.parametrize("target", ["3.5", "B", "", "1 2 3", "3-5"])
+def test_an_answer_that_is_no_span_is_told(target: str) -> None:
+    sample = Sample(id="1", row=0, group="v", content=("q",), targets=(target,))
+    with pytest.raises(ConfigError, match=f"sample 1: the right answer '{target}' should be two t"):
+        SpanOverlap("timelens_official").score("3 - 9", sample)
 
 
 def test_a_span_is_read_where_the_right_one_is_hidden() -> None:

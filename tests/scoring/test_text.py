@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from llava_eval.errors import ConfigError
 from llava_eval.scoring.scorer import ReplyScorer
 from llava_eval.scoring.text import (
     Anls,
@@ -128,6 +129,13 @@ def test_an_option_of_vsibench(word: str, answer: str | None, value: float) -> N
     two = Sample(id="1", row=0, group="v", content=("q",), targets=("B",), choices=("x", "y"))
     score = VsiBench().score(word, two)
     assert (score.answer, score.value) == (answer, value)
+
+
+@pytest.mark.parametrize("target", ["blue", "", "0", "nan", "inf"])
+def test_an_answer_that_is_no_number_is_told(target: str) -> None:
+    sample = Sample(id="1", row=0, group="v", content=("q",), targets=(target,))
+    with pytest.raises(ConfigError, match=f"sample 1: the right answer '{target}' should be a num"):
+        VsiBench().score("3", sample)
 
 
 @pytest.mark.parametrize(

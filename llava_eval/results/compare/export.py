@@ -277,7 +277,7 @@ def metrics_data(
             key = tuple(row[column] for column in KEY_COLUMNS)
             rows.append({**names, **numbers, **differences.get(key, {})})
     columns = [*_NAMES, *KEY_COLUMNS, *NUMBER_COLUMNS, *(_DIFFERENCES if comparisons else ())]
-    data = with_types(pd.DataFrame(rows, columns=columns), MetricValue)
+    data = with_types(pd.DataFrame(map(writable, rows), columns=columns), MetricValue)
     facets = [facet for facet in data["facet"].unique() if facet]
     return {name: data, **{f"by_{facet}": data[data["facet"] == facet] for facet in facets}}
 

@@ -23,12 +23,12 @@ import csv
 import io
 import logging
 import sys
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llava_eval.benchmarks.sources import WORKBOOK_ERRORS
 from llava_eval.borders.json_text import MAX_FILE_BYTES, JsonError, parse_json
 from llava_eval.errors import RowsError
 from llava_eval.results.formatting import count, listed
@@ -71,10 +71,8 @@ class Record:
     is_repeat: bool = False
 
 
-_DAMAGED = (
-    *(JsonError, UnicodeDecodeError, csv.Error, KeyError, IndexError, AttributeError, TypeError),
-    *(zipfile.BadZipFile, NotImplementedError, zlib.error, ZstdError, EOFError, RuntimeError),
-)
+#: The standard library's BadZipFile, of a workbook, is another class than that of archives.
+_DAMAGED = (*WORKBOOK_ERRORS, zipfile.BadZipFile, ZstdError, ValueError, csv.Error)
 
 
 def foreign_records(content: bytes, path: Path) -> list[Record] | None:

@@ -12,6 +12,7 @@ from llava_eval.errors import ConfigError
 from llava_eval.scoring.choice.letter import (
     LetterRule,
     WhenUnread,
+    check_options,
     letters_of,
     read_letter,
     unread,
@@ -212,6 +213,7 @@ class BlinkStatedLetter(LetterRule):
     """
 
     def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
+        check_options(sample, "BLINK's rule")
         text, letter = reply.strip(), f"([{letters_of(sample)}])"
         first_line = text.partition("\n")[0].strip()
         if len(first_line) > _BLINK_LONGEST_LETTER_ALONE:

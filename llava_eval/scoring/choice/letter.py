@@ -8,7 +8,7 @@ import string
 from abc import abstractmethod
 from typing import Literal
 
-from llava_eval.errors import ConfigError
+from llava_eval.errors import ConfigError, ScoreError
 from llava_eval.scoring.scorer import (
     CHOSEN_AT_RANDOM,
     NOT_SCORED_BECAUSE,
@@ -27,6 +27,20 @@ def letters_of(sample: Sample) -> str:
     return string.ascii_uppercase[: len(sample.choices)]
 
 
+def check_options(sample: Sample, rule: str) -> None:
+    """Raise ConfigError for a question without options.
+
+    Args:
+        sample: the question.
+        rule: what reads options' letters, for the message.
+    """
+    if not sample.choices:
+        raise ConfigError(
+            f"sample {sample.id} has no options, whose letters {rule} reads; "
+            "scorer=exact_match compares texts"
+        )
+
+
 def read_letter(letter: str, sample: Sample, how: str = "a letter") -> Score:
     """Return the score of a letter; without a target (hidden answers) only the answer is kept.
 
@@ -34,7 +48,15 @@ def read_letter(letter: str, sample: Sample, how: str = "a letter") -> Score:
         letter: what was read.
         sample: the question.
         how: see :func:`llava_eval.scoring.scorer.read`.
+
+    Raises:
+        ConfigError: the right answer is a text, which no letter equals.
     """
+    if sample.targets and not any(len(target) == 1 for target in sample.targets):
+        raise ConfigError(
+            f"sample {sample.id}: the right answer {sample.targets[0]!r:.60} is no letter, and "
+            "this scorer reads letters; scorer=exact_match compares texts"
+        )
     return read(sample, letter, letter in sample.targets, how)
 
 
@@ -111,11 +133,11 @@ class LowestLoss(SampleScorer):
         """Return 1.0 when the likeliest option is the right one, else 0.0.
 
         Raises:
-            ValueError: there are no losses, or not one for each option.
+            ScoreError: there are no losses, or not one for each option.
         """
         losses = generation.option_losses
         if losses is None or len(losses) != len(sample.options):
-            raise ValueError(
+            raise ScoreError(
                 f"sample {sample.id}: answers by likelihood need {len(sample.options)} option "
                 f"losses, got {'none' if losses is None else len(losses)}"
             )

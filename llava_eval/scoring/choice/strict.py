@@ -5,8 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 
-from llava_eval.errors import ConfigError
-from llava_eval.scoring.choice.letter import LetterRule
+from llava_eval.scoring.choice.letter import LetterRule, check_options
 from llava_eval.scoring.choice.statements import find_statements
 from llava_eval.scoring.plain_text import same_text
 from llava_eval.scoring.reply import without_reasoning
@@ -55,9 +54,5 @@ class StrictChoice(LetterRule):
     """
 
     def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
-        if not sample.choices:
-            raise ConfigError(
-                f"sample {sample.id} has no options, whose letters strict_choice reads; "
-                "scorer=exact_match compares texts"
-            )
+        check_options(sample, "strict_choice")
         return read_choice(reply, sample.choices)
