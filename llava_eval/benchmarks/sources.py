@@ -309,19 +309,19 @@ def _read_workbook(path: Path) -> Iterator[Mapping[str, Any]]:
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > MAX_FILE_BYTES:
                 raise RowsError(f"{path} unpacks to more than {MAX_FILE_BYTES} bytes")
-        sheets = pd.read_excel(
-            path, sheet_name=None, dtype=str, keep_default_na=False, engine="openpyxl"
-        )
+        with pd.ExcelFile(path, engine="openpyxl") as book:
+            sheets = pd.read_excel(book, sheet_name=None, dtype=str, keep_default_na=False)
+            filled = [name for name, sheet in sheets.items() if len(sheet)]
+            if len(filled) > 1:
+                raise RowsError(
+                    f"{path} has rows in the sheets {', '.join(map(repr, filled))}; rows are read "
+                    "of a workbook with one, or of a sheet that was saved as .csv"
+                )
+            for name in filled:
+                _check_names(path, pd.read_excel(book, sheet_name=name, header=None, nrows=1))
     except WORKBOOK_ERRORS as error:
         raise RowsError(f"{path} is no workbook, or a damaged one: {first_line(error)}") from error
-    filled = [name for name, sheet in sheets.items() if len(sheet)]
-    if len(filled) > 1:
-        raise RowsError(
-            f"{path} has rows in the sheets {', '.join(map(repr, filled))}; rows are read of a "
-            "workbook with one, or of a sheet that was saved as .csv"
-        )
     for name in filled:
-        _check_names(path, pd.read_excel(path, sheet_name=name, header=None, nrows=1))
         for row in sheets[name].to_dict(orient="records"):
             yield {str(column): value for column, value in row.items()}
 
