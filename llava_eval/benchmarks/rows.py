@@ -167,7 +167,13 @@ class Row:
             ConfigError: the template's braces do not pair up.
         """
         for name in set(fields_of(template)) - fields.keys():
-            self.check_written(name, self._value_of(name))
+            value = self._value_of(name)
+            self.check_written(name, value)
+            if isinstance(value, Mapping | list | tuple):  # how Python writes one is no text
+                raise self.error(
+                    f"column {name!r} should hold a text, got {value!r:.60}; one of several is "
+                    "written column[0] or column[key]"
+                )
         try:
             return _Filler(self).vformat(template, (), fields)
         except (ValueError, TypeError, LookupError, AttributeError) as error:

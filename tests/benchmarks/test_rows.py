@@ -7,6 +7,7 @@ import io
 import json
 import math
 import random
+import re
 import unicodedata
 from pathlib import Path
 from typing import Any, Literal
@@ -400,6 +401,17 @@ def test_a_field_of_a_list_or_mapping_that_is_text(tmp_path: Path) -> None:
     assert plain.text("{name[1]}") == "a"  # a text is not a list for its bracket
     with pytest.raises(RowsError, match="column 'id' is empty"):
         plain.text("{id[0]}")
+
+
+@pytest.mark.parametrize("value", [["Which?"], {"text": "Which?"}, ("Which?", "Why?")])
+def test_what_holds_several_is_no_text(value: object) -> None:
+    """A prompt held "['Which?']", as Python writes a list."""
+    row = Row(3, {"question": value, "of": {"a": value}}, "rows.jsonl")
+    for name in ("question", "of[a]"):
+        found = re.escape(f"row 3: column {name!r} should hold a text, got {value!r}; one of")
+        with pytest.raises(RowsError, match=found):
+            row.text(f"<{{{name}}}>")
+    assert row.text("{question}", question="Why?") == "Why?"
 
 
 @pytest.mark.parametrize("is_text", [False, True])
