@@ -112,7 +112,8 @@ class Row:
             name: of the column, or ``column.key``.
 
         Returns:
-            None where the row says nothing of it, or only white space, or lists nothing.
+            Texts of a list with "+" between them, as a sample has several levels; None where the
+            row says nothing of it, or only white space, or lists nothing.
         """
         value = self.optional(name)
         if value is None:
@@ -120,9 +121,12 @@ class Row:
             mapping = mapping_of(self.optional(outer)) or {}
             value = mapping.get(key)
         self.check_written(name, value)
-        items = list_items(value)
-        is_empty = items is not None and not any(items)
-        return None if is_empty or is_null(value) or not str(value).strip() else str(value)
+        items = as_list(value)
+        if items is not None:
+            items = [item for item in items if not is_null(item) and item != ""]
+            are_texts = all(isinstance(item, str) for item in items)
+            value = "+".join(items) if are_texts else value
+        return None if is_null(value) or not str(value).strip() else str(value)
 
     def check_written(self, name: str, value: Any) -> None:
         """Raise RowsError for bytes, whose written form is a place in memory."""

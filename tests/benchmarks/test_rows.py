@@ -220,6 +220,21 @@ def test_a_column_of_an_array_is_not_empty() -> None:
     assert Row(0, {"x": 2.5}, "s").answers("x") == ("2.5",)
 
 
+@pytest.mark.parametrize(
+    ("value", "level"),
+    [
+        (["see", "count"], "see+count"),
+        ("['see', 'count']", "see+count"),  # a cell of a CSV file
+        (np.array(["see", None, "count"], dtype=object), "see+count"),
+        (["10+ min"], "10+ min"),
+    ],
+)
+def test_a_list_of_texts_is_several_levels(value: object, level: str) -> None:
+    """A table's row was headed "['see', 'count']"."""
+    assert Row(0, {"skill": value}, "s").level("skill") == level
+    assert Row(0, {"about": {"skill": value}}, "s").level("about.skill") == level
+
+
 @pytest.mark.parametrize("value", [[], [None], [""], "[]", "[None]", np.array([])])
 def test_a_list_of_nothing_is_no_level(value: object) -> None:
     assert Row(0, {"kind": value}, "s").level("kind") is None
