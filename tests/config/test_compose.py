@@ -44,7 +44,8 @@ def test_values_lie_over_options_as_hydra_lays_them() -> None:
         ["sampler.num_frames=3", "model.dtype=float32", "sampler.num_frames=5"],
         ["++benchmark.where.duration=short", "benchmark.source='${benchmark.name}'"],
         ["benchmark.generation={max_new_tokens: 7}", "benchmark.facets=[a,b]", "seed=4"],
-        ["benchmark=demo/caption", "benchmark.limit=2", "sampler=at_fps", "+sampler.fps=2"],
+        ["benchmark=demo/caption", "benchmark.limit=2", "sampler=at_fps", "sampler.fps=2"],
+        ["+benchmark.where.duration=long", "seed=5"],
         [],
     ]
     with hydra_session():
