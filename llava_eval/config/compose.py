@@ -28,7 +28,13 @@ from llava_eval.config.checks import (
     check_keys,
     meaningless_settings,
 )
-from llava_eval.config.choices import let_import, list_choices, quoted, search_path_override
+from llava_eval.config.choices import (
+    let_import,
+    list_choices,
+    list_groups,
+    quoted,
+    search_path_override,
+)
 from llava_eval.config.hydra_session import (
     as_read,
     compose_root,
@@ -114,15 +120,18 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
             for group, choice in root.hydra.runtime.choices.items()
             if choice is not None and not str(group).startswith("hydra/")
         }
-        given = {item.key_or_group for item in parsed}
-        # Where only these are named, nothing differs from their files, which are composed already.
-        is_plain = not search and given <= {"benchmark", "model"}
-        swapped, files, merged = ([], {}, {}) if is_plain else _files_alone(choices, search)
+        groups = list_groups()
+        named = {item.key_or_group: str(item.input_line) for item in parsed}
+        named = {group: line for group, line in named.items() if group in groups}
+        if search or not named.keys() <= {"benchmark", "model"}:
+            swapped, files, merged = _files_alone(choices, search)
+        else:  # these files are what is composed already, but for the values
+            alone = without_hydra(compose_root(list(named.values())))
+            swapped, files, merged = [], plain_values(alone), {}
         if _SCORER in swapped:
             _replace_scorer(root, choices, search, merged, parsed)
         own = without_hydra(root)
         resolved = plain_values(own)
-        files = resolved if is_plain else files
         check_complete(own)
         check_finite(resolved)
         config = typed(resolved)

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache
+from contextlib import contextmanager, suppress
+from functools import cache, lru_cache
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from llava_eval.borders.paths import is_there, local_path
-from llava_eval.config.choices import ROOT_NAME, config_folder, listing, quoted, suggest
+from llava_eval.config.choices import (
+    ROOT_NAME,
+    config_folder,
+    list_groups,
+    listing,
+    quoted,
+    suggest,
+)
 from llava_eval.config.experiments import published_experiments
 from llava_eval.config.former_names import FORMER_SCORERS, current_key
 from llava_eval.config.roles import declared_settings, setting_of
@@ -144,6 +152,43 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     return parsed
 
 
+@lru_cache(maxsize=64)
+def _packaged_options(options: tuple[str, ...], name: str | None) -> DictConfig:
+    """Compose options of the package, whose files do not change while it runs: to copy."""
+    return compose(name, overrides=list(options), return_hydra_config=True)
+
+
+def _compose(overrides: Sequence[str], name: str | None) -> DictConfig:
+    """Compose as Hydra does, but the same options of the package only once.
+
+    Hydra lays values over what it has composed of the options. That takes it most of the time, so
+    here values are laid over a copy. What needs more than that is left to Hydra as a whole: its own
+    keys (a user's folder of files among them), what only an addition may give, and every mistake.
+    """
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    groups = list_groups()
+    options = [override for override in parsed if override.key_or_group in groups]
+    values = [override for override in parsed if override.key_or_group not in groups]
+    if all(map(_is_one_value_of_ours, values)):
+        chosen = tuple(str(option.input_line) for option in options)
+        root = copy.deepcopy(_packaged_options(chosen, name))
+        with suppress(OmegaConfBaseException):
+            for item in values:
+                is_forced = item.is_force_add()
+                OmegaConf.update(root, item.key_or_group, item.value(), force_add=is_forced)
+            return root
+    return compose(name, overrides=list(overrides), return_hydra_config=True)
+
+
+def _is_one_value_of_ours(override: Override) -> bool:
+    """Whether an override sets a key of ours to one value."""
+    key = override.key_or_group
+    if "/" in key or key.partition(".")[0] == "hydra" or override.package is not None:
+        return False
+    is_set = override.type in (OverrideType.CHANGE, OverrideType.FORCE_ADD)
+    return is_set and not override.is_sweep_override()
+
+
 def compose_root(overrides: Sequence[str], name: str | None = ROOT_NAME) -> DictConfig:
     """Compose all parts, Hydra's own among them, inside a :func:`hydra_session`.
 
@@ -155,7 +200,7 @@ def compose_root(overrides: Sequence[str], name: str | None = ROOT_NAME) -> Dict
         ConfigError: one line that names the file or key and what is wrong with it.
     """
     try:
-        return compose(name, overrides=list(overrides), return_hydra_config=True)
+        return _compose(overrides, name)
     except MissingConfigException as error:
         if _register_former_scorer(str(error.missing_cfg_file)):
             return compose_root(overrides, name)

@@ -155,6 +155,8 @@ SEED = 20260101
 
 #: Numbers that are held at once while resampling.
 _CHUNK_SIZE = 4_000_000
+#: Of these, numbers that are counted together.
+_BLOCK_SIZE = 16_384
 
 
 def resample_counts(num_clusters: int, num_resamples: int = NUM_RESAMPLES) -> Iterator[IntArray]:
@@ -164,8 +166,16 @@ def resample_counts(num_clusters: int, num_resamples: int = NUM_RESAMPLES) -> It
     for start in range(0, num_resamples, chunk):
         rows = min(chunk, num_resamples - start)
         drawn = generator.integers(num_clusters, size=(rows, num_clusters))
-        # Row by row, so that what is counted stays in the processor's cache.
-        yield np.stack([np.bincount(row, minlength=num_clusters) for row in drawn])
+        # So many rows together that what is counted stays in the processor's cache.
+        block = max(1, _BLOCK_SIZE // num_clusters)
+        yield np.concatenate([_counted(drawn[n : n + block]) for n in range(0, rows, block)])
+
+
+def _counted(drawn: IntArray) -> IntArray:
+    """Return how often each number below its length is in each row of a (B, N) array."""
+    num_rows, length = drawn.shape
+    places = drawn + length * np.arange(num_rows)[:, None]
+    return np.bincount(places.ravel(), minlength=drawn.size).reshape(drawn.shape)
 
 
 def resampled_sums(sums: FloatArray) -> FloatArray:

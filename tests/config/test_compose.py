@@ -5,10 +5,14 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import hydra
 import pytest
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
 from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import compose_config, expand_sweep
+from llava_eval.config.hydra_session import compose_root, hydra_session, without_hydra
 from llava_eval.errors import ConfigError
 from llava_eval.models.configured_model import check_model
 from tests.conftest import slow
@@ -30,6 +34,30 @@ def test_defaults_are_the_embedded_benchmark() -> None:
     assert names.items() <= composed.choices.items()
     assert not {"experiment", "debug", "recipe"} & composed.choices.keys()
     assert not [name for name in composed.choices if name.startswith("hydra/")]
+
+
+@pytest.mark.slow
+def test_values_lie_over_options_as_hydra_lays_them() -> None:
+    """Options are composed once, and values laid over a copy: none of them stays for the next."""
+    commands: list[list[str]] = [
+        [],
+        ["sampler.num_frames=3", "model.dtype=float32", "sampler.num_frames=5"],
+        ["++benchmark.where.duration=short", "benchmark.source='${benchmark.name}'"],
+        ["benchmark.generation={max_new_tokens: 7}", "benchmark.facets=[a,b]", "seed=4"],
+        ["benchmark=demo/caption", "benchmark.limit=2", "sampler=at_fps", "sampler.fps=2"],
+        ["+benchmark.where.duration=long", "seed=5"],
+        [],
+    ]
+    with hydra_session():
+        for words in commands:
+            ours = OmegaConf.to_container(without_hydra(compose_root(words)))
+            assert ours == OmegaConf.to_container(hydra.compose("config", overrides=words))
+        for mistake in ("sampler.frames=3", "seed=x", "model={a: 1}", "errors.max.x=1"):
+            with pytest.raises(HydraException) as theirs:
+                hydra.compose("config", overrides=["seed=1", mistake])
+            with pytest.raises(ConfigError) as refusal:
+                compose_root(["seed=1", mistake])
+            assert str(refusal.value.__cause__) == str(theirs.value)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from scipy import stats
 
 from llava_eval.metrics.intervals import (
     NUM_RESAMPLES,
+    SEED,
     percentile_interval,
     resample_counts,
     resampled_sums,
@@ -21,6 +22,16 @@ def test_every_resample_draws_as_many_clusters_as_there_are() -> None:
     counts = np.concatenate(list(resample_counts(7, 50)))
     assert counts.shape == (50, 7)
     assert (counts.sum(axis=1) == 7).all()
+
+
+@pytest.mark.parametrize(("num_clusters", "num_resamples"), [(1, 3), (7, 50), (3000, 12)])
+def test_counts_are_of_what_was_drawn(num_clusters: int, num_resamples: int) -> None:
+    drawn = np.random.default_rng(SEED).integers(num_clusters, size=(num_resamples, num_clusters))
+    expected = [[row.count(n) for n in range(num_clusters)] for row in drawn[-2:].tolist()]
+    (counts,) = resample_counts(num_clusters, num_resamples)
+    assert counts.shape == (num_resamples, num_clusters)
+    assert counts[-2:].tolist() == expected
+    assert (counts.sum(axis=1) == num_clusters).all()
 
 
 def test_resamples_are_seeded() -> None:

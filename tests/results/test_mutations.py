@@ -197,7 +197,7 @@ def test_a_time_that_is_none_is_named_where_it_is_exported(
 def test_many_changes(
     block: int, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for seed in range(1000 + 60 * block, 1060 + 60 * block):
+    for seed in range(1000 + 30 * block, 1030 + 30 * block):
         folder = tmp_path / str(seed)
         name = spoil(folder, made, random.Random(seed))
         check(folder, name, capsys)

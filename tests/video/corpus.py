@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -22,6 +23,7 @@ WIDTH, HEIGHT, FPS = 96, 64, 25
 Picture = npt.NDArray[np.uint8]
 
 
+@functools.cache
 def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> Picture:
     """A picture that tells its number: a moving texture with a square that jumps about."""
     y, x = np.mgrid[0:height, 0:width]
@@ -31,6 +33,7 @@ def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> Picture:
     image = np.stack([red, green, blue], axis=2).astype(np.uint8)
     left, top = 13 * number % (width - 16), 7 * number % (height - 16)
     image[top : top + 16, left : left + 16] = (37 * number) % 256
+    image.flags.writeable = False  # nobody changes what all share
     return image
 
 
