@@ -39,8 +39,10 @@ import transformers
 from gpu.stages import PEAK_TFLOPS, STAGES, Setting, Stage
 from llava_eval.models.local.hardware import device_name
 
-#: No forks: importing torchao asks for CUDA devices, after which a fork cannot use them.
-_PROCESSES = multiprocessing.get_context("spawn")
+#: Forks of a process that has imported this and no more, which spares each stage some seconds:
+#: importing torchao asks for CUDA devices, after which a fork cannot use them.
+_IMPORTED = ["torchvision", "av"]
+_PROCESSES = multiprocessing.get_context("forkserver")
 
 
 def main() -> None:
@@ -163,4 +165,5 @@ def table(rows: list[dict[str, str]]) -> str:
 
 
 if __name__ == "__main__":
+    _PROCESSES.set_forkserver_preload(_IMPORTED)
     main()
