@@ -85,7 +85,7 @@ class Command:
     def finish(self, timeout_seconds: float = PATIENCE_SECONDS) -> Finished:
         """Wait for its end."""
         self._process.join(timeout_seconds)
-        texts = [path.read_text(encoding="utf-8") for path in self._outputs]
+        texts = [path.read_text(encoding="utf-8", errors="replace") for path in self._outputs]
         assert self._process.exitcode is not None, f"still running: {texts[1]}"
         return Finished(self._process.exitcode, *texts)
 

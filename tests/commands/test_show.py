@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from PIL import Image
 from llava_eval.cli import run_command
 from llava_eval.commands.show import contact_sheet
 from llava_eval.types import Clip, Generation
+from tests import processes
 from tests.results.runs_on_disk import answered, write_run
 
 
@@ -68,6 +69,13 @@ def test_a_reply_that_is_far_to_the_right_begins_half_way(
     assert lines[after : after + 2] == [f"{' ' * 40}A", "     B"]
 
 
+def write_in(encoding: str) -> None:
+    """Make this process's output what PYTHONIOENCODING makes it."""
+    for stream in (sys.stdout, sys.stderr):
+        assert isinstance(stream, io.TextIOWrapper)
+        stream.reconfigure(encoding=encoding)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
 def test_a_text_that_the_terminal_s_encoding_lacks_is_escaped(
@@ -75,12 +83,12 @@ def test_a_text_that_the_terminal_s_encoding_lacks_is_escaped(
 ) -> None:
     text = "\ud800 é 中"
     run = write_run(tmp_path / "run", [answered(0, True, generation=Generation(text))])
-    environment = {**os.environ, "PYTHONIOENCODING": encoding}
-    command = [sys.executable, "-m", "llava_eval.cli", "show", str(run), "q0"]
-    shown = [
-        subprocess.run([*command, *more], capture_output=True, env=environment, check=True).stdout
-        for more in ([], ["--json"])
-    ]
+    before = functools.partial(write_in, encoding)
+    shown = []
+    for more in ([], ["--json"]):
+        done = processes.run_command(["show", str(run), "q0", *more], tmp_path, before)
+        assert done.exit_code == 0, done.stderr
+        shown.append((tmp_path / "stdout.txt").read_bytes())
     assert "tokens, ended by" not in shown[0].decode(encoding)
     assert json.loads(shown[1].decode(encoding))["generation"]["text"] == text
 

@@ -13,7 +13,7 @@ import llava_eval
 from tests.models import pretended_cuda
 from tests.processes import PATIENCE_SECONDS, start_process
 
-SMALL = ("benchmark=demo/multiple_choice", "benchmark.limit=30")
+SMALL = ("benchmark=demo/multiple_choice", "benchmark.limit=12")
 
 
 def run_on_gpu(folder: Path, limit: float, *overrides: str, num_devices: int = 1) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def test_the_ledger_of_a_gpu_is_that_of_a_cpu(demo: Path, tmp_path: Path) -> Non
 def test_a_model_that_is_spread_over_gpus_answers_as_on_one(
     video_as: str, demo: Path, tmp_path: Path
 ) -> None:
-    asked = (f"model.video_as={video_as}", "sampler.num_frames=4", SMALL[0], "benchmark.limit=9")
+    asked = (f"model.video_as={video_as}", "sampler.num_frames=4", SMALL[0], "benchmark.limit=6")
     llava_eval.evaluate(f"output_dir={tmp_path / 'cpu'}", "model.device=cpu", *asked)
     counted = run_on_gpu(tmp_path / "gpus", 80e9, "model.device=all", *asked, num_devices=2)
     expected = (tmp_path / "cpu" / "samples.jsonl").read_text()
