@@ -49,11 +49,20 @@ def patient() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def hidden(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the checkpoint and the videos that the cluster's second node cannot see."""
+    folder = tmp_path_factory.mktemp("hidden")
+    shutil.copytree(DEMO / "checkpoint", folder / "checkpoint")
+    shutil.copytree(DEMO / "videos", folder / "videos")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster(hidden: Path) -> Iterator[Cluster]:
     pytest.importorskip("ray")
     nodes = Cluster()
     try:
-        nodes.add_node()
+        nodes.add_node(blind_to=hidden if can_hide_folders() else None)
         with pytest.MonkeyPatch.context() as patch:
             for name, text in nodes.environment.items():
                 patch.setenv(name, text)
@@ -71,7 +80,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
-def on(cluster: Cluster, num_workers: int = 2) -> list[str]:
+def on(cluster: Cluster, num_workers: int) -> list[str]:
     return ["engine=ray", f"engine.address={cluster.address}", f"engine.num_workers={num_workers}"]
 
 
@@ -96,7 +105,7 @@ def test_a_driver_a_worker_and_a_node_are_lost(
     cluster: Cluster, whole: Path, tmp_path: Path
 ) -> None:
     """One run through all of it ends with the files of an unbroken local run."""
-    first = stopped_at(5, [*ARGUMENTS, *on(cluster)], tmp_path)
+    first = stopped_at(5, [*ARGUMENTS, *on(cluster, 1)], tmp_path)
     first.send(signal.SIGKILL)
     first.finish()
     wait_for(lambda: not cluster.workers())
@@ -183,7 +192,7 @@ def test_what_kills_workers_is_an_error_of_its_own(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     arguments = [
         *ARGUMENTS,
-        *on(cluster),
+        *on(cluster, 1),
         "engine.max_tries=3",
         "sampler._target_=lethal_sampler.pick",
         f"benchmark.source={source}",
@@ -232,7 +241,7 @@ def test_a_dead_driver_leaves_nothing_and_the_other_engine_goes_on(
     first = stopped_at(6, ARGUMENTS, tmp_path)
     first.send(signal.SIGKILL)
     first.finish()
-    second = stopped_at(6, [*ARGUMENTS, "engine=ray", "engine.num_workers=2"], tmp_path)
+    second = stopped_at(6, [*ARGUMENTS, "engine=ray", "engine.num_workers=1"], tmp_path)
     below = descendants(second.pid)
     assert any(name_of(pid).startswith("ray::ModelWorker") for pid in below)
     second.send(signal.SIGKILL)
@@ -263,7 +272,7 @@ def test_the_end_of_ray_itself_is_one_line(tmp_path: Path, vital: str) -> None:
 
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    command = Command([*ARGUMENTS, "engine=ray", "engine.num_workers=2"], tmp_path)
+    command = Command([*ARGUMENTS, "engine=ray", "engine.num_workers=1"], tmp_path)
     below: list[int] = []
 
     def has_worker() -> bool:
@@ -279,13 +288,9 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not can_hide_folders(), reason="no right to make a mount namespace")
-def test_what_a_node_cannot_see_is_named(cluster: Cluster, tmp_path: Path) -> None:
-    hidden = tmp_path / "hidden"
-    hidden.mkdir()
-    checkpoint = shutil.copytree(DEMO / "checkpoint", hidden / "checkpoint")
-    videos = shutil.copytree(DEMO / "videos", hidden / "videos")
-    cluster.add_node(blind_to=hidden)
-    arguments = [*ARGUMENTS, *on(cluster, 3)]
+def test_what_a_node_cannot_see_is_named(cluster: Cluster, hidden: Path, tmp_path: Path) -> None:
+    checkpoint, videos = hidden / "checkpoint", hidden / "videos"
+    arguments = [*ARGUMENTS, *on(cluster, 2)]
     for override, message in (
         (f"model.checkpoint={checkpoint}", f" cannot see {checkpoint}, the folder of the check"),
         (f"benchmark.media_root={videos}", f" cannot see {videos}/demo_"),
