@@ -8,6 +8,7 @@ of a pipe notices at once, waits for those that end by themselves, and ends the 
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -73,7 +74,10 @@ class Watchdog:
             with suppress(psutil.Error):
                 processes |= {*process.children(recursive=True)}
         yield
-        _, left = psutil.wait_procs(processes, timeout=_PATIENCE_SECONDS)
+        end = time.monotonic() + _PATIENCE_SECONDS
+        # Not psutil.wait_procs: an orphan that has ended stays a zombie in many a container.
+        while (left := [*filter(_is_running, processes)]) and time.monotonic() < end:
+            time.sleep(0.02)
         for process in left:
             with suppress(psutil.Error):
                 process.kill()

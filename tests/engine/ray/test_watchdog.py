@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from llava_eval.engine.ray import watchdog
 from llava_eval.engine.ray.watchdog import Watchdog
 from llava_eval.errors import EngineError
+from tests.processes import PATIENCE_SECONDS, descendants, state_of, wait_for
 
 psutil = pytest.importorskip("psutil")
 
@@ -61,6 +63,28 @@ def test_nothing_is_left_after_the_end(processes: list[subprocess.Popen[bytes]])
         processes[1].terminate()  # it ends by itself
     assert processes[0].wait(60) == -9
     assert processes[1].poll() is not None
+
+
+def test_one_that_has_ended_is_not_waited_for(
+    processes: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody asks for the exit codes of orphans, as in many a container."""
+    monkeypatch.setattr(watchdog, "_PATIENCE_SECONDS", threading.TIMEOUT_MAX)
+    with subprocess.Popen(["sh", "-c", "true & exec sleep 600"]) as careless:
+        wait_for(lambda: [state_of(pid) for pid in descendants(careless.pid)] == ["Z"])
+        dog = Watchdog()
+        (orphan,) = descendants(careless.pid)
+        dog._processes = [psutil.Process(orphan)]
+
+        def end() -> None:
+            with dog.ending():
+                pass
+
+        ending = threading.Thread(target=end, daemon=True)
+        ending.start()
+        ending.join(PATIENCE_SECONDS)
+        careless.kill()
+    assert not ending.is_alive()
 
 
 def test_a_driver_that_is_killed_takes_the_cluster_with_it(
