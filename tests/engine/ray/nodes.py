@@ -84,6 +84,7 @@ class Cluster:
                 "--block",
                 "--num-cpus=1",
                 "--object-store-memory=200000000",
+                "--include-log-monitor=false",
                 *options,
             ],
             stdout=subprocess.DEVNULL,
