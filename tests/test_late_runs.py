@@ -54,6 +54,35 @@ def test_the_ledger_holds_the_subtitles_that_were_asked_with(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+def test_subtitles_that_cannot_be_seen_are_not_taken_for_none(tmp_path: Path) -> None:
+    """As links into a share that is gone: their questions fail, those without a file are asked."""
+    (tmp_path / "data").symlink_to(DEMO / "videos")
+    subtitles = tmp_path / "subtitle"
+    subtitles.mkdir()
+    (subtitles / "demo_001.srt").symlink_to(tmp_path / "gone" / "demo_001.srt")
+    (subtitles / "demo_002.srt").symlink_to("demo_002.srt")
+    rows = [
+        {**row, "question_id": row["videoID"]}
+        for row in read_lines(DEMO / "multiple_choice.jsonl")
+        if row["question_id"] in ("001-1", "002-1", "003-1")
+    ]
+    overrides = [
+        "benchmark=videomme/official_subtitles",
+        f"benchmark.source={write_lines(tmp_path / 'rows.jsonl', rows)}",
+        f"benchmark.media_root={tmp_path}",
+        "sampler.num_frames=1",
+        f"output_dir={tmp_path / 'out'}",
+    ]
+    assert run(compose_config(overrides)).exit_code == 1
+    errors = {line["id"]: line["generation"]["error"] for line in ledger(tmp_path / "out")}
+    assert errors == {
+        "demo_001": f"MediaError: {subtitles}/demo_001.srt: no such file",
+        "demo_002": f"MediaError: {subtitles}/demo_002.srt: its links go round in a circle",
+        "demo_003": None,
+    }
+
+
+@pytest.mark.slow
 def test_questions_with_replaced_subtitles_are_asked_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from llava_eval.borders.hub_cache import hub_errors
 from llava_eval.borders.json_text import MAX_FILE_BYTES, JsonError, load_json, parse_json
-from llava_eval.borders.paths import local_path, open_file
+from llava_eval.borders.paths import local_path, names_file, open_file
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError, first_line
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ def _read_local(path: Path, split: str | None) -> list[Mapping[str, Any]]:
     if (path / "state.json").is_file():
         return _read_saved(path)
     if path.is_dir():
-        files = sorted(file for file in path.glob("[!.]*") if file.suffix.lower() in FILE_SUFFIXES)
+        shown = (file for file in path.iterdir() if file.name[0] != ".")
+        files = sorted(file for file in shown if file.suffix.lower() in FILE_SUFFIXES)
         if split is not None:
             files = _of_split(files, split)
         if not files:
@@ -365,11 +366,18 @@ def _read_hub(
 
 
 def _paths_of_set(folder: Path, name: str, *, is_only: bool) -> list[Path]:
-    """Return the one file or folder of a set; where only one set is read, there may be several."""
+    """Return the one file or folder of a set; where only one set is read, there may be several.
+
+    Raises:
+        RowsError: of several sets, one has none or more than one.
+        OSError: the system does not show what bears the set's name.
+    """
     paths = []
     for path in sorted(folder.iterdir()):
-        has_rows = any(file.suffix.lower() in FILE_SUFFIXES for file in (path, *path.glob("*")))
-        if has_rows and name.lower() in path.name.lower():
+        if path.name[0] == "." or name.lower() not in path.name.lower():
+            continue
+        inside = () if names_file(path) else path.iterdir()  # glob passes over what is refused
+        if any(file.suffix.lower() in FILE_SUFFIXES for file in (path, *inside)):
             paths.append(path)
     paths = [path for path in paths if path.stem.lower() == name.lower()] or paths
     if is_only:

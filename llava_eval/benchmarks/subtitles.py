@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal, NamedTuple
 
-from llava_eval.borders.paths import read_file
+from llava_eval.borders.paths import names_file, read_file
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, Media
 
@@ -65,9 +65,10 @@ class Subtitles:
 
         Raises:
             MediaError: the subtitle file cannot be read, or the video states no frame rate.
+        OSError: the system does not say whether there is one.
         """
         lines: str | None = None
-        if Path(self.path).is_file():
+        if names_file(self.path):
             if not clip.fps:
                 raise MediaError(f"{self.media.path}: matching subtitles needs a frame rate")
             lines = _RULES[self.rule](Path(self.path), clip)

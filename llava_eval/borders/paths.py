@@ -101,6 +101,24 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
     return status is not None and stat.S_ISDIR(status.st_mode)
 
 
+def names_file(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file is to be read that need not exist: False for nothing, or a folder.
+
+    Who is told that there is none goes on without it; so what cannot be seen is not taken for that.
+
+    Raises:
+        OSError: the system does not say what lies there, or it is a link that leads nowhere.
+    """
+    try:
+        return not stat.S_ISDIR(Path(path).stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        if Path(path).is_symlink():
+            raise
+        return False
+    except ValueError:  # no file can have this name
+        return False
+
+
 #: Whether a file or folder, and whether a folder, surely lies at a path; these raise nothing.
 is_there, is_surely_folder = os.path.exists, os.path.isdir
 

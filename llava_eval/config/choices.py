@@ -53,7 +53,8 @@ def own_files(config_dir: Path | None) -> list[Path]:
     """
     if config_dir is None:
         return []
-    if not config_dir.is_dir() and config_dir != USERS_FOLDER:
+    may_be_missing = config_dir == USERS_FOLDER and not config_dir.is_symlink()
+    if not config_dir.is_dir() and not may_be_missing:
         raise ConfigError(f"--config-dir: there is no folder {config_dir}")
     return config_files(config_dir)
 

@@ -102,7 +102,10 @@ def read_ledger(path: Path) -> list[SampleResult]:
     Raises:
         RunDirectoryError: another line is damaged, or an id occurs twice.
     """
-    return list(iterate_ledger(path)) if path.exists() else []
+    try:
+        return list(iterate_ledger(path))
+    except FileNotFoundError:
+        return []
 
 
 def iterate_ledger(path: Path, *, finished: bool = False) -> Iterator[SampleResult]:

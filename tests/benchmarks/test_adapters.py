@@ -231,6 +231,13 @@ def test_vinoground_reads_categories_from_the_table_beside_its_rows(tmp_path: Pa
         {"row_set": name, "major": "action", "minor": "cyclical+spatial"}
         for name in ("textscore", "videoscore")
     ]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for path in tmp_path.glob("*.json"):
+        path.rename(elsewhere / path.name)
+    (elsewhere / "vinoground.csv").symlink_to("share/that/is/gone")
+    with pytest.raises(RowsError, match=r"No such file or directory: .*vinoground\.csv"):
+        load_samples(str(elsewhere), adapter, facets=composed.facets, subset=composed.subset)
 
 
 #: The disciplines of MMMU (its evaluation code's table), with Video-MMMU's short names for them.

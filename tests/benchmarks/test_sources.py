@@ -352,3 +352,13 @@ def test_the_file_of_a_row_set(tmp_path: Path) -> None:
     assert len(read_rows(str(tmp_path), subset="gener")) == 2
     with pytest.raises(RowsError, match=r"Generic; found Generic_QA\.json, my_generic\.csv"):
         read_rows(str(tmp_path), subset="Generic+Temporal")
+
+
+def test_the_folder_of_a_row_set_that_is_not_shown_is_not_passed_over(tmp_path: Path) -> None:
+    """Other rows would be read under its name."""
+    (tmp_path / "other.jsonl").write_text('{"Q": "o"}')
+    (tmp_path / ".#generic.jsonl").symlink_to("me@host.1")  # as Emacs does while it edits
+    (tmp_path / "temporal").symlink_to("share/that/is/gone")
+    assert read_rows(str(tmp_path), subset="generic") == [{"row_set": "generic", "Q": "o"}]
+    with pytest.raises(FileNotFoundError, match="temporal"):
+        read_rows(str(tmp_path), subset="temporal")

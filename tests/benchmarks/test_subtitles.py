@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from llava_eval.benchmarks.adapters.cgbench import SubtitlesAndTimes
 from llava_eval.benchmarks.adapters.longvideobench import FramesAndSubtitles
+from llava_eval.benchmarks.adapters.videomme_v2 import ListedWords
 from llava_eval.benchmarks.subtitles import Subtitles, first_cues, read_cues, windows_of_frames
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, Media, prompt_text
@@ -66,6 +70,28 @@ def test_webvtt_may_leave_hours_out_and_time_its_words(tmp_path: Path) -> None:
     )
     with pytest.raises(MediaError, match="no subtitle in this file; expected SubRip or WebVTT"):
         first_cues(path, [15], 10.0)
+
+
+@pytest.mark.parametrize(
+    "expanded",
+    [
+        lambda path: Subtitles(VIDEO, path, "first_cue").expand(clip([5])),
+        lambda path: SubtitlesAndTimes(VIDEO, path).expand(clip([5])),
+        lambda path: ListedWords(VIDEO, path, "{words}").expand(clip([5])),
+    ],
+)
+def test_a_video_is_without_subtitles_only_where_there_are_surely_none(
+    expanded: Callable[[str], tuple[str, ...]], tmp_path: Path
+) -> None:
+    none = expanded(f"{tmp_path}/none.srt")
+    assert expanded(f"{tmp_path}/") == none, "of a CSV's row without a name"
+    for name, target in (("loop", "loop"), ("dangling", "share/that/is/gone")):
+        (tmp_path / name).symlink_to(target)
+        with pytest.raises(OSError, match=name):
+            expanded(str(tmp_path / name))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(MediaError, match="is a pipe, socket or device"):
+        expanded(str(tmp_path / "pipe"))
 
 
 def test_times_have_hours_and_minutes(tmp_path: Path) -> None:

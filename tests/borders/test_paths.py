@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from llava_eval.borders.paths import (
     is_surely_folder,
     is_there,
     local_path,
+    names_file,
     open_file,
     package_folder,
     read_file,
@@ -171,6 +173,22 @@ def test_an_odd_name_is_only_not_there(tmp_path: Path, name: str) -> None:
     path = f"{tmp_path}/{name}"
     assert status_of(path) is None
     assert (is_file(path), is_folder(path)) == (False, False)
+
+
+def test_only_what_is_surely_not_there_is_no_file_to_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "dangling").symlink_to("nothing")
+    (tmp_path / "below_file").symlink_to("file/below")
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("file", "link", "pipe"):  # reading the last says what is wrong with it
+        assert names_file(tmp_path / name)
+    for name in ("", "no", "no/below", "file/below", "null\0"):
+        assert not names_file(f"{tmp_path}/{name}")
+    for name in ("dangling", "below_file", "loop", "loop/below", "n" * 300):
+        with pytest.raises(OSError, match=re.escape(f"{tmp_path}/{name}")):
+            names_file(tmp_path / name)
 
 
 def test_a_package_is_found_without_its_import(tmp_path: Path) -> None:

@@ -89,6 +89,9 @@ def test_a_users_folder_stands_beside_the_packaged_files(
     (mine / "sampler" / "broken.yaml").symlink_to("gone.yaml")
     with pytest.raises(ConfigError, match=r"broken\.yaml is no file that can be read"):
         search_path_override(mine)
+    Path("llava_eval_local").symlink_to("share/that/is/gone")
+    with pytest.raises(ConfigError, match="there is no folder llava_eval_local"):
+        search_path_override(Path("llava_eval_local"))
     monkeypatch.setattr(sys, "path", ["first"])
     for folder in (None, Path("nowhere"), Path("mine"), Path("mine")):
         let_import(folder)

@@ -63,6 +63,19 @@ def test_every_file_is_hashed(checkpoint: CheckpointFolder) -> None:
     assert {"config.json", "processor_config.json", "tokenizer.json"} <= set(digests)
 
 
+@pytest.mark.parametrize("name", ["generation_config.json", "tokenizer_config.json"])
+def test_settings_that_are_not_behind_their_links_are_not_taken_for_none(
+    name: str, copied: Path
+) -> None:
+    """As in the hub's cache, whose blobs somebody removed."""
+    (copied / f".#{name}").symlink_to("me@host.1")  # as Emacs does while it edits
+    assert name in dict(find_checkpoint(str(copied)).file_sha256)
+    (copied / name).unlink()
+    (copied / name).symlink_to("../../blobs/gone")
+    with pytest.raises(CheckpointError, match=rf"{name}: no such file"):
+        find_checkpoint(str(copied))
+
+
 @pytest.mark.parametrize(
     "name", ["additional_chat_templates/default.jinja", "custom_generate/generate.py"]
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 
 from llava_eval.config.schema import ConversationConfig, ModelConfig
 from llava_eval.errors import CheckpointError
@@ -81,6 +82,10 @@ def test_what_differs_is_asked_as_a_whole_and_said(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    not hasattr(transformers, "HyperCLOVAXVisionV2Config"),
+    reason="this transformers has no HyperCLOVA X Vision V2",
+)
 def test_padding_is_tried_before_it_is_used(tmp_path: Path) -> None:
     """HyperCLOVA X counts padding in its positions, which questions of equal length do not show."""
     other = family("hyperclovax_vision_v2", tmp_path)

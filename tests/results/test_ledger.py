@@ -87,6 +87,10 @@ def test_a_torn_last_line_is_dropped(tmp_path: Path) -> None:
 def test_one_that_cannot_be_read_is_no_failing_write(tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match="cannot be read: is a folder"):
         read_ledger(tmp_path)
+    assert read_ledger(tmp_path / "none") == []
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(RunDirectoryError, match="cannot be read: Too many levels"):
+        read_ledger(tmp_path / "loop")
 
 
 def test_another_damaged_line_is_named(tmp_path: Path) -> None:

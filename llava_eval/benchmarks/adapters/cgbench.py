@@ -15,6 +15,7 @@ from llava_eval.benchmarks.adapters.options import multiple_choice
 from llava_eval.benchmarks.frame_images import FrameImages
 from llava_eval.benchmarks.rows import Row, as_list
 from llava_eval.benchmarks.subtitles import read_cues
+from llava_eval.borders.paths import names_file
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, Media, Sample
 
@@ -121,7 +122,7 @@ class SubtitlesAndTimes:
         # those of a whole video are numpy's numbers in the original, which numpy rounds
         number = int if self.media.clue_seconds else np.int64
         times = ", ".join(str(round(number(n) / clip.fps, 4)) for n in clip.frame_indices)
-        lines = self._lines(clip.frame_indices, clip.fps) if Path(self.path).is_file() else {}
+        lines = self._lines(clip.frame_indices, clip.fps) if names_file(self.path) else {}
         spoken = "\n".join(lines)
         text = f"The subtitles of the video are as follows:\n\n{spoken}\n\n" if lines else ""
         text += f"A total of {len(clip)} frames are sampled. "

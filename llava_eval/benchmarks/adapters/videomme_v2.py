@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any, Literal
 
 from llava_eval.benchmarks.frame_images import FrameImages
 from llava_eval.benchmarks.rows import UNKNOWN, Row, as_list
 from llava_eval.benchmarks.subtitles import Cue
 from llava_eval.borders.json_text import JsonError, parse_json
+from llava_eval.borders.paths import names_file, open_file
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, FrameDependentPart, Media, Sample
 
@@ -99,15 +101,16 @@ def read_words(path: str) -> list[Cue]:
     Raises:
         MediaError: the file cannot be read.
     """
-    if not Path(path).is_file():
+    if not names_file(path):
         return []
     words = []
     try:
-        for line in Path(path).read_text(encoding="utf-8").split("\n"):
-            if line.strip():
-                entry: dict[str, Any] = parse_json(line, dict)
-                start, end = float(entry["start_time"]), float(entry["end_time"])
-                words.append(Cue(start, end, str(entry["text"])))
+        with io.TextIOWrapper(open_file(path), encoding="utf-8") as lines:
+            for line in lines:
+                if line.strip():
+                    entry: dict[str, Any] = parse_json(line, dict)
+                    start, end = float(entry["start_time"]), float(entry["end_time"])
+                    words.append(Cue(start, end, str(entry["text"])))
     except (OSError, UnicodeDecodeError, JsonError, KeyError, TypeError, ValueError) as error:
         raise MediaError(
             f"{path}: the subtitles cannot be read: {type(error).__name__}: {error}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import dataclasses
 import functools
+import io
 import re
 
 from llava_eval.benchmarks.adapters.options import multiple_choice
 from llava_eval.benchmarks.rows import UNKNOWN, Row
-from llava_eval.borders.paths import local_path
+from llava_eval.borders.paths import local_path, names_file, open_file
 from llava_eval.types import Sample
 
 _INDEX = re.compile(r"(\d+)_\w+")
@@ -66,7 +67,7 @@ def vinoground(row: Row, *, media: list[str], prompt: str) -> Sample:
 def _table(source: str) -> dict[int, list[str]]:
     """Return the categories of each pair, by its number; nothing where there is no table."""
     path = local_path(source) / _TABLE
-    if not path.is_file():
+    if not names_file(path):
         return {}
-    with path.open(encoding="utf-8", newline="") as lines:
+    with io.TextIOWrapper(open_file(path), encoding="utf-8", newline="") as lines:
         return {number: line[1:3] for number, line in enumerate(list(csv.reader(lines))[1:])}

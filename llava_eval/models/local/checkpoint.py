@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llava_eval.borders.hub_cache import hub_errors, snapshot
-from llava_eval.borders.paths import local_path
+from llava_eval.borders.paths import local_path, names_file, reason
 from llava_eval.errors import CheckpointError, first_line
 
 _WEIGHTS = ("*.safetensors", "*.bin")
@@ -126,7 +126,11 @@ def _digests(folder: Path, patterns: tuple[str, ...]) -> tuple[tuple[str, str], 
 
 
 def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
-    return sorted({file for pattern in patterns for file in folder.glob(pattern) if file.is_file()})
+    found = {file for pattern in patterns for file in folder.glob(pattern) if file.name[0] != "."}
+    try:
+        return sorted(filter(names_file, found))
+    except OSError as error:
+        raise CheckpointError(f"{error.filename}: {reason(error)}") from error
 
 
 def _download(checkpoint: str, revision: str | None) -> Path:

@@ -195,7 +195,9 @@ class _Line:
 def _lines(path: Path) -> Iterator[tuple[str, KeptReply, Mapping[str, Any]]]:
     """Yield key, reply and line of what a file keeps, without a torn last line and no replies."""
     try:
-        content = read_file(path) if path.exists() else b""
+        content = read_file(path)
+    except FileNotFoundError:
+        content = b""
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
     for number, written in enumerate(content.split(b"\n")[:-1], start=1):

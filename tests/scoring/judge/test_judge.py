@@ -605,6 +605,10 @@ def test_a_file_of_replies_that_cannot_be_read(tmp_path: Path) -> None:
     path.mkdir()
     with pytest.raises(StorageError, match=r"cannot read .*judge\.jsonl: "):
         ask(tmp_path, "http://127.0.0.1:1/v1", "a")
+    path.rmdir()
+    path.symlink_to("judge.jsonl")
+    with pytest.raises(StorageError, match=r"cannot read .*judge\.jsonl: Too many levels"):
+        ask(tmp_path, "http://127.0.0.1:1/v1", "a")
 
 
 def test_a_damaged_line_is_an_error(tmp_path: Path) -> None:
