@@ -134,11 +134,6 @@ def with_template(loaded: LoadedModel, template: str | None) -> Any:
             ["drops or changes", "'Why?'"],
         ),
         (
-            "{% for m in messages %}{{ m.content[-1].text }}{% endfor %}",
-            make_request(VIDEO, "Why?"),
-            ["1 media need <video>", "0 times"],
-        ),
-        (
             "{{ raise_exception('roles must alternate') }}",
             make_request(VIDEO, "Why?"),
             ["sample q: the chat template refuses the turn: roles must alternate"],
@@ -152,6 +147,14 @@ def test_a_template_that_changes_the_prompt_is_refused(
         configured("chat_template", with_template(loaded, template)).render(request_)
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_a_template_that_leaves_out_a_video_is_refused(loaded: LoadedModel) -> None:
+    template = "{% for m in messages %}{{ m.content[-1].text }}{% endfor %}"
+    config = ConversationConfig(name="chat_template", template=None)
+    conversation = Conversation(config, with_template(loaded, template))
+    with pytest.raises(PromptError, match=r"1 media need <video> .* renders it 0 times"):
+        conversation.render(make_request(VIDEO, "Why?"))
 
 
 @pytest.mark.slow

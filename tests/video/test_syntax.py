@@ -15,7 +15,7 @@ from llava_eval.video.decode import decode_frames
 from llava_eval.video.fast import av1
 from llava_eval.video.fast.bits import BitReader, nal_units, unescape
 from llava_eval.video.fast.matroska import walk_blocks
-from llava_eval.video.fast.picture_order import counts_of
+from llava_eval.video.fast.picture_order import PictureOrder, counts_of, goes_on
 from llava_eval.video.fast.source import open_source, syntax_for
 from llava_eval.video.fast.syntax import EntryKind, Syntax
 from tests.video import naive
@@ -230,6 +230,28 @@ def test_a_stream_that_may_reorder_its_frames_and_does_not(name: str, file_of: F
         times = [packet.pts for packet in container.demux(stream) if packet.size]
         assert stream.codec_context.has_b_frames > 0
         assert times == sorted(times, key=lambda time: -1 if time is None else time)
+
+
+@pytest.mark.parametrize(
+    ("before", "low", "count"),
+    [(0, 7, 7), (0, 8, 8), (0, 9, -7), (12, 5, 5), (12, 4, 20), (12, 3, 19)],
+)
+def test_a_count_is_the_one_nearest_to_the_picture_before(
+    before: int, low: int, count: int
+) -> None:
+    """By equation 8-3 of H.264, of lowest bits below 16."""
+    orders = [PictureOrder(before, 0, True, True, 4, 0), PictureOrder(low, 0, False, True, 4, 0)]
+    assert list(counts_of(orders)) == [(1, before), (1, count)]
+
+
+@pytest.mark.parametrize(
+    ("lows", "expected"),
+    [([0, 2, 4], True), ([0, 2, 6], False), ([0, 4, 6], True), ([0, 2, 2], False), ([0, 1], True)],
+)
+def test_a_keyframe_goes_on_where_it_comes_next(lows: list[int], expected: bool) -> None:
+    """After what was before it, and no further off than those are from one another."""
+    *before, keyframe = (PictureOrder(low, 0, False, True, 4, 0) for low in lows)
+    assert goes_on(before, keyframe, []) is expected
 
 
 @pytest.mark.parametrize(

@@ -465,6 +465,15 @@ def test_a_node_that_lacks_the_checkpoint_or_the_media(
     assert status.error is not None
 
 
+def test_a_worker_of_another_run_plans_anew(ray: OneProcess, case: Case) -> None:
+    worker, settings = ModelWorker(), WorkerSettings.of(case.config, Share(2, 0.0, 2))
+    facts = worker.plan(settings)
+    assert worker.plan(dataclasses.replace(settings)) is facts
+    assert torch.get_num_threads() == 2
+    assert worker.plan(dataclasses.replace(settings, num_threads=3)) is not facts
+    assert torch.get_num_threads() == 3
+
+
 def test_relative_paths_are_the_drivers(
     ray: OneProcess, case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
