@@ -68,6 +68,14 @@ def test_an_option_ends_as_the_template_ends_a_turn(
     assert literal.continuation("ASSISTANT:", request, "red") == " red</s>"
 
 
+def test_an_option_of_a_literal_conversation_ends_as_a_text(loaded: LoadedModel) -> None:
+    config = ConversationConfig(name="own", template="USER: {user} ASSISTANT:{prefill}")
+    conversation = Conversation(config, loaded.processor)
+    request = make_request("Why?")
+    assert conversation.render(request) == "USER: Why? ASSISTANT:"
+    assert conversation.continuation("USER: Why? ASSISTANT:", request, "red") == " red</s>"
+
+
 @pytest.mark.slow
 def test_the_checkpoints_own_chat_template(loaded: LoadedModel) -> None:
     assert (
