@@ -269,6 +269,35 @@ def test_pictures_are_shown_in_the_order_of_their_counts(name: str, file_of: Fil
     assert np.argsort(times).tolist() == shown
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "ivf"])
+def test_hidden_frames_of_vp8_in_packets_of_their_own(
+    suffix: str, file_of: FileOf, tmp_path: Path
+) -> None:
+    """Their bit show_frame (RFC 6386, 9.1) is taken away; the encoder here writes none itself."""
+    path, hidden = tmp_path / f"hidden.{suffix}", (7, 8, 31, 60)
+    with av.open(file_of("vp8.webm")) as inputs, av.open(str(path), "w") as outputs:
+        stream = inputs.streams.video[0]
+        copy = outputs.add_stream_from_template(stream, opaque=True)
+        packets = [packet for packet in inputs.demux(stream) if packet.size]
+        for number, packet in enumerate(packets):
+            content = bytearray(bytes(packet))
+            if number in hidden:
+                assert not packet.is_keyframe
+                content[0] &= ~0x10
+            made = av.Packet(bytes(content))
+            made.pts, made.dts, made.time_base = packet.pts, packet.dts, packet.time_base
+            made.is_keyframe, made.stream = packet.is_keyframe, copy
+            outputs.mux(made)
+    frames, times = naive.decode_all(str(path))
+    indices = [2, 7, 20, 40, 70]
+    clip = decode_frames(path, indices)
+    assert clip.num_source_frames == len(frames) == len(packets) - len(hidden)
+    assert clip.notes == (), "nothing is decoded from the start"
+    shown = np.stack([frames[index] for index in indices]).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(clip.frames.numpy(), shown)
+    assert clip.pts_seconds == pytest.approx([times[index] for index in indices])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["mp4", "ivf"])
 def test_hidden_frames_of_av1_in_packets_of_their_own(
