@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from llava_eval.commands import COMMANDS
-from llava_eval.config.catalogue import KINDS, listing_text
+from llava_eval.config.catalogue import KINDS, _media, listing_text
 from llava_eval.config.choices import list_choices
 from llava_eval.config.completion import completion_script
 from llava_eval.config.compose import compose_config
@@ -299,6 +299,14 @@ def test_what_a_benchmark_shows() -> None:
     media = {facts["name"]: facts["media"] for facts in listed_json()["benchmarks"]}
     shown = ("videomme/official", "tomato/lmms_eval", "vqav2/official", "mmbench/vlmevalkit")
     assert [media[name] for name in shown] == ["videos", "videos", "images", "images"]
+
+
+def test_frames_are_of_videos_and_what_samples_none_shows_images(tmp_path: Path) -> None:
+    assert _media("videomme/official", {"sampler": {"name": "segment_midpoints"}}, None) == "videos"
+    assert _media("vqav2/official", {"sampler": {}}, None) == "images"
+    (tmp_path / "benchmark").mkdir()
+    (tmp_path / "benchmark" / "mine.yaml").write_text("benchmark: {name: mine}\n")
+    assert _media("mine", {}, tmp_path) is None, "it may show either"
 
 
 @pytest.mark.slow

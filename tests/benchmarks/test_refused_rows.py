@@ -174,7 +174,10 @@ def test_a_list_of_image_files_however_a_source_holds_it(frames: object) -> None
             {"answer_type": "float", "precision": 2},
             "Answer the question using a single floating-point number with two decimal places.",
         ),
-        ({"answer_type": "list"}, "Answer the question using a Python list."),
+        (
+            {"answer_type": "list", "answer": "[2007, 2008]"},
+            "Answer the question using a Python list.",
+        ),
         (
             {"answer_type": "text", "question_type": "multi_choice", "choices": ["x", "y"]},
             "A. x\nB. y\nAnswer with the option's letter from the given choices directly.",
@@ -189,7 +192,8 @@ def test_mathvista_says_what_kind_of_answer_is_asked(
     unit = " (Unit: cm)" if "unit" in columns else ""
     assert made.prompt == f"Which?{unit}\n{instruction}"
     assert made.facets["precision"] == repr(columns.get("precision"))
-    assert (made.id, made.question, made.targets) == ("7", "Hint", ("A",))
+    answer = columns.get("answer", "A")  # one answer, also where it is a list
+    assert (made.id, made.question, made.targets) == ("7", "Hint", (answer,))
     odd = {**asked, "answer_type": "float", "precision": 3.0}
     said = refusal(mathvista, odd, media=["{pid}.png"])
     assert said == "there is no instruction for 'float' with precision 3.0"
@@ -450,6 +454,7 @@ def test_tracks_of_videommmu_have_their_own_prompts() -> None:
     assert prompt("Perception", choice) == "P A. aldose\nB. ketose"
     assert prompt("Perception", choice, options=["A) x", "B. y"]) == "P A. A) x\nB. B. y"
     assert prompt("Perception", choice, options=["A. x", "B. y"]) == "P A. x\nB. y"
+    assert prompt("Perception", choice, options=["A.x", "B.y"]) == "P A.x\nB.y"
     made = videommmu(row(**columns, row_set="Perception"), **MEDIA)
     assert (made.id, made.choices) == ("perception/dev_Biology_3", ())
     assert made.facets["question_type"] == "None"
@@ -461,6 +466,21 @@ def test_a_pair_has_a_number() -> None:
     made = vinoground(row(idx="12_pos", GT="B", row_set="textscore"), **MEDIA)
     assert (made.id, made.group, made.targets) == ("textscore/12_pos", "12", ("B",))
     assert made.facets == {"major": "unknown", "minor": "unknown"}  # without the table
+
+
+def test_a_pair_has_the_categories_of_the_table_beside_its_rows(tmp_path: Path) -> None:
+    table = "index,major,minor,pos_cap\n0,object,,x\n1,action,cyclical;spatial;,y\n"
+    (tmp_path / "vinoground.csv").write_text(table)
+
+    def facets(idx: str, **more: str) -> dict[str, str]:
+        columns = {**ROW, "GT": "A", "idx": idx, "row_set": "textscore", **more}
+        made = vinoground(Row(0, columns, str(tmp_path), Path("/media")), **MEDIA)
+        return dict(made.facets)
+
+    assert facets("0_pos") == {"major": "object", "minor": "unknown"}
+    assert facets("1_neg") == {"major": "action", "minor": "cyclical+spatial"}
+    assert facets("2_pos") == {"major": "unknown", "minor": "unknown"}
+    assert facets("1_pos", major="viewpoint") == {"major": "viewpoint", "minor": "unknown"}
 
 
 def test_where_options_and_subtitles_stand_is_said_once() -> None:

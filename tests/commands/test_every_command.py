@@ -110,6 +110,7 @@ def test_what_cannot_be_printed_is_no_verdict(
         (["report", A, "--out", "x", "--thumbnails-mb", "-0.1"], "--thumbnails-mb must be at"),
         (["explain", A, "--run", "2"], "--run needs --against"),
         (["explain", A, "--against", B, "--run", "1"], "--run 1: expected at least 2 groups"),
+        (["explain", "nowhere", "--against", B, "--run", "2"], "there is no run directory nowhere"),
         (["list", "samplers", "models"], "list takes one kind and part of a name"),
         (["list", "a", "b", "c"], "list takes one kind and part of a name"),
         (["score", "benchmark=demo/caption"], "score needs generations=FILE"),

@@ -17,7 +17,7 @@ from llava_eval.cli import run_command
 from llava_eval.commands.show import contact_sheet
 from llava_eval.types import Clip, Generation
 from tests import processes
-from tests.results.runs_on_disk import answered, write_run
+from tests.results.runs_on_disk import answered, failed, write_run
 
 
 def clip(*colours: int, height: int = 12, width: int = 16) -> Clip:
@@ -54,6 +54,23 @@ def test_what_cannot_be_made_again_is_shown_as_the_ledger_has_it(
     for words in ([str(run), "--", "-3R3L5"], ["--", str(run), "-3R3L5"]):
         assert run_command(["show", *words]) == 2
         assert "holds no sample '-3R3L5'" in capsys.readouterr().err
+
+
+def test_a_failed_sample_has_no_reply_and_no_frames(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "run", [failed(0)], config={"errors.max": 1})
+    picture = tmp_path / "f.png"
+    assert run_command(["show", str(run), "q0"]) == 0
+    text, said = capsys.readouterr()
+    assert "  nothing: MediaError: broken" in text.splitlines()
+    assert "is not written" not in said
+    assert run_command(["show", str(run), "q0", "--json", "--out", str(picture)]) == 0
+    text, said = capsys.readouterr()
+    content = json.loads(text)
+    assert (content["generation"]["error"], content["rules"]) == ("MediaError: broken", [])
+    assert said.startswith(f"llava-eval: {picture} is not written: ")
+    assert not picture.exists()
 
 
 @pytest.mark.slow

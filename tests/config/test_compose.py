@@ -429,6 +429,12 @@ def test_keys_that_follow_another_one_go_with_the_scorer_that_is_replaced(tmp_pa
     assert composed.resolved["scorer"] == {"_target_": "llava_eval.scoring.choice.StrictChoice"}
 
 
+def test_what_a_key_stands_for_is_resolved() -> None:
+    composed = compose_config(["model.name=of ${benchmark.limit}", "benchmark.limit=7"])
+    assert composed.config.model.name == "of 7"
+    assert composed.resolved["model"]["name"] == "of 7"
+
+
 @pytest.mark.slow
 def test_a_scorer_that_stands_for_what_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "benchmark").mkdir()

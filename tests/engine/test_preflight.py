@@ -117,6 +117,8 @@ def test_weights_that_are_too_large_for_one_gpu(monkeypatch: pytest.MonkeyPatch)
     hint = " are free on GPU 0; model.device=all spreads them where there are several GPUs"
     assert (first.memory_warning or "").endswith(hint)
     assert both.memory_warning is None
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (needed, needed))
+    assert first.memory_warning is None  # they fit to the byte
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (int(0.4 * needed), needed))
     message = dataclasses.replace(both).memory_warning
     assert (message or "").endswith(" are free on GPU 0 and GPU 1")

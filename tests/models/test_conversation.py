@@ -68,6 +68,14 @@ def test_an_option_ends_as_the_template_ends_a_turn(
     assert literal.continuation("ASSISTANT:", request, "red") == " red</s>"
 
 
+def test_an_option_of_a_literal_conversation_ends_as_a_text(loaded: LoadedModel) -> None:
+    config = ConversationConfig(name="own", template="USER: {user} ASSISTANT:{prefill}")
+    conversation = Conversation(config, loaded.processor)
+    request = make_request("Why?")
+    assert conversation.render(request) == "USER: Why? ASSISTANT:"
+    assert conversation.continuation("USER: Why? ASSISTANT:", request, "red") == " red</s>"
+
+
 @pytest.mark.slow
 def test_the_checkpoints_own_chat_template(loaded: LoadedModel) -> None:
     assert (
@@ -134,11 +142,6 @@ def with_template(loaded: LoadedModel, template: str | None) -> Any:
             ["drops or changes", "'Why?'"],
         ),
         (
-            "{% for m in messages %}{{ m.content[-1].text }}{% endfor %}",
-            make_request(VIDEO, "Why?"),
-            ["1 media need <video>", "0 times"],
-        ),
-        (
             "{{ raise_exception('roles must alternate') }}",
             make_request(VIDEO, "Why?"),
             ["sample q: the chat template refuses the turn: roles must alternate"],
@@ -152,6 +155,14 @@ def test_a_template_that_changes_the_prompt_is_refused(
         configured("chat_template", with_template(loaded, template)).render(request_)
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_a_template_that_leaves_out_a_video_is_refused(loaded: LoadedModel) -> None:
+    template = "{% for m in messages %}{{ m.content[-1].text }}{% endfor %}"
+    config = ConversationConfig(name="chat_template", template=None)
+    conversation = Conversation(config, with_template(loaded, template))
+    with pytest.raises(PromptError, match=r"1 media need <video> .* renders it 0 times"):
+        conversation.render(make_request(VIDEO, "Why?"))
 
 
 @pytest.mark.slow

@@ -49,6 +49,13 @@ def test_whether_an_encoder_reads_the_prompt(config: PretrainedConfig, expected:
     assert loaded(config).is_encoder_decoder is expected
 
 
+def test_a_part_that_keeps_offsets_of_positions_has_a_grid_of_them() -> None:
+    tower, text = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    assert not loaded(modules=torch.nn.Sequential(tower, text).modules).has_grid_positions
+    text.register_buffer("rope_deltas", None)  # Qwen2VLModel has one, None before its first prompt
+    assert loaded(modules=torch.nn.Sequential(tower, text).modules).has_grid_positions
+
+
 @pytest.mark.parametrize(
     ("rope", "expected"),
     [

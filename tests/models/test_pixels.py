@@ -14,7 +14,7 @@ from transformers import (
 )
 from transformers.video_processing_utils import BaseVideoProcessor
 
-from llava_eval.models.local.pixels import FramePreprocessor
+from llava_eval.models.local.pixels import FramePreprocessor, pixel_input_digest
 
 
 def llava(side: int, **options: Any) -> BaseVideoProcessor:
@@ -124,3 +124,12 @@ def test_the_key_changes_with_what_resizes(monkeypatch: pytest.MonkeyPatch) -> N
     before = FramePreprocessor(llava(336)).key
     monkeypatch.setattr(torchvision, "__version__", "0.0.1")
     assert FramePreprocessor(llava(336)).key != before
+
+
+def test_the_digest_of_a_models_pixels_is_that_of_b2sum() -> None:
+    """The values are those of `b2sum -l 64` (coreutils) for what the function says it takes."""
+    values = {"pixel_values": torch.tensor([[1.0, -2.5]])}
+    assert pixel_input_digest(values) == "f765cf7e0169d660"
+    more = {**values, "input_ids": torch.tensor([[1]]), "image_sizes": torch.tensor([7])}
+    assert pixel_input_digest(more) == "41947d77607e0a03"
+    assert pixel_input_digest({"input_ids": torch.tensor([[1]]), "images": None}) is None

@@ -99,6 +99,18 @@ def test_a_processor_that_wants_the_media_of_each_prompt_in_a_list() -> None:
     assert "videos" not in nested
 
 
+def test_a_processor_that_counts_the_images_of_each_prompt_gets_them_so_at_once() -> None:
+    class Counting(Recorder):
+        image_processor = SimpleNamespace(  # the names of LlavaOnevisionImageProcessor's inputs
+            model_input_names=["pixel_values", "image_sizes", "batch_num_images"]
+        )
+
+    recorder = Counting()
+    WholePrompts(recorder, {}).inputs(("a", [IMAGE]), ("b", [FRAMES]))
+    (seen,) = recorder.given
+    assert seen["images"] == [[*IMAGE.shown], [*FRAMES.shown]]
+
+
 def test_a_processor_may_copy_its_parts() -> None:
     class Copying(Recorder):
         image_processor: Any = SimpleNamespace(size=7)

@@ -82,6 +82,7 @@ def sample(target: str = "B") -> Sample:
         ("A, B are wrong", None),
         ("A, B do not match.", None),
         ("I think A, B are wrong", None),
+        ("I think A and B wrong", None),
         ("A, B, C, D are all shown", None),
         ("Unlike A, B is correct", "B"),
         # What is said after a text with its full stop, and keys that copy the options.

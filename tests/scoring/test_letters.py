@@ -303,11 +303,19 @@ def test_letters_read_by_hand(rule: ReplyScorer, reply: str, letter: str) -> Non
 
 
 @pytest.mark.parametrize("rule", [rules.NextQaLetter(), rules.EgoSchemaLetter()])
-def test_a_letter_is_drawn_where_the_reference_draws_one(rule: ReplyScorer) -> None:
+def test_a_letter_is_drawn_where_the_reference_draws_one(
+    rule: rules.NextQaLetter | rules.EgoSchemaLetter,
+) -> None:
     assert "chosen_at_random" not in rule.score("(A)", question()).details
     drawn = rule.score("two dogs", question())  # of five words and less no text is compared
     assert drawn.details["chosen_at_random"] is True
     assert drawn.value == float(drawn.answer == "B")
+    others = [dataclasses.replace(question(), id=str(number)) for number in range(20)]
+    by_seed = [
+        [made.score("two dogs", other).answer for other in others]
+        for made in (rule, type(rule)(seed=0), type(rule)(seed=1))
+    ]
+    assert by_seed[0] == by_seed[1] != by_seed[2]
 
 
 def test_what_counts_beside_the_letter() -> None:

@@ -137,6 +137,13 @@ def test_lists_of_intervals(
     assert intervals_overlap(second, first) == pytest.approx(share)
 
 
+def test_intervals_stand_in_a_list() -> None:
+    """The original calls ``sort``, which a tuple has not, and an empty one is not sorted."""
+    with pytest.raises(TypeError, match="expected a list of intervals, got tuple"):
+        intervals_overlap(((1, 2),), [[1, 2]])
+    assert intervals_overlap((), [[1, 2]]) == 0.0
+
+
 @pytest.mark.parametrize(
     ("reply", "quote_words", "result"),
     [

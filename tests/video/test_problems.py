@@ -155,6 +155,9 @@ def test_containers_that_state_no_size(file_of: FileOf, tmp_path: Path) -> None:
         ("mp4", b"\0\0\3\xe8what" + bytes(992), None),  # no box of ISO/IEC 14496-12
         ("matroska", b"\x1a\x45\xdf\xa3\x9f" + bytes(31), 36),  # a header of EBML alone
         ("matroska", b"\x1a\x45\xdf\xa3\x80" + bytes(31), None),  # and no element behind it
+        # An identifier of five bytes and a size of nine: RFC 8794 has at most four and eight.
+        ("matroska", b"\x08\1\1\1\1\x9f" + bytes(31), None),
+        ("matroska", b"\x1a\x45\xdf\xa3\0" + (987).to_bytes(7, "big") + bytes(988), None),
     ],
 )
 def test_what_the_outermost_layer_states(

@@ -46,6 +46,7 @@ def test_everything_reads_the_same_without_the_fast_path(
     media = [Media("video", file_of(name), 0.5, 1.5) for name in names]
     infos = [probe(each.path) for each in media]
     clips = [decode_frames(each.path, [40, 3]) for each in media]
+    assert [clip.notes for clip in clips[:3]] == [(), (), ()], "not decoded from the start"
     cuts = [read_media(each, lambda info: [info.first_frame_index]) for each in media]
 
     def give_up(path: str | FrameCollector, num_threads: int | None = None) -> fast.Attempt:

@@ -15,7 +15,7 @@ from llava_eval.video.decode import decode_frames
 from llava_eval.video.fast import av1
 from llava_eval.video.fast.bits import BitReader, nal_units, unescape
 from llava_eval.video.fast.matroska import walk_blocks
-from llava_eval.video.fast.picture_order import counts_of
+from llava_eval.video.fast.picture_order import PictureOrder, counts_of, goes_on
 from llava_eval.video.fast.source import open_source, syntax_for
 from llava_eval.video.fast.syntax import EntryKind, Syntax
 from tests.video import naive
@@ -233,6 +233,28 @@ def test_a_stream_that_may_reorder_its_frames_and_does_not(name: str, file_of: F
 
 
 @pytest.mark.parametrize(
+    ("before", "low", "count"),
+    [(0, 7, 7), (0, 8, 8), (0, 9, -7), (12, 5, 5), (12, 4, 20), (12, 3, 19)],
+)
+def test_a_count_is_the_one_nearest_to_the_picture_before(
+    before: int, low: int, count: int
+) -> None:
+    """By equation 8-3 of H.264, of lowest bits below 16."""
+    orders = [PictureOrder(before, 0, True, True, 4, 0), PictureOrder(low, 0, False, True, 4, 0)]
+    assert list(counts_of(orders)) == [(1, before), (1, count)]
+
+
+@pytest.mark.parametrize(
+    ("lows", "expected"),
+    [([0, 2, 4], True), ([0, 2, 6], False), ([0, 4, 6], True), ([0, 2, 2], False), ([0, 1], True)],
+)
+def test_a_keyframe_goes_on_where_it_comes_next(lows: list[int], expected: bool) -> None:
+    """After what was before it, and no further off than those are from one another."""
+    *before, keyframe = (PictureOrder(low, 0, False, True, 4, 0) for low in lows)
+    assert goes_on(before, keyframe, []) is expected
+
+
+@pytest.mark.parametrize(
     "name", ["open_gop_pyramid.mp4", "open_gop.ts", "hevc.mp4", "hevc.mkv", "hevc_layers.mp4"]
 )
 def test_pictures_are_shown_in_the_order_of_their_counts(name: str, file_of: FileOf) -> None:
@@ -245,6 +267,35 @@ def test_pictures_are_shown_in_the_order_of_their_counts(name: str, file_of: Fil
     assert len(set(counts)) == len(counts) == len(times)
     shown = sorted(range(len(counts)), key=counts.__getitem__)
     assert np.argsort(times).tolist() == shown
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "ivf"])
+def test_hidden_frames_of_vp8_in_packets_of_their_own(
+    suffix: str, file_of: FileOf, tmp_path: Path
+) -> None:
+    """Their bit show_frame (RFC 6386, 9.1) is taken away; the encoder here writes none itself."""
+    path, hidden = tmp_path / f"hidden.{suffix}", (7, 8, 31, 60)
+    with av.open(file_of("vp8.webm")) as inputs, av.open(str(path), "w") as outputs:
+        stream = inputs.streams.video[0]
+        copy = outputs.add_stream_from_template(stream, opaque=True)
+        packets = [packet for packet in inputs.demux(stream) if packet.size]
+        for number, packet in enumerate(packets):
+            content = bytearray(bytes(packet))
+            if number in hidden:
+                assert not packet.is_keyframe
+                content[0] &= ~0x10
+            made = av.Packet(bytes(content))
+            made.pts, made.dts, made.time_base = packet.pts, packet.dts, packet.time_base
+            made.is_keyframe, made.stream = packet.is_keyframe, copy
+            outputs.mux(made)
+    frames, times = naive.decode_all(str(path))
+    indices = [2, 7, 20, 40, 70]
+    clip = decode_frames(path, indices)
+    assert clip.num_source_frames == len(frames) == len(packets) - len(hidden)
+    assert clip.notes == (), "nothing is decoded from the start"
+    shown = np.stack([frames[index] for index in indices]).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(clip.frames.numpy(), shown)
+    assert clip.pts_seconds == pytest.approx([times[index] for index in indices])
 
 
 @pytest.mark.slow

@@ -53,11 +53,11 @@ class SweepPoint:
     score: MetricValue
     num_frames: float
     memory_bytes: int | None
-    on_time_frontier: bool = False
-    on_memory_frontier: bool = False
-    is_best: bool = False
-    to_best: PairedEstimate | None = None
-    p_value: float | None = None
+    on_time_frontier: bool
+    on_memory_frontier: bool
+    is_best: bool
+    to_best: PairedEstimate | None
+    p_value: float | None
 
     @property
     def shown(self) -> str:

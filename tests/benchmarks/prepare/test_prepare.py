@@ -59,11 +59,16 @@ def run(rows: Path, root: Path, *overrides: str) -> Readiness:
     )
 
 
-def test_an_archive_in_the_media_folder(demo: Path, rows: Path, tmp_path: Path) -> None:
+def test_an_archive_in_the_media_folder(
+    demo: Path, rows: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     root = tmp_path / "media"
     root.mkdir()
     (root / "videos_01.zip").write_bytes(zipped(videos(demo, rows)))
+    (root / "further.7z").write_bytes(b"7z")
     ready = run(rows, root)
+    told = [message for message in caplog.messages if "by hand" in message]
+    assert [message.split(" is to be unpacked")[0] for message in told] == [f"{root}/further.7z"]
     assert ready.is_complete
     assert readiness_text(ready).endswith("\ncomplete")
     assert (ready.num_samples, ready.num_media, ready.missing, ready.damaged) == (6, 2, [], [])

@@ -47,6 +47,8 @@ WORDS = (
     "model=own",
     f"model._target_={__name__}.Letters",
 )
+#: Ray's variable: of how many free processes it ends none.
+KEPT_PROCESSES = "RAY_num_workers_soft_limit"
 
 
 class Letters:
@@ -312,12 +314,17 @@ def test_what_ends_a_run_is_one_error_of_ours(
     assert ray.joined is None, "the cluster is left"
 
 
-def test_a_machine_on_which_ray_cannot_start(ray: OneProcess, case: Case) -> None:
+def test_a_machine_on_which_ray_cannot_start(
+    ray: OneProcess, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a home folder it fails at its token, without /dev/shm by an error of no class."""
+    monkeypatch.setenv(KEPT_PROCESSES, "1")  # so that it is taken away again
+    monkeypatch.delenv(KEPT_PROCESSES)
     for error in (OSError(30, "Read-only file system", "/tmp/ray"), Exception("raylet failed")):
         ray.faults["init"] = [error]
         with pytest.raises(EngineError, match=r"cannot be started .*(/tmp/ray|raylet).*=local"):
             case.ask(address=None)
+    assert int(os.environ[KEPT_PROCESSES]) > (os.cpu_count() or 1), "those of a worker are kept"
 
 
 @pytest.mark.parametrize("name", ["plan", "load", "decode", "answer"])
@@ -396,7 +403,7 @@ def test_a_cluster_of_this_machine(
 ) -> None:
     psutil = pytest.importorskip("psutil")
     monkeypatch.setattr(psutil.Process, "children", lambda *_, recursive: [])
-    monkeypatch.delenv("RAY_num_workers_soft_limit", raising=False)
+    monkeypatch.delenv(KEPT_PROCESSES, raising=False)
     ray.present = {"CPU": 4000.0}
     on_sigterm = signal.getsignal(signal.SIGTERM)
     assert case.ask(address=None, num_workers=2, cpus_per_worker=1000).results == plain.results
@@ -409,7 +416,7 @@ def test_a_cluster_of_this_machine(
     monkeypatch.setenv("HF_HOME", "/data/hub")  # where the checkpoint lies for the driver
     case.ask(address="head:1", num_workers=1)
     assert ray.started["runtime_env"]["env_vars"]["HF_HOME"] == "/data/hub"
-    kept = int(os.environ["RAY_num_workers_soft_limit"])  # noqa: SIM112 - Ray's own name
+    kept = int(os.environ[KEPT_PROCESSES])
     assert kept > (os.cpu_count() or 1)
 
 
@@ -463,6 +470,24 @@ def test_a_node_that_lacks_the_checkpoint_or_the_media(
     status, _ = decode(content, MediaGroup((addressed,)))
     assert status.unseen is None
     assert status.error is not None
+
+
+def test_the_first_batch_of_this_process_is_the_warm_up(case: Case) -> None:
+    clock = StageClock()
+    engine = LocalEngine(case.config, clock, plan_model(case.config, Needs()))
+    engine.load()
+    assert len(list(engine.answer(case.samples[:6]))) == 6
+    engine.close()
+    assert clock.warm_up["num_generated"] == 3
+
+
+def test_a_worker_of_another_run_plans_anew(ray: OneProcess, case: Case) -> None:
+    worker, settings = ModelWorker(), WorkerSettings.of(case.config, Share(2, 0.0, 2))
+    facts = worker.plan(settings)
+    assert worker.plan(dataclasses.replace(settings)) is facts
+    assert torch.get_num_threads() == 2
+    assert worker.plan(dataclasses.replace(settings, num_threads=3)) is not facts
+    assert torch.get_num_threads() == 3
 
 
 def test_relative_paths_are_the_drivers(

@@ -351,6 +351,7 @@ def test_an_image_beside_clips_in_files_is_an_image(tmp_path: Path) -> None:
         ("transformers", {"video_as": "url"}, "url"),
         ("transformers", {"video_as": "video"}, "clip_dir names a folder"),
         ("openai", {"clip_dir": "."}, "images"),
+        ("openai", {"clip_dir": "/nowhere"}, "clip_dir=/nowhere is no folder"),
         ("vllm", {}, "video"),
     ],
 )

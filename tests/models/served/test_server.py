@@ -190,10 +190,14 @@ def test_a_kind_that_is_configured_is_not_asked_for() -> None:
     server = BusyPages(PAGES["transformers"])
     assert found(server, kind="openai").kind == "openai"
     assert server.asked == ["/v1/models"]
-    for name in ("other", "m:other"):
-        with pytest.raises(CheckpointError, match=rf"checkpoint={name}: http://\S+ serves m$"):
-            found(BusyPages(PAGES["vllm"]), checkpoint=name)
+    with pytest.raises(CheckpointError, match=r"checkpoint=other: http://\S+ serves m$"):
+        found(BusyPages(PAGES["vllm"]), checkpoint="other")
+
+
+def test_an_adapter_has_its_name_after_a_colon_for_sglang_alone() -> None:
     assert found(BusyPages(PAGES["sglang"]), checkpoint="m:other").card == {}
+    with pytest.raises(CheckpointError, match=r"checkpoint=m:other: http://\S+ serves m$"):
+        found(BusyPages(PAGES["vllm"]), checkpoint="m:other")
 
 
 def test_messages_for_people_hold_no_files() -> None:

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet
 import pytest
 
 from llava_eval import cli
@@ -108,6 +109,14 @@ def test_no_csv_file_holds_rounded_cells(runs: Path) -> None:
     costs = csv.DictReader(io.StringIO(Path("out/comparison_cost.csv").read_text()))
     counts = [run["num_unreadable"] for run in found["runs"]]
     assert [int(row["num_unreadable"]) for row in costs] == counts
+
+
+def test_files_of_rows_have_the_columns_of_the_data_alone() -> None:
+    written = data_files("x", pd.DataFrame({"sample": ["a", "b"], "change": [-3.0, 1.0]}))
+    assert written["x.csv"] == "sample,change\na,-3.0\nb,1.0\n"
+    content = written["x.parquet"]
+    assert isinstance(content, bytes)
+    assert pyarrow.parquet.read_table(io.BytesIO(content)).column_names == ["sample", "change"]
 
 
 def test_a_cell_that_a_spreadsheet_would_run_is_text(tmp_path: Path) -> None:

@@ -182,6 +182,15 @@ def test_one_video_has_no_error_from_its_choice_and_two_seeds_two_means(tmp_path
     assert found.flips == {"q1": 0.5}
 
 
+def test_two_videos_have_an_error_from_their_choice(tmp_path: Path) -> None:
+    results = [answered(n, n < 3) for n in range(6)]  # all of one are right, all of the other wrong
+    paths = [write_run(tmp_path / str(n), results, config={"seed": n}) for n in range(2)]
+    found = Seeds.of([RunReader().read(path) for path in paths])
+    # sqrt(G / (G - 1) * sum of (a video's mean - the mean)^2) / G, of G = 2
+    assert found.stderr_of_questions == pytest.approx(100 * np.sqrt(2 * (0.25 + 0.25)) / 2)
+    assert (found.spread_of_seeds, found.flips) == (0.0, {})
+
+
 def test_other_samples_under_a_seed_are_no_seeds(tmp_path: Path) -> None:
     sides = [
         [answered(n, True) for n in range(6)],

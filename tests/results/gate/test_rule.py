@@ -513,6 +513,19 @@ def test_what_few_samples_cannot_prove_is_said(tmp_path: Path) -> None:
         assert judged(tmp_path / str(tolerance), results, results, rule).outcome == outcome
 
 
+def test_a_drop_as_large_as_the_tolerance_is_not_less(tmp_path: Path) -> None:
+    results = [answered(n, True) for n in range(90)]
+    right = np.ones(90)
+    estimate = paired_means(right, right, np.arange(90) // 3, confidence=0.95)
+    assert estimate is not None
+    assert estimate.low is not None
+    largest = -100 * estimate.low
+    for tolerance, is_shown in ((largest, False), (np.nextafter(largest, 100), True)):
+        rule = GateRule(0.025, {"accuracy": float(tolerance)}, mode="noninferior")
+        verdict = judged(tmp_path / str(is_shown), results, results, rule)
+        assert (verdict.failures == []) is is_shown
+
+
 def test_a_second_test_takes_nothing_of_alpha_from_a_proof(tmp_path: Path) -> None:
     """One wrong answer becomes right, and another reply cannot be read: two tests."""
     right = np.ones(90)
