@@ -65,7 +65,7 @@ class Subtitles:
 
         Raises:
             MediaError: the subtitle file cannot be read, or the video states no frame rate.
-        OSError: the system does not say whether there is one.
+            OSError: the system does not say whether there is one.
         """
         lines: str | None = None
         if names_file(self.path):
