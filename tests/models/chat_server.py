@@ -121,7 +121,7 @@ class ChatServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # the body is not held back until the headers are acknowledged
+            disable_nagle_algorithm = True  # else a body waits for an acknowledgement
 
             def do_POST(self) -> None:
                 if server._release.is_set():  # stopped: kept connections are dead too

@@ -48,7 +48,7 @@ class Hub:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # the body is not held back until the headers are acknowledged
+            disable_nagle_algorithm = True  # else a body waits for an acknowledgement
 
             def do_HEAD(self) -> None:
                 self.answer()
