@@ -18,6 +18,7 @@ def test_a_message_is_one_short_line_without_secrets() -> None:
     assert len(told) < 2000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "word",
     [

@@ -444,6 +444,7 @@ def test_the_official_rule_leaves_the_unread_out(run: Run, tmp_path: Path) -> No
     assert outcome.summary.benchmark == "videomme/official (rows=4 of 2700)"
 
 
+@pytest.mark.slow
 def test_scores_are_not_written_over_a_run(one: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(one.parent)
     with pytest.raises(RunDirectoryError, match="belongs to another configuration"):

@@ -86,6 +86,7 @@ def test_all_of_easy_vqa_is_scored_by_its_own_answers() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_scorer_of_letters_is_refused_where_answers_are_texts(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

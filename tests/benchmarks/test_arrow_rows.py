@@ -72,6 +72,7 @@ def test_values_are_those_that_were_written(parquet: Path) -> None:
         assert row["answers"] == ["one", "two"]
 
 
+@pytest.mark.slow
 def test_images_stay_in_their_file(parquet: Path) -> None:
     before = pa.total_allocated_bytes()
     rows = read_rows(str(parquet))

@@ -92,6 +92,7 @@ def test_lmms_evals_prompts_with_subtitles(tmp_path: Path) -> None:
         assert text_of(sample, linspace_to_last_frame(info, 32), case) == case["prompt"]
 
 
+@pytest.mark.slow
 def test_what_each_task_shows() -> None:
     row = {**PROMPTS["official"][0]["row"], "clue_intervals": [[3, 3], [5, 8]]}
     samples = [*samples_of("official", row), *samples_of("official_open", row)]

@@ -110,6 +110,7 @@ def test_a_tab_separated_table_holds_images_once(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_no_letter_is_named() -> None:
     with pytest.raises(RowsError, match="the answer 'x' is no letter"):
         protocol("mmbench/lmms_eval").sample({**MMBENCH, "answer": "x"})
@@ -151,6 +152,7 @@ def test_options_of_columns_that_the_prompt_lacks() -> None:
     assert image_question(Row(0, named, "rows"), **parameters).prompt == "Which?"
 
 
+@pytest.mark.slow
 def test_images_are_turned_as_the_reference_turns_them() -> None:
     stream = io.BytesIO()
     exif = Image.Exif()

@@ -158,6 +158,7 @@ def test_every_probe_is_an_option_and_stands_beside_the_name() -> None:
     assert compose_config([]).benchmark_overrides == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("probe", [slow("shuffled_options"), "none_of_the_above"])
 def test_the_embedded_questions_can_all_be_asked_so(probe: str) -> None:
     config = compose_config([f"probe={probe}"]).config.benchmark

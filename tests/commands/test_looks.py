@@ -96,6 +96,7 @@ def test_a_look_at_a_run(composed: ComposedConfig, made: Path) -> None:
     assert lines[2] == "6 questions on 2 sets of media, in 1 batch of at most 8"
 
 
+@pytest.mark.slow
 def test_a_sample_as_it_would_be_asked(composed: ComposedConfig, made: Path) -> None:
     sample = RunReader().read(made).results[4]
     benchmark = Benchmark.read(composed, StageClock())
@@ -352,6 +353,7 @@ def test_switches_that_change_answers_are_counted(
     assert "\nalone: runner.share_prefixes=False" in text
 
 
+@pytest.mark.slow
 def test_a_switch_is_counted_where_both_sides_answered(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,6 +157,7 @@ def test_what_a_protocol_leaves_out_can_be_set_by_its_keys(override: str) -> Non
     assert submission.submission == {"_target_": "mine.made"}
 
 
+@pytest.mark.slow
 def test_where_things_lie_is_no_override() -> None:
     composed = compose_config(
         [
@@ -263,6 +264,7 @@ def test_a_mistake_gives_one_line_that_names_it(override: str, parts: list[str])
         assert part in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "text"),
     [

@@ -193,6 +193,7 @@ def test_a_runs_own_configuration_is_checked_anew() -> None:
         composed_of({**resolved, "benchmark": {**benchmark, "strip_replies": True}})
 
 
+@pytest.mark.slow
 def test_options_by_themselves(tmp_path: Path) -> None:
     strict, caption = scorer_nodes(["strict_choice", "caption"])
     assert strict["_target_"] == "llava_eval.scoring.choice.StrictChoice"

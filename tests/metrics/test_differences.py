@@ -322,6 +322,7 @@ def test_a_group_that_is_drawn_twice_counts_twice_whatever_a_metric_joins() -> N
         assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_groups", [slow(2), 4, slow(8)])
 def test_a_function_of_groups_that_differ_alike_proves_little(num_groups: int) -> None:
     """One of two questions about each image is answered yes, then both: F1 falls from 1 to 2/3."""

@@ -99,6 +99,7 @@ def test_bad_input() -> None:
         clustered_mean([1, 0], ["a"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "spread"), [(0.5, 0.25), (0.85, 0.1), (0.95, 0.04)])
 def test_coverage_of_the_interval_with_clusters_of_three(rate: float, spread: float) -> None:
     """The 95 % interval covers the true rate in 93 to 97 % of simulated benchmarks."""

@@ -298,6 +298,7 @@ def test_detectable_by_hand() -> None:
     assert detectable(2 * 4.3027, 3) == pytest.approx(4.3027 + 1.0607, abs=2e-4)
 
 
+@pytest.mark.slow
 def test_holm_equals_statsmodels() -> None:
     for p_values in ([0.01, 0.04, 0.03, 0.005, 0.5], [0.6, 0.7, 0.01]):
         expected = multipletests(p_values, method="holm")[1]

@@ -83,7 +83,7 @@ class ChatServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(
-            target=lambda: self._server.serve_forever(poll_interval=0.02), daemon=True
+            target=lambda: self._server.serve_forever(poll_interval=0.002), daemon=True
         )
         self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 
@@ -121,6 +121,7 @@ class ChatServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else a body waits for an acknowledgement
 
             def do_POST(self) -> None:
                 if server._release.is_set():  # stopped: kept connections are dead too

@@ -109,6 +109,7 @@ def test_a_protocols_system_text_and_prefill(loaded: LoadedModel) -> None:
     assert render("chat_template", loaded, request).count("Watch.") == 1
 
 
+@pytest.mark.slow
 def test_media_stay_where_the_protocol_puts_them(loaded: LoadedModel) -> None:
     request = make_request("First ", VIDEO, "then ", IMAGE, "why?")
     assert render("plain", loaded, request) == "USER: First <video>\nthen <image>\nwhy? ASSISTANT:"
@@ -205,6 +206,7 @@ def test_a_template_that_prints_contents_is_given_strings_for_them(loaded: Loade
     )
 
 
+@pytest.mark.slow
 def test_a_checkpoint_without_template_needs_a_literal_conversation(loaded: LoadedModel) -> None:
     with pytest.raises(CheckpointError, match="conversation=vicuna_v1"):
         configured("chat_template", with_template(loaded, None)).render(make_request("Why?"))

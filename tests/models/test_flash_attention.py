@@ -110,6 +110,7 @@ def own(loaded: LoadedModel) -> list[Generation]:
     return answers(runner_of(loaded, "sdpa", "asked for"), "text", "video")
 
 
+@pytest.mark.slow
 def test_what_gives_the_same_logits_is_kept(loaded: LoadedModel, own: list[Generation]) -> None:
     name = "test_sdpa_attention_forward"
     runner = runner_of(loaded, name)

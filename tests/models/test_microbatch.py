@@ -25,6 +25,7 @@ def prompt(
     return Prompt(request, "", token_ids, media_end)
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.integers(0, 2), max_size=6).map(tuple), min_size=1, max_size=5))
 def test_common_prefix_length(sequences: list[tuple[int, ...]]) -> None:
     length = common_prefix_length(sequences)

@@ -48,6 +48,7 @@ def test_an_image_is_shown_as_one() -> None:
     assert (medium.kind, medium.shown_kinds) == ("image", ("image",))
 
 
+@pytest.mark.slow
 def test_what_the_processor_cannot_read_is_one_line(checkpoint: CheckpointFolder) -> None:
     plan = plan_checkpoint(checkpoint, ModelConfig(device="cpu"))
     video = shown_medium("video", make_clip(2), as_images=False)

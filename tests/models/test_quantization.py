@@ -117,6 +117,7 @@ def test_shared_weights_are_stored_once() -> None:
     assert stored_bytes(model) == (12 + 4) * 2 + 4 * 4 + 5
 
 
+@pytest.mark.slow
 @needs("bitsandbytes")
 @pytest.mark.parametrize(
     ("is_double", "constants"),

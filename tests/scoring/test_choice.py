@@ -234,6 +234,7 @@ def readings(part: int) -> list[tuple[str, str | None, str | None]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [0, *map(slow, range(1, 8))])
 def test_no_letter_is_read_that_a_reply_does_not_give(part: int) -> None:
     wrong = [entry for entry in readings(part) if entry[2] not in (None, entry[1])]

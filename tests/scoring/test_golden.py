@@ -24,12 +24,20 @@ def lines_of(table: str) -> Iterator[Any]:
         yield from map(json.loads, lines)
 
 
-#: Protocols with the rule of another one that is here.
+#: Protocols with the rule of another one that is here, or a kind of rule that a quick table has.
 ALIKE = (
     *("blink__lmms_eval_v0_7_3", "charades_sta__lmms_eval", "cv_bench__lmms_eval"),
     *("hrbench_8k__lmms_eval", "longtimescope__lmms_eval", "mme_realworld_cn__lmms_eval"),
     *("mme_realworld_lite__lmms_eval", "mmmu_pro__vision", "motionbench__lmms_eval"),
     *("muirbench__lmms_eval", "realworldqa__lmms_eval", "seedbench__lmms_eval"),
+    *("mmmu_pro__standard", "blink__lmms_eval", "countbenchqa__lmms_eval", "lvbench__official"),
+    *("vinoground__official", "hrbench_4k__lmms_eval", "temporalbench__lmms_eval"),
+    *("mlvu__official", "vsibench__official", "videoeval_pro__official_mcq"),
+    *("vstar_bench__lmms_eval", "videommmu__official_question_only", "tvbench__lmms_eval"),
+    *("videomme__lmms_eval_v0_2", "videomme_v2__lmms_eval_reasoning", "timescope__lmms_eval"),
+    *("videomme_v2__official_reasoning", "videomme_v2__lmms_eval_v0_7_3", "timelens__official"),
+    *("videomme_v2__lmms_eval_v0_7_3_reasoning", "videomme_v2__official"),
+    *("videommmu__lmms_eval", "cgbench__lmms_eval"),
 )
 
 

@@ -76,6 +76,7 @@ def test_a_reply_to_hidden_answers_stays_as_it_is_in_lmms_eval_alone() -> None:
     assert VqaNormalised("lmms_eval").score("dog's", sample("x")).answer == "dog's"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("num_people", "accuracy"),
     # All say the same, and so does the reply: of the others, one less, three are needed.

@@ -54,6 +54,7 @@ def test_every_stage_runs_and_leaves_its_values(
     assert all(f"\n## {stage}\n" in page for stage in found if stage != "about")
 
 
+@pytest.mark.slow
 def test_made_videos_show_their_part_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(SCRIPT.parent)
     stages = importlib.import_module("gpu.stages")

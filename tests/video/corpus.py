@@ -635,7 +635,10 @@ ALIKE = (
     "half_fragmented.mp4 full_range.mp4 hevc_closed.mp4 hevc.mkv open_gop_long.mp4 live.mkv "
     "pyramid_strict.mp4 av1_low_delay.mkv stored_times_hevc.mp4 groups_h264.mkv prores.mov "
     "put_together.ts joined_h264.ts vp8.ogv vp8.webm new_parameters.mp4 h264.avi one_keyframe.mp4 "
-    "late_start.mp4 hevc.ts hevc_layers.mp4"
+    "late_start.mp4 hevc.ts hevc_layers.mp4 pyramid.mp4 odd_size.mp4 b_frames.mp4 no_order.mp4 "
+    "intra_refresh.mp4 no_b_frames.avi edit_list_twice.mp4 hevc_long.mp4 open_gop.mp4 twice.ts "
+    "stored_times_later.mp4 av1_pyramid.mp4 hevc_radl.mp4 all_keyframes.mp4 joined_hevc.ts "
+    "put_together.mp4 some_groups.webm joined_h264.mp4 mpeg4_b.avi h264.h264"
 )
 
 

@@ -14,15 +14,23 @@ from llava_eval.errors import MediaError
 from llava_eval.types import MediaProblem
 from llava_eval.video import decode_frames, probe
 from llava_eval.video.container import libav_messages, sign_of_damage
+from tests.conftest import slow
 from tests.video import corpus, naive
 from tests.video.test_exact import check
 
 FileOf = Callable[[str], str]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 1, slow(2), slow(3)])
 @pytest.mark.parametrize(
-    "name", ["h264.mp4", "h264.mkv", "h264.ts", "pyramid.mp4", "intra_refresh.mp4", "hevc.mp4"]
+    "name",
+    [
+        "h264.mp4",
+        "h264.mkv",
+        "h264.ts",
+        "hevc.mp4",
+        *map(slow, ("pyramid.mp4", "intra_refresh.mp4")),
+    ],
 )
 def test_frames_of_damaged_files(name: str, seed: int, file_of: FileOf, tmp_path: Path) -> None:
     path = str(tmp_path / name)
@@ -93,7 +101,7 @@ def test_frames_before_a_damaged_packet_are_replayed(file_of: FileOf, tmp_path: 
     )
 
 
-@pytest.mark.parametrize("name", ["hevc.mkv", "open_gop.mkv"])
+@pytest.mark.parametrize("name", ["hevc.mkv", slow("open_gop.mkv")])
 def test_packets_that_the_demuxer_misses(name: str, file_of: FileOf, tmp_path: Path) -> None:
     """Which frames a decoder makes of the rest depends on all of it."""
     content = bytearray(Path(file_of(name)).read_bytes())
@@ -113,6 +121,7 @@ def test_packets_that_the_demuxer_misses(name: str, file_of: FileOf, tmp_path: P
         assert [problem.kind for problem in clip.problems] == ["damaged"]
 
 
+@pytest.mark.slow
 def test_a_decode_that_ends_early(file_of: FileOf, tmp_path: Path) -> None:
     """An undecodable packet ends the plain decode: frames before it, then a clear error."""
     content = bytearray(Path(file_of("one_keyframe.mp4")).read_bytes())
@@ -137,6 +146,7 @@ def test_the_end_of_a_truncated_file(file_of: FileOf) -> None:
         decode_frames(path, [count])
 
 
+@pytest.mark.slow
 def test_sound_that_a_truncated_file_lacks_ends_its_frames(tmp_path: Path) -> None:
     """In a fragment the sound comes after the pictures, and libav reads both by their times."""
     pictures, whole, path = (tmp_path / name for name in ("v.mp4", "whole.mp4", "cut.mp4"))

@@ -24,6 +24,7 @@ from llava_eval.video.fast import forget_indices
 from llava_eval.video.frame_cache import FrameCache, default_store
 from llava_eval.video.samplers import each_frame_once, linspace_to_last_frame
 from llava_eval.video.truncation import shortfall, truncation
+from tests.conftest import slow
 from tests.video import corpus, naive
 from tests.video.test_damage import concealed
 
@@ -306,6 +307,7 @@ def test_fragments_after_the_first_last_as_long_as_their_frames(
     assert info.seconds == pytest.approx(2, abs=0.05)
 
 
+@pytest.mark.slow
 def test_ivf_that_was_written_to_a_pipe_states_no_length(tmp_path: Path) -> None:
     path = tmp_path / "video.ivf"
     corpus.encode(path, "libvpx", count=50)
@@ -397,7 +399,7 @@ def test_damage_and_its_replay(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["lossless.mkv", "vp9.webm", "h264.mkv", "mpeg4.avi", "flv1.flv"])
-@pytest.mark.parametrize("skipped", [-20, 0, 8])
+@pytest.mark.parametrize("skipped", [slow(-20), 0, 8])
 def test_a_hole_in_the_middle(name: str, skipped: int, file_of: FileOf, tmp_path: Path) -> None:
     """Zeros over one packet, or over the structure around it."""
     content = bytearray(Path(file_of(name)).read_bytes())

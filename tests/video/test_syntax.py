@@ -18,6 +18,7 @@ from llava_eval.video.fast.matroska import walk_blocks
 from llava_eval.video.fast.picture_order import PictureOrder, counts_of, goes_on
 from llava_eval.video.fast.source import open_source, syntax_for
 from llava_eval.video.fast.syntax import EntryKind, Syntax
+from tests.conftest import slow
 from tests.video import naive
 
 FileOf = Callable[[str], str]
@@ -95,7 +96,7 @@ def decode_without(path: str, left_out: set[int]) -> dict[int | None, Any]:
 
 @pytest.mark.parametrize(
     "name",
-    ["h264.mp4", "h264.ts", "slices.mp4", "hevc.mp4", "hevc_layers.mp4", "hevc.ts"],
+    ["h264.mp4", "h264.ts", "hevc.mp4", *map(slow, ("slices.mp4", "hevc_layers.mp4", "hevc.ts"))],
 )
 def test_disposable_packets_can_be_left_out(name: str, file_of: FileOf) -> None:
     """A decoder that never sees them shows all other frames unchanged."""
@@ -120,6 +121,7 @@ def test_disposable_packets_can_be_left_out(name: str, file_of: FileOf) -> None:
         assert np.array_equal(pixels, everything[number])
 
 
+@pytest.mark.slow
 def test_hidden_frames(file_of: FileOf) -> None:
     for name in ("vp8.webm", "vp9_hidden.webm", "av1.mkv"):
         syntax, packets = packets_of(file_of(name))
@@ -255,7 +257,8 @@ def test_a_keyframe_goes_on_where_it_comes_next(lows: list[int], expected: bool)
 
 
 @pytest.mark.parametrize(
-    "name", ["open_gop_pyramid.mp4", "open_gop.ts", "hevc.mp4", "hevc.mkv", "hevc_layers.mp4"]
+    "name",
+    [slow("open_gop_pyramid.mp4"), slow("open_gop.ts"), "hevc.mp4", "hevc.mkv", "hevc_layers.mp4"],
 )
 def test_pictures_are_shown_in_the_order_of_their_counts(name: str, file_of: FileOf) -> None:
     syntax, packets = packets_of(file_of(name))

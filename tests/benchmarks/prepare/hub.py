@@ -48,6 +48,7 @@ class Hub:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else a body waits for an acknowledgement
 
             def do_HEAD(self) -> None:
                 self.answer()
@@ -93,7 +94,7 @@ def serving(name: str, files: dict[str, bytes], *, gated: bool = False) -> Itera
     """Run a hub while the block runs."""
     hub = Hub(name, files, gated=gated)
     thread = threading.Thread(
-        target=lambda: hub.server.serve_forever(poll_interval=0.02), daemon=True
+        target=lambda: hub.server.serve_forever(poll_interval=0.002), daemon=True
     )
     thread.start()
     try:

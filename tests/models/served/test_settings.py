@@ -53,6 +53,7 @@ def test_a_literal_conversation_is_refused() -> None:
         check("conversation=vicuna_v1")
 
 
+@pytest.mark.slow
 def test_ray_and_a_server_are_refused() -> None:
     with pytest.raises(ConfigError, match="a server is asked from one process"):
         check("engine=ray")

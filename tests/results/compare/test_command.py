@@ -72,6 +72,7 @@ def test_files_for_programs_and_papers(runs: Path, capsys: pytest.CaptureFixture
     assert "\\toprule" in (folder / "comparison_metrics.tex").read_text()
 
 
+@pytest.mark.slow
 def test_csv_and_parquet_hold_every_digit(runs: Path) -> None:
     assert cli.run_command(["compare", "a", "b", "--export", "out"]) == 0
     found = json.loads(Path("out/comparison.json").read_text())["comparisons"][0]["metrics"]

@@ -51,6 +51,7 @@ def compared(
     return compare_runs(runs, allow_differences=allow)
 
 
+@pytest.mark.slow
 def test_a_group_of_which_a_sample_failed_is_left_out_as_in_the_table_of_its_run(
     tmp_path: Path,
 ) -> None:

@@ -25,7 +25,7 @@ IMAGE_SETS = (
 
 #: One of each kind of rule.
 QUICK = (
-    *("vqav2/official", "textvqa/lmms_eval", "gqa/llava", "docvqa/lmms_eval", "pope/lmms_eval"),
+    *("textvqa/lmms_eval", "gqa/llava", "docvqa/lmms_eval", "pope/lmms_eval"),
     *("mme/lmms_eval", "scienceqa_img/lmms_eval", "mmmu/lmms_eval_v0_7_3", "mmbench/vlmevalkit"),
 )
 

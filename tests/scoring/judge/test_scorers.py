@@ -53,7 +53,7 @@ def pair(row_set: str, question: str, row: int, video: str = "v") -> Sample:
     )
 
 
-@pytest.mark.parametrize("name", [*NAMES[:2], *map(slow, NAMES[2:])])
+@pytest.mark.parametrize("name", [*NAMES[:1], *map(slow, NAMES[1:])])
 def test_every_protocol_has_a_judge_and_a_scorer_for_it(name: str) -> None:
     config = config_of(name)
     assert config.judge.model is not None
@@ -99,6 +99,7 @@ def test_the_prompt_to_the_letter(benchmark: str, strips: bool) -> None:
     assert config_of(benchmark).benchmark.reply.strip == strips
 
 
+@pytest.mark.slow
 def test_the_two_prompts_for_detail_differ_by_two_quotes() -> None:
     texts, samples = ["a man sits"], [sample()]
     [ours] = scorer_of("video_detail_description/llava_next").prompts(texts, samples)
@@ -145,6 +146,7 @@ def dimensions(name: str) -> JudgedDimensions:
     return scorer
 
 
+@pytest.mark.slow
 def test_three_dimensions_for_generic_and_one_for_temporal() -> None:
     samples = [pair("generic", "q0", 0), pair("temporal", "q1", 1)]
     scorer = dimensions("video_chatgpt")
@@ -161,6 +163,7 @@ def test_three_dimensions_for_generic_and_one_for_temporal() -> None:
     assert scores[1].details == {"temporal": 4}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "second"), [("llava_next", "who?"), ("video_chatgpt", "what?")])
 @pytest.mark.parametrize("rows", [(0, 0), (0, 1)], ids=["one row", "two rows"])
 def test_consistency_shows_both_answers(name: str, second: str, rows: tuple[int, int]) -> None:
@@ -235,6 +238,7 @@ def test_an_unreadable_dimension_leaves_the_others() -> None:
     )
 
 
+@pytest.mark.slow
 def test_cgbench_counts_answers_that_need_its_second_step() -> None:
     scorer = protocol_parts("cgbench/official_open").scorer
     asked = Sample("q/open", 0, "v", ("?",), ("a red car",), question="What is it?")
