@@ -56,6 +56,9 @@ def own_files(config_dir: Path | None) -> list[Path]:
     may_be_missing = config_dir == USERS_FOLDER and not config_dir.is_symlink()
     if not config_dir.is_dir() and not may_be_missing:
         raise ConfigError(f"--config-dir: there is no folder {config_dir}")
+    local = config_dir / "local"  # which nobody names, so that nobody would miss it
+    if local.is_symlink() and not local.is_dir():
+        raise ConfigError(f"--config-dir: {local} is a link, and there is no folder where it leads")
     return config_files(config_dir)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 import os
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +35,8 @@ from llava_eval.types import Generation, MetricValue, SampleResult, Score
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -346,7 +349,7 @@ def is_run(path: Path) -> bool:
 def find_runs(path: Path) -> list[Path]:
     """Return a run directory itself, or the run directories below a folder, in natural order.
 
-    Folders that are linked there count too, each folder once.
+    Folders that are linked there count too, each folder once; of links to nowhere it is warned.
 
     Raises:
         ComparisonError: there is no such folder, no run in it, or one below it may not be read.
@@ -360,6 +363,10 @@ def find_runs(path: Path) -> list[Path]:
         for folder, names in folders_below(path):
             if files.MANIFEST in names:
                 result.setdefault(os.path.realpath(folder), folder)
+                continue
+            for link in (folder / name for name in names):
+                if link.is_symlink() and not link.exists():
+                    log.warning("%s is a link that leads nowhere: no run is read there", link)
     if not result:
         raise ComparisonError(f"{path} holds no run: no {files.MANIFEST} in it or below it")
     return sorted(result.values(), key=lambda path: natural_order(str(path)))

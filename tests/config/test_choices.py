@@ -98,6 +98,19 @@ def test_a_users_folder_stands_beside_the_packaged_files(
     assert sys.path == ["first", str(mine)]
 
 
+def test_settings_for_every_command_are_not_left_out_behind_a_link_to_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine = Path("llava_eval_local")
+    mine.mkdir()
+    (mine / "data").symlink_to("gone")
+    assert search_path_override(mine)
+    (mine / "local").symlink_to("gone")
+    with pytest.raises(ConfigError, match="llava_eval_local/local is a link, and there is no fold"):
+        search_path_override(mine)
+
+
 def test_modules_of_the_folder_given_last_go_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

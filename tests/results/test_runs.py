@@ -210,6 +210,19 @@ def test_linked_folders_count_once(tmp_path: Path) -> None:
     assert find_runs(sweep) == [own, sweep / "latest"]
 
 
+def test_a_link_to_a_run_that_is_gone_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = write_run(tmp_path / "runs" / "a", [answered(0, True)])
+    (run / "note").symlink_to("gone")  # inside a run there is no other
+    (tmp_path / "runs" / "latest").symlink_to("gone")
+    (tmp_path / "runs" / "here").symlink_to("a")
+    assert find_runs(tmp_path / "runs") == [run]
+    assert caplog.messages == [
+        f"{tmp_path}/runs/latest is a link that leads nowhere: no run is read there"
+    ]
+
+
 def test_a_folder_that_cannot_be_read_leaves_no_run_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

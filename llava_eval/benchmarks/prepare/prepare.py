@@ -18,7 +18,7 @@ from llava_eval.benchmarks.prepare.members import Limits
 from llava_eval.benchmarks.prepare.unpack import find_archives, unpack
 from llava_eval.benchmarks.sources import HUB_SCHEME
 from llava_eval.borders.hub_cache import hub_errors, snapshot
-from llava_eval.borders.paths import is_there
+from llava_eval.borders.paths import is_there, names_file, open_file, reason
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.schema import BenchmarkConfig
@@ -39,6 +39,7 @@ class Readiness:
         num_samples, num_expected: questions; None where the complete set's size is not known.
         num_media: files that the rows name.
         num_subtitles, num_subtitles_present: subtitle files likewise, which not every video has.
+        unreadable: those that are there, or may be, but cannot be opened, and why.
         missing: files that do not exist.
         damaged: files that do not open, and why.
         counts: facet, level, questions found, questions expected.
@@ -50,6 +51,7 @@ class Readiness:
     num_media: int = 0
     num_subtitles: int = 0
     num_subtitles_present: int = 0
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     damaged: list[tuple[str, str]] = field(default_factory=list)
     counts: list[tuple[str, str, int, int]] = field(default_factory=list)
@@ -61,6 +63,7 @@ class Readiness:
             self.num_expected in (None, self.num_samples)
             and not self.missing
             and not self.damaged
+            and not self.unreadable
             and (self.num_subtitles_present > 0 or self.num_subtitles == 0)
             and all(found == expected for _, _, found, expected in self.counts)
         )
@@ -153,7 +156,13 @@ def _check_media(samples: Sequence[Sample], readiness: Readiness) -> None:
 
     subtitles = subtitle_files(samples)
     readiness.num_subtitles = len(subtitles)
-    readiness.num_subtitles_present = sum(map(is_there, subtitles))
+    for path in subtitles:
+        try:
+            if names_file(path):
+                open_file(path, "subtitles").close()
+                readiness.num_subtitles_present += 1
+        except OSError as error:
+            readiness.unreadable.append((path, reason(error)))
     media = media_files(samples)
     readiness.num_media = len(media)
     for medium in tqdm(media, unit=" files", desc="checking", dynamic_ncols=True):
@@ -200,7 +209,8 @@ def readiness_text(readiness: Readiness) -> str:
         for facet, level, found, wanted in readiness.counts
     ]
     lines += [f"  missing: {path}" for path in readiness.missing]
-    lines += [f"  damaged: {path}: {reason}" for path, reason in readiness.damaged]
+    damaged = [*readiness.damaged, *readiness.unreadable]
+    lines += [f"  damaged: {path}: {why}" for path, why in damaged]
     for title, text in (
         ("licence", readiness.benchmark.licence),
         ("access", readiness.benchmark.prepare.gated),
@@ -266,4 +276,7 @@ def _matching(root: Path, patterns: Sequence[str]) -> list[Path]:
         found = {path for pattern in patterns for path in root.glob(pattern)}
     except (ValueError, NotImplementedError) as error:
         raise ConfigError(f"benchmark.prepare: {', '.join(patterns)}: {error}") from error
+    for path in sorted(found):
+        if path.is_symlink() and not path.exists() and find_archives([path]):
+            log.warning("%s is a link that leads nowhere: it is not unpacked", path)
     return sorted(path for path in found if path.is_file())

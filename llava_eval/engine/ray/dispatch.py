@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import pickle
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
+from llava_eval.borders.paths import is_there
 from llava_eval.engine.batches import Batch
 from llava_eval.engine.ray.cluster import check_alive, import_ray, is_loss, own_error, reason_of
 from llava_eval.engine.ray.task import BatchTask
@@ -162,11 +162,8 @@ class Dispatch:
         if status.error is None:
             task.decoded[index] = content
             return
-        if status.unseen is not None and os.path.exists(status.unseen):
-            raise ConfigError(
-                f"node {status.host} cannot see {status.unseen}, which is there on this machine; "
-                "media have to lie at the same path on every node"
-            )
+        if status.unseen is not None:
+            _check_unseen([status.unseen], status.host)
         yield from group.failed(status.error)
 
     def _take_reply(self, reference: Any) -> Iterator[SampleResult]:
@@ -185,6 +182,8 @@ class Dispatch:
             self._waiting.appendleft(task.again())
             return
         worker.tasks.remove(task)
+        assert worker.facts is not None
+        _check_unseen(reply.unseen, worker.facts.host)
         worker.report = reply.report
         worker.num_samples += len(reply.results)
         if self._first_number is None or task.number < self._first_number:
@@ -213,3 +212,13 @@ class Dispatch:
         self._waiting.extendleft(reversed(tasks))
         error = EngineError(f"ended its worker {self._max_tries} times, last: {reason}")
         yield from (SampleResult.failed(sample, error) for sample in given_up)
+
+
+def _check_unseen(paths: Sequence[str], host: str) -> None:
+    """Refuse to go on where a node lacks a file of samples that this machine has."""
+    for path in paths:
+        if is_there(path):
+            raise ConfigError(
+                f"node {host} cannot see {path}, which is there on this machine; media and "
+                "subtitles have to lie at the same path on every node"
+            )

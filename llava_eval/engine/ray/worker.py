@@ -14,6 +14,8 @@ from logging.handlers import BufferingHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llava_eval.benchmarks.prepare.media_files import subtitle_files
+from llava_eval.borders.paths import is_there
 from llava_eval.engine.batches import (
     Batch,
     GroupContent,
@@ -110,6 +112,8 @@ class ModelWorker:
         assert prompts is not None
         ready: list[GroupContent] = []
         failed: list[SampleResult] = []
+        files = subtitle_files(sample for group in batch for sample in group.samples)
+        unseen = [path for path in files if not is_there(path)]  # a prompt goes on without them
         for group, clips in zip(batch, decoded, strict=True):
             try:
                 ready.append(GroupContent.of(group.samples, clips, runner.prepare))
@@ -128,7 +132,7 @@ class ModelWorker:
             )
             logged, self._messages.buffer = self._messages.buffer, []
             messages = [(record.levelno, record.getMessage()) for record in logged]
-            return BatchReply(results, report, messages)
+            return BatchReply(results, report, messages, unseen)
 
     def _facts_for(self, settings: WorkerSettings) -> WorkerFacts:
         """Make this process ready for a run, unless it is, and return what it says of itself."""

@@ -131,11 +131,13 @@ class BatchReply:
         results: one for each sample, not scored yet.
         report: of the worker, up to now.
         messages: (level, text) of what the worker logged.
+        unseen: files beside the media, such as subtitles, that do not exist on its node.
     """
 
     results: list[SampleResult]
     report: Report
     messages: list[tuple[int, str]]
+    unseen: list[str]
 
 
 @dataclass(frozen=True)

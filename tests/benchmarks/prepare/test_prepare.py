@@ -103,6 +103,57 @@ def test_what_is_missing_and_what_is_damaged(demo: Path, rows: Path, tmp_path: P
     assert text.endswith("INCOMPLETE")
 
 
+@pytest.mark.parametrize(
+    ("there", "text", "reason"),
+    [
+        ("file", "  subtitles  2 of 2 present\n", ""),
+        ("nothing", "  subtitles  1 of 2 present\n", ""),
+        ("folder", "  subtitles  1 of 2 present\n", ""),
+        ("circle", "  subtitles  1 of 2 present\n", "its links go round in a circle"),
+        ("stale", "  subtitles  1 of 2 present\n", "no such file"),
+    ],
+)
+def test_subtitles_that_may_not_be_opened_are_not_just_missing(
+    demo: Path, rows: Path, tmp_path: Path, *, there: str, text: str, reason: str
+) -> None:
+    root = tmp_path / "media"
+    root.mkdir()
+    first, second = videos(demo, rows)
+    for video in (first, second):
+        (root / video.name).symlink_to(video)
+    (root / f"{first.stem}.srt").write_text("1\n00:00:00,000 --> 00:01:00,000\nHello\n")
+    other = root / f"{second.stem}.srt"
+    if there == "file":
+        other.write_text("1\n00:00:00,000 --> 00:01:00,000\nHello\n")
+    elif there == "folder":
+        other.mkdir()
+    elif there != "nothing":
+        other.symlink_to(other if there == "circle" else tmp_path / "gone.srt")
+    adapter = ["+benchmark.adapter.subtitles='{videoID}.srt'"]
+    adapter.append("+benchmark.adapter.subtitle_rule=first_cue")
+    adapter.append("benchmark.adapter.prompt='{subtitles}{question}'")
+    ready = run(rows, root, *adapter)
+    said = readiness_text(ready)
+    assert "  media      2 of 2 present, 2 open\n" in said
+    assert text in said
+    assert ready.is_complete is not bool(reason)
+    assert (f"  damaged: {other}: {reason}\n" in said) is bool(reason)
+
+
+def test_an_archive_that_is_a_link_to_nowhere_is_named(
+    demo: Path, rows: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Media may be unpacked already, so that it ends nothing."""
+    root = tmp_path / "media"
+    root.mkdir()
+    for name in ("videos_01.zip", "other.mp4"):
+        (root / name).symlink_to(tmp_path / "gone")
+    ready = run(rows, root)
+    assert len(ready.missing) == 2
+    (told,) = [message for message in caplog.messages if "nowhere" in message]
+    assert told == f"{root}/videos_01.zip is a link that leads nowhere: it is not unpacked"
+
+
 @pytest.mark.slow
 def test_counts_are_held_against_the_complete_set(demo: Path, rows: Path) -> None:
     root = demo / "videos"

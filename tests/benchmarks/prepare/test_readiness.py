@@ -36,6 +36,7 @@ def ready(licence: str = "", manual: str = "", gated: str = "", **changes: objec
         (ready(damaged=[("a.mp4", "no frames")]), False),
         (ready(num_subtitles=2, num_subtitles_present=1), True),
         (ready(num_subtitles=2), False),
+        (ready(num_subtitles=2, num_subtitles_present=1, unreadable=[("b.srt", "why")]), False),
         (ready(counts=[("task", "x", 3, 3), ("task", "y", 3, 3)]), True),
         (ready(counts=[("task", "x", 3, 3), ("task", "y", 2, 3)]), False),
     ],

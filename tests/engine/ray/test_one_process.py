@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import torch
 
+from llava_eval.benchmarks.subtitles import Subtitles
 from llava_eval.borders.machine_limits import num_cores
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import RunConfig
@@ -525,6 +526,40 @@ def test_a_folder_that_only_the_driver_sees_is_a_mistake_of_the_cluster(
         else:
             with pytest.raises(expected, match=f"^node beta cannot see {here}, which is there"):
                 case.ask()
+
+
+class Uncovers(Letters):
+    """Makes a file when it is asked, so that only who answers did not see it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[Generation]:
+        Path(self.path).write_text("1\n00:00:00,000 --> 00:01:00,000\nHello\n")
+        return super().generate(requests)
+
+
+def test_subtitles_that_only_the_driver_sees_are_a_mistake_of_the_cluster(
+    ray: OneProcess, case: Case, tmp_path: Path
+) -> None:
+    """No sample is asked without its subtitles where only the node that asks lacks them."""
+    path = tmp_path / "v.srt"
+    sample = case.samples[0]
+    lines = Subtitles(sample.media[0], str(path), "first_cue")
+    asked = [dataclasses.replace(sample, content=(sample.media[0], lines, "Why?"))]
+    for made, expected in ((tmp_path / "other.srt", None), (path, ConfigError)):
+        model = dataclasses.replace(
+            case.config.model,
+            _target_=f"{__name__}.Uncovers",
+            arguments={"path": str(made)},
+        )
+        changed = Case(dataclasses.replace(case.config, model=model), asked)
+        if expected is None:
+            (result,) = changed.ask().results  # a video without subtitles is asked as it is
+            assert (result.prompt, result.generation.error) == ("Why?", None)
+        else:
+            with pytest.raises(expected, match=rf"^node \S+ cannot see {path}, which is there"):
+                changed.ask()
 
 
 def test_processes_that_run_and_that_do_not() -> None:
