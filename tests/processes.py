@@ -82,10 +82,12 @@ class Command:
         wait_for(lambda: state_of(self.pid) == "T" or not self.is_running)
         assert self.is_running, self._outputs[1].read_text(encoding="utf-8")
 
-    def finish(self, timeout_seconds: float = PATIENCE_SECONDS) -> Finished:
-        """Wait for its end."""
+    def finish(
+        self, timeout_seconds: float = PATIENCE_SECONDS, *, encoding: str = "utf-8"
+    ) -> Finished:
+        """Wait for its end; what it printed has to be in an encoding."""
         self._process.join(timeout_seconds)
-        texts = [path.read_text(encoding="utf-8", errors="replace") for path in self._outputs]
+        texts = [path.read_text(encoding=encoding) for path in self._outputs]
         assert self._process.exitcode is not None, f"still running: {texts[1]}"
         return Finished(self._process.exitcode, *texts)
 
@@ -136,10 +138,14 @@ def start_process(target: Callable[..., object], *arguments: object) -> ForkServ
 
 
 def run_command(
-    arguments: Sequence[str], folder: Path, before: Callable[[], object] | None = None
+    arguments: Sequence[str],
+    folder: Path,
+    before: Callable[[], object] | None = None,
+    *,
+    encoding: str = "utf-8",
 ) -> Finished:
-    """Run a command to its end."""
-    return Command(arguments, folder, before).finish()
+    """Run a command to its end; see :meth:`Command.finish`."""
+    return Command(arguments, folder, before).finish(encoding=encoding)
 
 
 def num_lines(run_folder: Path) -> int:

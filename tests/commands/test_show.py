@@ -103,11 +103,12 @@ def test_a_text_that_the_terminal_s_encoding_lacks_is_escaped(
     before = functools.partial(write_in, encoding)
     shown = []
     for more in ([], ["--json"]):
-        done = processes.run_command(["show", str(run), "q0", *more], tmp_path, before)
+        command = ["show", str(run), "q0", *more]
+        done = processes.run_command(command, tmp_path, before, encoding=encoding)
         assert done.exit_code == 0, done.stderr
-        shown.append((tmp_path / "stdout.txt").read_bytes())
-    assert "tokens, ended by" not in shown[0].decode(encoding)
-    assert json.loads(shown[1].decode(encoding))["generation"]["text"] == text
+        shown.append(done.stdout)
+    assert "tokens, ended by" not in shown[0]
+    assert json.loads(shown[1])["generation"]["text"] == text
 
 
 @pytest.mark.slow
