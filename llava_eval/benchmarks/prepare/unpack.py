@@ -52,6 +52,11 @@ _HEADER_TYPES = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
 )
+#: Not the blocks of zeros, nor the end of the file, that end an archive.
+_DAMAGED_HEADER: tuple[type[tarfile.HeaderError], ...] = (
+    tarfile.InvalidHeaderError,  # type: ignore[attr-defined]
+    tarfile.TruncatedHeaderError,  # type: ignore[attr-defined]
+)
 
 _CHUNK_BYTES = 1 << 20
 #: Folder below the target that notes which archives are unpacked.
@@ -239,17 +244,15 @@ class _BoundedHeader(tarfile.TarInfo):
     """
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Return the header that a block holds.
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        """Return the next header.
 
         Raises:
             ReadError: it is cut off or damaged.
         """
         try:
-            return super().frombuf(buf, encoding, errors)
-        except tarfile.HeaderError as error:
-            if not any(buf):  # the end
-                raise
+            return super().fromtarfile(archive)
+        except _DAMAGED_HEADER as error:
             raise tarfile.ReadError(f"a header of the archive: {error}") from None
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
