@@ -207,6 +207,8 @@ def selected(
     kept = list(samples)
     for facet, levels in flat(where).items():  # where.meta.kind=x is of the facet meta.kind
         kept = _at_levels(kept, facet, levels)
+    for facet in subsample.by if kept else ():  # also where no size makes use of them
+        _known_level(kept[0], facet)
     first_rows = set(list(dict.fromkeys(sample.row for sample in kept))[:limit])
     kept = [sample for sample in kept if sample.row in first_rows]
     if subsample.size is None:

@@ -49,6 +49,12 @@ def test_levels_of_facets() -> None:
         assert [one.id for one in selected(inner, where, ALL)] == ["b"]
 
 
+@pytest.mark.parametrize("size", [None, 3])
+def test_a_facet_to_draw_by_that_is_none_is_told(size: int | None) -> None:
+    with pytest.raises(ConfigError, match=r"no facet 'length'; facets: duration, half"):
+        selected(samples(short=3, long=2), {}, SubsampleConfig(size, by=["length"]))
+
+
 def test_a_sample_of_several_levels_is_at_each() -> None:
     kinds = ("action+object", "action", "18+", "object")
     found = [Sample(kind, 0, "g", ("x",), (), facets={"kind": kind}) for kind in kinds]
