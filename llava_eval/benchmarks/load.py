@@ -75,6 +75,9 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
     if {target for sample in samples for target in sample.targets} == {""}:
         # hidden answers, of which TextVQA's test set has ten empty ones a row
         samples = [dataclasses.replace(sample, targets=()) for sample in samples]
+    if samples and not any(sample.targets for sample in samples):
+        names = ", ".join(map(str, rows[0]))
+        log.warning("%s: no row has a right answer, all are hidden; columns: %s", source, names)
     kept = selected(samples, benchmark.where, benchmark.subsample, limit=benchmark.limit)
     if not kept:
         raise RowsError(

@@ -13,6 +13,7 @@ import pytest
 
 from llava_eval import cli
 from llava_eval.benchmarks.adapters import multiple_choice
+from llava_eval.benchmarks.adapters.image import image_question
 from llava_eval.benchmarks.adapters.video_chatgpt import video_chatgpt
 from llava_eval.benchmarks.load import selected
 from llava_eval.benchmarks.rows import Row
@@ -383,3 +384,18 @@ def test_rows_of_one_subset_of_the_hub_name_it(
     settings = {"subset": "Temporal", "split": "train", "facets": ["row_set"]}
     (sample,) = load_samples(f"hub://{folder}", adapter, **settings)
     assert sample.facets["row_set"] == "temporal"
+
+
+def test_rows_without_any_right_answer_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [{"id": n, "answer": "a dog", "image": "x.png"} for n in "ab"]
+    path = str(write_lines(tmp_path / "rows.jsonl", rows))
+    made: dict[str, Any] = {"id": "{id}", "group": ["{id}"], "media": ["{image}"], "question": ""}
+    right = functools.partial(image_question, **made, prompt="What?", answers="answer")
+    assert [sample.targets for sample in load_samples(path, right)] == [("a dog",)] * 2
+    assert caplog.messages == []
+    mistyped = functools.partial(image_question, **made, prompt="What?", answers="anwser")
+    assert [sample.targets for sample in load_samples(path, mistyped)] == [(), ()]
+    (told,) = caplog.messages
+    assert told == f"{path}: no row has a right answer, all are hidden; columns: id, answer, image"
