@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from llava_eval.config.compose import compose_config
-from llava_eval.errors import RowsError
+from llava_eval.errors import RowsError, RunDirectoryError
 from llava_eval.run import Outcome, score
 from tests.benchmarks import test_image_prompts as image_rows
 from tests.benchmarks import test_prompts as rows
@@ -170,6 +170,10 @@ def test_answers_by_likelihood_come_as_losses(tmp_path: Path) -> None:
     outcome = scored(tmp_path, "egoschema/mc_ppl", [rows.EGOSCHEMA], losses)
     assert outcome.summary.metrics["accuracy"].value == 100.0
     assert ledger(tmp_path)[0]["generation"]["option_losses"] == losses["option_losses"]
+    scored(tmp_path, "egoschema/mc_ppl", [rows.EGOSCHEMA], losses)
+    others = {**losses, "option_losses": [0.5, 2.5, 4.0, 3.0, 1.0]}
+    with pytest.raises(RunDirectoryError, match="another configuration: generations was"):
+        scored(tmp_path, "egoschema/mc_ppl", [rows.EGOSCHEMA], others)
 
 
 @pytest.mark.parametrize(

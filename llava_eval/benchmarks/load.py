@@ -75,6 +75,9 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
     if {target for sample in samples for target in sample.targets} == {""}:
         # hidden answers, of which TextVQA's test set has ten empty ones a row
         samples = [dataclasses.replace(sample, targets=()) for sample in samples]
+    if samples and not any(sample.targets for sample in samples):
+        names = ", ".join(map(str, rows[0]))
+        log.warning("%s: no row has a right answer, all are hidden; columns: %s", source, names)
     kept = selected(samples, benchmark.where, benchmark.subsample, limit=benchmark.limit)
     if not kept:
         raise RowsError(
@@ -207,6 +210,8 @@ def selected(
     kept = list(samples)
     for facet, levels in flat(where).items():  # where.meta.kind=x is of the facet meta.kind
         kept = _at_levels(kept, facet, levels)
+    for facet in subsample.by if kept else ():  # also where no size makes use of them
+        _known_level(kept[0], facet)
     first_rows = set(list(dict.fromkeys(sample.row for sample in kept))[:limit])
     kept = [sample for sample in kept if sample.row in first_rows]
     if subsample.size is None:

@@ -9,7 +9,8 @@ import logging
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ ROW_KEY_COLUMN = "row_key"
 SET_SEPARATOR = "+"
 
 #: A file of the hub's, or of its library's, is named after its split and its place among others.
-_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+_SHARD = re.compile(r"-\d{5}-of-(\d{5})$")
 #: What stands between words of a file's name, of which one may be the split.
 _WORDS = re.compile(r"[-._ \d]+")
 #: Splits that most data sets have, by the names that files have of them.
@@ -136,6 +137,7 @@ def _read_local(path: Path, split: str | None) -> list[Mapping[str, Any]]:
                 f"the folder {path} holds {names}, which may be the same rows; benchmark.source "
                 "takes the path of one of them"
             )
+        _check_whole(path, files)
         return [row for file in files for row in _read_file(file)]
     if not path.is_file():
         raise RowsError(
@@ -143,6 +145,19 @@ def _read_local(path: Path, split: str | None) -> list[Mapping[str, Any]]:
             f"{HUB_SCHEME}organisation/name"
         )
     return _read_file(path)
+
+
+def _check_whole(folder: Path, files: Sequence[Path]) -> None:
+    """Raise RowsError for files that are numbered among others, of which one is not there."""
+    matches = [match for file in files if (match := _SHARD.search(file.stem)) is not None]
+    numbers = Counter((match.string[: match.start()], match[1]) for match in matches)
+    for (name, total), number in numbers.items():
+        if number != int(total):
+            raise RowsError(
+                f"the folder {folder} holds {number} of the {int(total)} files "
+                f"{name}-*-of-{total}, as where a download ended; the rows of one alone are read "
+                "of its path"
+            )
 
 
 def _of_split(files: list[Path], split: str) -> list[Path]:
@@ -381,6 +396,7 @@ def _paths_of_set(folder: Path, name: str, *, is_only: bool) -> list[Path]:
             paths.append(path)
     paths = [path for path in paths if path.stem.lower() == name.lower()] or paths
     if is_only:
+        _check_whole(folder, paths)
         return paths or [folder]
     if len(paths) != 1:
         listed = ", ".join(path.name for path in paths) or "none"

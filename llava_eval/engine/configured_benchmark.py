@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import logging
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 
 from llava_eval.benchmarks.load import Adapter, read_samples
 from llava_eval.config.build import build_target
-from llava_eval.config.choices import suggest
+from llava_eval.config.choices import listing, suggest
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.experiments import benchmark_of
 from llava_eval.config.schema import JudgeConfig, RunConfig
@@ -32,13 +33,17 @@ from llava_eval.results.tables import all_values
 from llava_eval.scoring.evaluation import Evaluation
 from llava_eval.scoring.judge.report import JudgeReport
 from llava_eval.scoring.scorer import JudgedScorer, Scorer, checked_scorer
-from llava_eval.types import Generation, MetricValue, Sample, SampleResult
+from llava_eval.types import Generation, MetricValue, Sample, SampleResult, levels_of
+
+log = logging.getLogger(__name__)
 
 #: Made-up replies that a file of answers must be able to hold.
 _EXAMPLE_REPLIES = ("A", "a red ball", "")
 
 #: Settings of our metrics that are names of facets.
 _FACET_SETTINGS = frozenset({"facet", "outer", "inner", "mean_over"})
+#: Settings of our metrics that are names of levels, of the facet that "facet" or "outer" names.
+_LEVEL_SETTINGS = ("level", "levels", "over", "only", "without")
 
 
 @dataclass(frozen=True)
@@ -208,11 +213,33 @@ def _check_names(config: RunConfig, metrics: Mapping[str, Metric]) -> None:
 
 def _facets_of(metric: Metric) -> dict[str, str]:
     """Return the facets that a metric of ours is set to, by setting."""
+    settings = _settings_of(metric)
+    named = {key: settings[key] for key in _FACET_SETTINGS & settings.keys()}
+    return {key: facet for key, facet in named.items() if isinstance(facet, str)}
+
+
+def _settings_of(metric: Metric) -> dict[str, Any]:
+    """Return what a metric of ours is set to; nothing of one of the user's own."""
     if not _is_ours(metric):
         return {}
-    given = inspect.signature(metric).parameters
-    settings = {key: given[key].default for key in _FACET_SETTINGS & given.keys()}
-    return {key: facet for key, facet in settings.items() if isinstance(facet, str)}
+    return {key: given.default for key, given in inspect.signature(metric).parameters.items()}
+
+
+def _warn_of_levels(metrics: Mapping[str, Metric], samples: Sequence[Sample]) -> None:
+    """Warn of a level that a metric is set to and that no sample of the whole set has."""
+    for name, metric in metrics.items():
+        settings, facets = _settings_of(metric), _facets_of(metric)
+        facet = facets.get("facet", facets.get("outer"))
+        if facet is None:
+            continue
+        own = {sample.facets[facet] for sample in samples}
+        present = own.union(*map(levels_of, own))
+        for key in _LEVEL_SETTINGS:
+            value = settings.get(key)
+            for level in [value] if isinstance(value, str) else value or ():
+                if level not in present:
+                    text = "benchmark.metrics.%s.%s: no sample has the %s %r; levels: %s"
+                    log.warning(text, name, key, facet, level, listing(sorted(present)))
 
 
 @dataclass(frozen=True)
@@ -251,6 +278,10 @@ class Benchmark:
                 f"runner.keep_choice_logprobs=true: {composed.config.benchmark.name} asks nothing "
                 "with options whose letter is generated"
             )
+        benchmark = composed.config.benchmark
+        is_part = benchmark.limit or benchmark.where or benchmark.subsample.size
+        if not is_part and benchmark.num_rows in (None, len(samples)):
+            _warn_of_levels(parts.metrics, samples)
         return cls(composed, parts, samples)
 
     def part(self, ids: Collection[str]) -> Benchmark:

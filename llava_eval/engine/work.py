@@ -33,7 +33,7 @@ from llava_eval.results.manifest import Manifest, RunRecord, provenance, read_ma
 from llava_eval.results.summary import named_with_overrides
 from llava_eval.scoring.judge.judge import read_judge_key
 from llava_eval.scoring.scorer import JudgedScorer, judge_prompts
-from llava_eval.types import Sample, SampleResult
+from llava_eval.types import Generation, Sample, SampleResult
 
 log = logging.getLogger(__name__)
 
@@ -208,6 +208,12 @@ def open_work(
         engine.close()
 
 
+def _scored(given: Generation) -> list[object]:
+    """Return what a score is made of: the text, and what stands beside it where anything does."""
+    verdict = given.published_correct
+    return [given.text, *(given.option_losses or ()), *([] if verdict is None else [verdict])]
+
+
 @dataclass(frozen=True)
 class GivenTexts:
     """A benchmark and texts that answer it already, from another tool or an earlier run.
@@ -281,7 +287,7 @@ class GivenTexts:
         return {
             "benchmark": self.benchmark.config.benchmark.name,
             "samples": samples_digest(self.benchmark.samples),
-            "generations": digest([[item.id, item.generation.text] for item in self.results]),
+            "generations": digest([[item.id, *_scored(item.generation)] for item in self.results]),
         }
 
     def record(self, directory: Path, clock: StageClock, model_label: str | None) -> RunRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -49,11 +50,7 @@ def macro_mean(
     Raises:
         RowsError: a level that ``levels`` does not name.
     """
-    members: dict[str, list[SampleResult]] = defaultdict(list)
-    for result in results:
-        own = result.facets[facet]
-        for level in [own] if own in (levels or ()) else levels_of(own):
-            members[level].append(result)
+    members = results_by_level(results, facet, levels or ())
     unknown = sorted(set(members) - set(levels)) if levels is not None else []
     if unknown:
         raise RowsError(
@@ -65,10 +62,25 @@ def macro_mean(
     if not parts:
         return MetricValue.none(0, unit)
     found = _by_parts(parts, [num_levels] * len(parts), scale, unit)
-    if sum(map(len, members.values())) > len(results):  # a sample of several levels is one
-        counted = ~np.isnan(sample_values(results, denominator=denominator))
-        found = dataclasses.replace(found, num_samples=int(counted.sum()))
-    return found
+    return _each_once(found, members.values(), results, denominator)
+
+
+def results_by_level(
+    results: Sequence[SampleResult], facet: str, named: Sequence[str] = ()
+) -> dict[str, list[SampleResult]]:
+    """Return the results of each level; a sample counts under each that it has.
+
+    Args:
+        results: of the set.
+        facet: whose levels.
+        named: levels that are one as they stand, "action+object" among them.
+    """
+    members: dict[str, list[SampleResult]] = defaultdict(list)
+    for result in results:
+        own = result.facets[facet]
+        for level in [own] if own in named else levels_of(own):
+            members[level].append(result)
+    return members
 
 
 def rows_by_level(
@@ -147,16 +159,17 @@ def nested_mean(
         scale: factor to the unit of the published table.
         unit: that unit.
     """
-    tasks: dict[str, dict[str, list[SampleResult]]] = defaultdict(lambda: defaultdict(list))
-    for result in results:
-        if level in (None, result.facets[outer]):
-            tasks[result.facets[outer]][result.facets[inner]].append(result)
-    by_task = [_counted_parts(kinds.values(), "scored") for kinds in tasks.values()]
+    tasks = results_by_level(results, outer, () if level is None else (level,))
+    if level is not None:
+        results, tasks = tasks[level], {level: tasks[level]}
+    kinds = [results_by_level(members, inner).values() for members in tasks.values()]
+    by_task = [_counted_parts(members, "scored") for members in kinds]
     scored = [parts for parts in by_task if parts]
     if not scored:
         return MetricValue(empty_as, None, None, None, 0, unit)
     divisors = [len(parts) * len(scored) for parts in scored for _ in parts]
-    return _by_parts([part for parts in scored for part in parts], divisors, scale, unit)
+    found = _by_parts([part for parts in scored for part in parts], divisors, scale, unit)
+    return _each_once(found, itertools.chain(*kinds), results, "scored")
 
 
 def relative_gain(
@@ -235,6 +248,18 @@ def _counted_parts(
     """Return the values of each level in which any sample counts."""
     parts = [_counted(results, denominator) for results in levels]
     return [part for part in parts if part.groups]
+
+
+def _each_once(
+    found: MetricValue,
+    levels: Iterable[Sequence[SampleResult]],
+    results: Sequence[SampleResult],
+    denominator: Denominator,
+) -> MetricValue:
+    """Return a number of these levels with its samples counted: one of several levels is one."""
+    if sum(map(len, levels)) == len(results):
+        return found
+    return dataclasses.replace(found, num_samples=len(_counted(results, denominator).groups))
 
 
 def _by_parts(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
-from llava_eval.metrics.groups import estimated
+from llava_eval.metrics.groups import estimated, results_by_level
 from llava_eval.metrics.intervals import FloatArray
 from llava_eval.types import MetricValue, SampleResult
 
@@ -41,9 +41,7 @@ def yes_no(
         undefined_as: what the measure is, in percent, where its denominator is 0; null for none.
     """
     kept = [result for result in results if result.generation.error is None and result.target]
-    levels: dict[str, list[SampleResult]] = defaultdict(list)
-    for result in kept:
-        levels["" if mean_over is None else result.facets[mean_over]].append(result)
+    levels = {"": kept} if mean_over is None else results_by_level(kept, mean_over)
     ratios = [_ratio(members, measure) for members in levels.values()]
     values = [undefined_as if ratio is None else 100 * ratio for ratio, _ in ratios]
     known = [value for value in values if value is not None]
@@ -54,7 +52,8 @@ def yes_no(
         return MetricValue(value, None, None, None, len(kept), "percent")
     influence = np.concatenate([100 * influence / len(ratios) for _, influence in ratios])
     groups = [result.group for members in levels.values() for result in members]
-    return estimated(value, influence, groups, (0.0, 100.0), "percent")
+    found = estimated(value, influence, groups, (0.0, 100.0), "percent")
+    return replace(found, num_samples=len(kept))  # those of several levels once
 
 
 def _ratio(results: Sequence[SampleResult], measure: Measure) -> tuple[float | None, FloatArray]:

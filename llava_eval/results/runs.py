@@ -349,7 +349,8 @@ def is_run(path: Path) -> bool:
 def find_runs(path: Path) -> list[Path]:
     """Return a run directory itself, or the run directories below a folder, in natural order.
 
-    Folders that are linked there count too, each folder once; of links to nowhere it is warned.
+    Folders that are linked there count too, each folder once. It is warned of links to nowhere, and
+    of a ledger without a manifest.
 
     Raises:
         ComparisonError: there is no such folder, no run in it, or one below it may not be read.
@@ -364,6 +365,9 @@ def find_runs(path: Path) -> list[Path]:
             if files.MANIFEST in names:
                 result.setdefault(os.path.realpath(folder), folder)
                 continue
+            if files.LEDGER in names:
+                text = "%s has %s and no %s: no run is read there"
+                log.warning(text, folder, files.LEDGER, files.MANIFEST)
             for link in (folder / name for name in names):
                 if link.is_symlink() and not link.exists():
                     log.warning("%s is a link that leads nowhere: no run is read there", link)

@@ -88,11 +88,10 @@ class ArrayStore:
         path = self._path(key)
         try:
             with path.open("rb") as file:
-                facts = parse_json(file.readline(), dict)
-                shape, dtype = tuple(facts.pop("shape")), np.dtype(facts.pop("dtype"))
-                expected, content = facts.pop("crc32"), bytearray(file.read())
-            if zlib.crc32(content) != expected:
-                raise ValueError("its bytes are not those that were written")
+                facts, content = parse_json(file.readline(), dict), bytearray(file.read())
+            if facts.pop("crc32") != _checksum(facts, content):
+                raise ValueError("it is not what was written")
+            shape, dtype = tuple(facts.pop("shape")), np.dtype(facts.pop("dtype"))
             value = read(np.frombuffer(content, dtype).reshape(shape), facts)
             with suppress(OSError):  # of somebody else, or on a disk that cannot be written
                 os.utime(path)
@@ -111,7 +110,7 @@ class ArrayStore:
             return
         content = np.ascontiguousarray(array).data
         header = {**(facts or {}), "shape": array.shape, "dtype": array.dtype.str}
-        header["crc32"] = zlib.crc32(content)
+        header["crc32"] = _checksum(header, content)
         path = self._path(key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -154,3 +153,8 @@ class ArrayStore:
                 continue
             files.append((status.st_mtime, status.st_size, path))
         return files
+
+
+def _checksum(header: Mapping[str, Any], content: bytearray | memoryview) -> int:
+    """Return that of an entry: of all that its header says besides, and of the array."""
+    return zlib.crc32(content, zlib.crc32(json.dumps(header).encode()))

@@ -20,7 +20,7 @@ from llava_eval.video.collector import FrameCollector, Pixels
 from llava_eval.video.container import media_errors, require_file
 from llava_eval.video.deadline import check_deadline
 from llava_eval.video.decode import cut, decode_frames, probe
-from llava_eval.video.remote import fetch, is_address
+from llava_eval.video.remote import fetch, is_address, kept_copy
 from llava_eval.video.truncation import truncation
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def read_media(media: Media, sampler: Sampler, *, cache: FrameCache | None = Non
     Red and blue of a video are exchanged where the medium says so, after any resizing: that treats
     channels alike, so the order makes no difference.
 
-    A medium at an http(s) address is fetched first (see :mod:`llava_eval.video.remote`).
+    A medium at an http(s) address is fetched first (see :mod:`llava_eval.video.remote`), unless a
+    copy is kept that can be read.
 
     Args:
         media: what to read.
@@ -63,8 +64,25 @@ def read_media(media: Media, sampler: Sampler, *, cache: FrameCache | None = Non
     Raises:
         MediaError: the medium cannot be read.
     """
+    if media.data is not None or not is_address(media.path):
+        return _read(media, media.path, sampler, cache)
     with media_errors(media.name):
-        path = fetch(media.path) if media.data is None and is_address(media.path) else media.path
+        kept = kept_copy(media.path)
+    if kept is None:
+        return _read(media, fetch(media.path), sampler, cache)
+    try:
+        return _read(media, kept, sampler, cache)
+    except MediaError as damaged:  # by a crash, a full disk or the server; it may be whole by now
+        check_deadline(media.name)
+        try:
+            fetched = fetch(media.path)
+        except MediaError as error:
+            raise MediaError(f"{damaged}; fetched anew: {error}") from None
+    return _read(media, fetched, sampler, cache)
+
+
+def _read(media: Media, path: str, sampler: Sampler, cache: FrameCache | None) -> Clip:
+    """Return what :func:`read_media` does, of a medium that lies at a path on this machine."""
     local = replace(media, path=path)
     with media_errors(media.name, path):
         if media.kind == "image":

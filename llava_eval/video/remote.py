@@ -11,10 +11,10 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from llava_eval.borders.http_client import HttpClient, RequestError
-from llava_eval.borders.paths import whole_file
+from llava_eval.borders.paths import is_file, whole_file
 from llava_eval.errors import MediaError, shown_address
-from llava_eval.video.cache import cache_folder, digest
-from llava_eval.video.container import holds_text, media_errors
+from llava_eval.video.cache import CACHE_VARIABLE, cache_folder, digest
+from llava_eval.video.container import media_errors
 from llava_eval.video.deadline import check_deadline, seconds_left
 
 #: Larger content is refused, whatever the server says of its size.
@@ -31,18 +31,24 @@ def is_address(path: str) -> bool:
     return "://" in path
 
 
-def fetch(address: str) -> str:
-    """Return the path of a local copy of what lies at an address.
+def kept_copy(address: str) -> str | None:
+    """Return the path of what was fetched from an address before; None where nothing was."""
+    copy = _local_path(address)
+    return str(copy) if is_file(copy) else None
 
-    A copy that was fetched before is used again, unless it is text: a page in place of a medium
-    that may be there by now. Redirects are followed to http(s) only. Messages repeat no user,
-    password or query of the address, which may be secrets.
+
+def fetch(address: str) -> str:
+    """Fetch what lies at an address, and return the path of its local copy, which is kept.
+
+    Redirects are followed to http(s) only. Messages repeat no user, password or query of the
+    address, which may be secrets.
 
     Args:
         address: http or https.
 
     Raises:
-        MediaError: another scheme, no answer, an error status, too large, or too slow.
+        MediaError: another scheme, no answer, an error status, too large, or too slow; or the copy
+            cannot be written.
     """
     name = shown_address(address)
     if address.partition("://")[0].lower() not in ("http", "https"):
@@ -50,15 +56,19 @@ def fetch(address: str) -> str:
     with media_errors(name):
         check_deadline(name)
         target = _local_path(address)
-        if target.is_file() and not holds_text(str(target)):
-            return str(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        for left in target.parent.glob(f".{target.name}.*.partial"):
-            with suppress(FileNotFoundError):  # a process was killed, unless it still writes
-                if time.time() - left.stat().st_mtime > TIMEOUT_SECONDS:
-                    left.unlink()
-        with whole_file(target) as stream:
-            _copy(address, name, stream)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            for left in target.parent.glob(f".{target.name}.*.partial"):
+                with suppress(FileNotFoundError):  # a process was killed, unless it still writes
+                    if time.time() - left.stat().st_mtime > TIMEOUT_SECONDS:
+                        left.unlink()
+            with whole_file(target) as stream:
+                _copy(address, name, stream)
+        except OSError as error:
+            raise MediaError(
+                f"{name}: its copy {target} cannot be written: {error.strerror or error} "
+                f"({CACHE_VARIABLE} names the folder)"
+            ) from error
     return str(target)
 
 
@@ -93,8 +103,6 @@ def _copy(address: str, name: str, stream: BinaryIO) -> None:
         # its message may repeat the address
         message = str(error).replace(address, name)
         raise MediaError(f"{name}: cannot be fetched: {message}") from None
-    except OSError as error:
-        raise MediaError(f"{name}: cannot be written: {error.strerror or error}") from error
     if answer.status != 200:
         raise MediaError(f"{name}: the server answered {answer.status}")
     if stream.tell() == 0:

@@ -127,6 +127,11 @@ def test_images_of_a_list_and_of_numbered_columns() -> None:
     assert said == "the answer 'BC' is no letter"
     said = refusal(image_list_choice, {**columns, "answer": "D"}, **parameters)
     assert said == "the answer 'D' is no letter of A to C"
+    for mark in ("", "hidden"):
+        said = refusal(image_list_choice, {**columns, "answer": mark}, **parameters)
+        assert said.startswith(
+            f"the answer '{mark}' is no letter; hidden_answers: true in benchmark."
+        )
     wrong = {**columns, "image": [{"bytes": b"1"}, 5]}
     said = refusal(image_list_choice, wrong, **parameters, images="image")
     assert said == "column 'image_2' should hold an image, got int"

@@ -13,6 +13,7 @@ import pytest
 
 from llava_eval import cli
 from llava_eval.benchmarks.adapters import multiple_choice
+from llava_eval.benchmarks.adapters.image import image_question
 from llava_eval.benchmarks.adapters.video_chatgpt import video_chatgpt
 from llava_eval.benchmarks.load import selected
 from llava_eval.benchmarks.rows import Row
@@ -47,6 +48,12 @@ def test_levels_of_facets() -> None:
     inner = [Sample(kind, 0, "g", ("x",), (), facets={"meta.kind": kind}) for kind in "ab"]
     for where in ({"meta": {"kind": "b"}}, {"meta.kind": "b"}):
         assert [one.id for one in selected(inner, where, ALL)] == ["b"]
+
+
+@pytest.mark.parametrize("size", [None, 3])
+def test_a_facet_to_draw_by_that_is_none_is_told(size: int | None) -> None:
+    with pytest.raises(ConfigError, match=r"no facet 'length'; facets: duration, half"):
+        selected(samples(short=3, long=2), {}, SubsampleConfig(size, by=["length"]))
 
 
 def test_a_sample_of_several_levels_is_at_each() -> None:
@@ -377,3 +384,18 @@ def test_rows_of_one_subset_of_the_hub_name_it(
     settings = {"subset": "Temporal", "split": "train", "facets": ["row_set"]}
     (sample,) = load_samples(f"hub://{folder}", adapter, **settings)
     assert sample.facets["row_set"] == "temporal"
+
+
+def test_rows_without_any_right_answer_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [{"id": n, "answer": "a dog", "image": "x.png"} for n in "ab"]
+    path = str(write_lines(tmp_path / "rows.jsonl", rows))
+    made: dict[str, Any] = {"id": "{id}", "group": ["{id}"], "media": ["{image}"], "question": ""}
+    right = functools.partial(image_question, **made, prompt="What?", answers="answer")
+    assert [sample.targets for sample in load_samples(path, right)] == [("a dog",)] * 2
+    assert caplog.messages == []
+    mistyped = functools.partial(image_question, **made, prompt="What?", answers="anwser")
+    assert [sample.targets for sample in load_samples(path, mistyped)] == [(), ()]
+    (told,) = caplog.messages
+    assert told == f"{path}: no row has a right answer, all are hidden; columns: id, answer, image"

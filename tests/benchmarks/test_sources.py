@@ -91,6 +91,19 @@ def test_files_of_a_split_are_read_alone(tmp_path: Path, caplog: pytest.LogCaptu
         read_rows(str(tmp_path), split="test+direction")
 
 
+def test_a_folder_that_lacks_one_of_its_numbered_files_is_refused(tmp_path: Path) -> None:
+    for number in (0, 2):
+        (tmp_path / f"test-0000{number}-of-00003.jsonl").write_text(f'{{"n": {number}}}')
+    (tmp_path / "val-00000-of-00001.jsonl").write_text('{"n": 9}')
+    for chosen in ({"split": "test"}, {"subset": "test"}, {}):
+        with pytest.raises(RowsError, match=r"holds 2 of the 3 files test-\*-of-00003, as where"):
+            read_rows(str(tmp_path), **chosen)
+    assert read_rows(str(tmp_path), split="val") == [{"n": 9}]
+    assert read_rows(str(tmp_path / "test-00002-of-00003.jsonl"), split="test") == [{"n": 2}]
+    (tmp_path / "test-00001-of-00003.jsonl").write_text('{"n": 1}')
+    assert read_rows(str(tmp_path), split="test") == [{"n": 0}, {"n": 1}, {"n": 2}]
+
+
 def test_folders_that_the_hubs_library_saved(tmp_path: Path) -> None:
     rows = datasets.Dataset.from_list([{"id": "001", "image": {"bytes": b"\x89P"}}])
     rows.save_to_disk(tmp_path / "one")

@@ -184,6 +184,33 @@ def test_a_facet_of_a_metric_that_rows_do_not_have(
         Parts.build(config)
 
 
+@pytest.mark.parametrize(
+    ("target", "settings", "told"),
+    [
+        ("part_mean", {"facet": "duration", "levels": ["short", "shrot"]}, "levels"),
+        ("part_ratio", {"facet": "duration", "level": "short", "over": "shrot"}, "over"),
+        ("mme_score", {"facet": "duration", "without": ["shrot"]}, "without"),
+        ("nested_mean", {"outer": "duration", "inner": "task_type", "level": "shrot"}, "level"),
+        ("part_mean", {"facet": "duration", "levels": ["short"]}, ""),
+    ],
+)
+def test_a_level_of_a_metric_that_no_sample_has_is_told(
+    target: str,
+    settings: dict[str, Any],
+    told: str,
+    composed: ComposedConfig,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    metrics = {"m": {"_target_": f"llava_eval.metrics.groups.{target}", **settings}}
+    asked = {"metrics": metrics, "limit": None, "num_rows": 270}
+    Benchmark.read(changed(composed, benchmark=asked), StageClock())
+    found = f"benchmark.metrics.m.{told}: no sample has the duration 'shrot'"
+    assert caplog.messages == ([f"{found}; levels: long, medium, short"] if told else [])
+    caplog.clear()
+    Benchmark.read(changed(composed, benchmark={**asked, "num_rows": 900}), StageClock())
+    assert caplog.messages == []  # of a part of the rows
+
+
 def of_a_level(results: Sequence[SampleResult], facet: str) -> MetricValue:
     return MetricValue(float(len(facet)), None, None, None, len(results), "points")
 

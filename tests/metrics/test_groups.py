@@ -97,6 +97,21 @@ def test_all_right_everywhere_still_has_an_interval() -> None:
     assert low == pytest.approx(100 / (1 + float(stats.t.ppf(0.975, 9)) ** 2 / 10))
 
 
+def test_nested_means_count_a_sample_of_two_levels_in_both() -> None:
+    rows = [("a+b", "k+l", 1.0), ("a", "k", 0.0), ("b", "l", 1.0)]
+    results = [
+        result(outer, value, outer, {"outer": outer, "inner": inner})
+        for outer, inner, value in rows
+    ]
+    whole = nested_mean(results, outer="outer", inner="inner")
+    # a: k (1, 0) and l (1), of mean 3/4; b: k (1) and l (1, 1), of mean 1
+    assert (whole.value, whole.num_samples) == (87.5, 3)
+    one = nested_mean(results, outer="outer", inner="inner", level="a")
+    assert (one.value, one.num_samples) == (75.0, 2)
+    named = nested_mean(results, outer="outer", inner="inner", level="a+b")
+    assert (named.value, named.num_samples) == (100.0, 1)
+
+
 def test_mme_adds_accuracy_and_accuracy_plus_of_each_category() -> None:
     answers = {"existence": [(1, 1), (1, 0), (1, 1)], "colour": [(0, 0), (1, 0)]}
     results = [

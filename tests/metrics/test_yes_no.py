@@ -154,3 +154,18 @@ def test_failed_questions_and_hidden_answers_are_left_out() -> None:
     lost = dataclasses.replace(answered[0], generation=Generation(None, error="x"))
     metric = yes_no([*answered, hidden, lost], measure="recall")
     assert (metric.value, metric.num_samples) == (50.0, 2)
+
+
+def test_a_sample_of_two_levels_counts_in_both() -> None:
+    """Levels a (right, wrong) and b (right, right): the sample "a+b" is in both."""
+    levels = ["a+b", "a", "b"]
+    three = [
+        dataclasses.replace(result, facets={"category": level})
+        for result, level in zip(
+            results([("yes", "yes"), ("yes", "no"), ("no", "no")]), levels, strict=True
+        )
+    ]
+    metric = yes_no(three, measure="accuracy", mean_over="category")
+    assert (metric.value, metric.num_samples) == (75.0, 3)
+    # half of what each adds to the mean of a, (value - 1/2) / 2; to that of b they add nothing
+    assert metric.stderr == pytest.approx(100 * math.sqrt(3 / 2 * 2 * (0.25 / 2) ** 2))

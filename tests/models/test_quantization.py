@@ -16,6 +16,7 @@ from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import QUANTIZATIONS, QuantizationConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.quantization import (
+    check_skipped,
     describe_quantization,
     quantization_config,
     stored_bytes,
@@ -49,6 +50,17 @@ def test_four_bits_of_bitsandbytes() -> None:
     assert other.bnb_4bit_compute_dtype == torch.bfloat16
     assert other.bnb_4bit_use_double_quant is True
     assert other.llm_int8_skip_modules is None
+
+
+def test_parts_to_be_kept_that_a_model_lacks_are_told() -> None:
+    model = torch.nn.ModuleDict({"model": torch.nn.Linear(2, 2), "lm_head": torch.nn.Linear(2, 2)})
+    for names in ([], ["lm_head"], ["vision_tower", "lm_head"]):  # a list for many families
+        check_skipped(scheme("bnb_nf4", skip_modules=names), model)
+    with pytest.raises(CheckpointError) as raised:
+        check_skipped(scheme("bnb_nf4", skip_modules=["lm_haed", "head"]), model)
+    assert str(raised.value) == (
+        "quantization.skip_modules: the model has none of lm_haed, head; its parts: model, lm_head"
+    )
 
 
 @needs("bitsandbytes")

@@ -223,6 +223,16 @@ def test_a_link_to_a_run_that_is_gone_is_told(
     ]
 
 
+def test_a_ledger_without_a_manifest_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole, half = (write_run(tmp_path / "runs" / name, [answered(0, True)]) for name in "ab")
+    (half / "manifest.json").unlink()
+    assert find_runs(tmp_path / "runs") == [whole]
+    (told,) = caplog.messages
+    assert told == f"{half} has samples.jsonl and no manifest.json: no run is read there"
+
+
 def test_a_folder_that_cannot_be_read_leaves_no_run_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,8 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/limited":
             page = b"<!DOCTYPE html><title>Too many requests</title>"
             self.answer(200, page if type(self).num_requests == 1 else png())
+        elif self.path == "/once":
+            self.answer(200 if type(self).num_requests == 1 else 404, png())
         elif self.path.split("?")[0] == "/nothing":
             self.answer(200, b"")
         else:
@@ -118,6 +120,42 @@ def test_a_page_in_place_of_an_image_is_not_kept(server: str) -> None:
     with pytest.raises(MediaError, match="not an image"):
         read_media(image, never)
     assert torch.equal(read_media(image, never).frames, expected())
+
+
+@pytest.mark.parametrize("kept", [b"", png()[:45], b"<html>"], ids=["empty", "cut", "page"])
+def test_a_copy_that_cannot_be_read_is_fetched_anew(server: str, kept: bytes) -> None:
+    image = Media("image", f"{server}/picture.png")
+    Path(fetch(image.path)).write_bytes(kept)
+    for _ in range(2):
+        assert torch.equal(read_media(image, never).frames, expected())
+    assert Handler.num_requests == 2
+
+
+def test_a_damaged_copy_of_what_is_gone_is_told_of_with_it(server: str) -> None:
+    image = Media("image", f"{server}/once")
+    Path(fetch(image.path)).write_bytes(b"")
+    message = (
+        f"{image.path}: the file is empty; fetched anew: {image.path}: the server answered 404"
+    )
+    with pytest.raises(MediaError, match=f"^{message}$"):
+        read_media(image, never)
+
+
+def test_a_copy_that_cannot_be_written_is_named(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = Media("image", f"{server}/picture.png")
+    copy = Path(fetch(image.path))
+    copy.unlink()
+    copy.mkdir()
+    with pytest.raises(MediaError, match=f"its copy {copy} cannot be written: Is a directory"):
+        read_media(image, never)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LLAVA_EVAL_CACHE", f"{tmp_path}/file")
+    with pytest.raises(
+        MediaError, match=rf"{tmp_path}/file/media/\S+ cannot be written: Not a dir"
+    ):
+        read_media(image, never)
 
 
 def test_what_a_killed_process_left_of_a_medium_goes(server: str, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import stat
 import threading
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -79,6 +80,41 @@ def test_an_entry_whose_bytes_changed_is_dropped(tmp_path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[:5000] + bytes(len(content) - 5000))  # as a crash may leave it
     assert store.get("key", whole) is None
+
+
+def signed(header: dict[str, Any], content: bytes) -> bytes:
+    """An entry with this header, as the store itself would have written it."""
+    text = json.dumps({name: value for name, value in header.items() if name != "crc32"})
+    whole = {**json.loads(text), "crc32": zlib.crc32(text.encode() + content)}
+    return json.dumps(whole).encode() + b"\n" + content
+
+
+def test_an_entry_whose_facts_changed_is_dropped(tmp_path: Path) -> None:
+    store = ArrayStore(tmp_path, 2**20)
+    for other in (b'"pts": 1.25, "not', b'"pts": 1.5, "nots'):
+        store.put("key", np.full(9, 7, np.uint8), {"pts": 1.5, "notes": ["a"]})
+        (path,) = tmp_path.glob("*/*.array")
+        entry = path.read_bytes()
+        assert entry == signed(json.loads(entry.splitlines()[0]), b"\7" * 9)
+        assert store.get("key", whole) is not None
+        path.write_bytes(entry.replace(b'"pts": 1.5, "note', other))
+        assert store.get("key", whole) is None
+
+
+def test_facts_of_a_frame_that_changed_are_not_shown(file_of: FileOf, cache: Path) -> None:
+    path, frames = file_of("h264.mp4"), FrameCache(default_store(), halve, "half")
+    assert through(frames, path, [40]).pts_seconds == (1.6,)  # 25 frames a second
+    (entry,) = (cache / "frames").glob("*/*.array")
+    kept = entry.read_bytes()
+    assert kept.count(b'"pts_seconds": [1.6]') == 1
+    entry.write_bytes(kept.replace(b'"pts_seconds": [1.6]', b'"pts_seconds": [9.6]'))
+    assert through(frames, path, [40]).pts_seconds == (1.6,)
+    (index,) = (cache / "indices").glob("*/*.array")
+    kept = index.read_bytes()
+    assert kept.count(b'"num_frames": 75') == 1
+    index.write_bytes(kept.replace(b'"num_frames": 75', b'"num_frames": 61'))
+    forget_indices()
+    assert through(frames, path, [40]).num_source_frames == 75
 
 
 def test_entries_of_somebody_else_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,8 +340,9 @@ def test_caches_that_others_wrote_into(folder: str, file_of: FileOf, cache: Path
     header, _, pixels = entry.read_bytes().partition(b"\n")
     random = np.random.default_rng(7)
     for _ in range(150):
-        text = json.dumps(changed(json.loads(header), random)).encode()
-        entry.write_bytes(text + b"\n" + pixels)
+        other = changed(json.loads(header), random)
+        text = json.dumps(other).encode() + b"\n" + pixels
+        entry.write_bytes(signed(other, pixels) if isinstance(other, dict) else text)
         forget_indices()
         clip = through(frames, path, [40])
         assert clip.frames.shape == expected.frames.shape
@@ -319,8 +356,7 @@ def test_an_entry_that_is_no_frame_is_dropped(file_of: FileOf, cache: Path) -> N
     header, _, pixels = entry.read_bytes().partition(b"\n")
     facts = json.loads(header)
     for other in ({"shape": [1, *facts["shape"]]}, {"dtype": "|i1"}, {"proof": None}):
-        changed_facts = {**facts, **other}
-        entry.write_bytes(json.dumps(changed_facts).encode() + b"\n" + pixels)
+        entry.write_bytes(signed({**facts, **other}, pixels))
         assert through(frames, path, [40]).frames.equal(expected.frames)
 
 

@@ -27,7 +27,7 @@ _LETTERS = string.ascii_uppercase
 LETTER_AND_OPTION = "{letter}. {option}"
 
 #: What test sets have in place of a hidden answer; BLINK's has "hidden".
-_HIDDEN = frozenset({"-1", "-1.0", "hidden"})
+HIDDEN_MARKS = frozenset({"-1", "-1.0", "hidden"})
 #: What an error says of a row without an answer, behind all else.
 ASK_WITHOUT_ANSWER = (
     "; hidden_answers: true in benchmark.adapter, where it has that key, asks rows without one"
@@ -205,12 +205,12 @@ def answer_of(
     for name in fields:
         row.column(name, hint=ASK_WITHOUT_ANSWER)
     answer = row.text(template)
-    return None if may_be_hidden and answer in _HIDDEN and answer not in texts else answer
+    return None if may_be_hidden and answer in HIDDEN_MARKS and answer not in texts else answer
 
 
 def _other_form(answer: str, choices: Sequence[str]) -> str:
     """Return which form would have read an answer, as an error adds it."""
-    if answer in ("", *_HIDDEN):
+    if answer in ("", *HIDDEN_MARKS):
         return ASK_WITHOUT_ANSWER
     forms: dict[AnswerForm, str] = {"text": "it", "index": "it, counted from 0", "letter": "it"}
     for form, how in forms.items():

@@ -36,13 +36,16 @@ class Writer:
         archive: its name, for messages.
         target: folder that everything lands in.
         limits: what may be written.
+        since: when the archive came to lie there, in seconds since 1970; a file that was there
+            before is not taken for one of its members.
     """
 
-    def __init__(self, archive: str, target: Path, limits: Limits) -> None:
+    def __init__(self, archive: str, target: Path, limits: Limits, since: float = 0.0) -> None:
         self.archive = archive
         self.num_members = 0
         self.num_bytes = 0
         self._limits = limits
+        self._since = since
         try:
             target.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -108,7 +111,7 @@ class Writer:
             raise StorageError(f"cannot make {path}: {error.strerror or error}") from error
 
     def file(self, name: str, content: IO[bytes], num_bytes: int, bar: tqdm[NoReturn]) -> None:
-        """Write a file, all of it or nothing; one of the right size is left as it is.
+        """Write a file, all of it or nothing; what was written of this archive is left as it is.
 
         Args:
             name: the member's name.
@@ -119,7 +122,8 @@ class Writer:
         path = self.path_of(name)
         self.count(num_members=1)
         try:
-            if path.is_file() and path.stat().st_size == num_bytes:
+            there = path.stat() if path.is_file() else None
+            if there and there.st_size == num_bytes and there.st_ctime >= self._since:
                 self.count(num_bytes)
                 bar.update(num_bytes)
                 return

@@ -23,7 +23,7 @@ from llava_eval.config.build import build_target
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.schema import BenchmarkConfig
 from llava_eval.errors import ConfigError, FetchError, MediaError, StorageError, first_line
-from llava_eval.types import Media, Sample
+from llava_eval.types import Media, Sample, levels_of
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +185,10 @@ def _counts(
 ) -> list[tuple[str, str, int, int]]:
     lines = []
     for facet, levels in expected.items():
-        found = Counter(sample.facets.get(facet, "") for sample in samples)
+        found: Counter[str] = Counter()
+        for sample in samples:
+            level = sample.facets.get(facet, "")
+            found.update([level] if level in levels else levels_of(level))
         for level in dict.fromkeys([*levels, *found]):
             lines.append((facet, level, found[level], levels.get(level, 0)))
     return lines

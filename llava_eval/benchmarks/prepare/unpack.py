@@ -150,8 +150,8 @@ def unpack(archive: Archive, target: Path, limits: Limits) -> None:
 
     It is unpacked once more where another of its name and size was put there since.
 
-    Files that are there with the right size are not written again, so that an interrupted command
-    goes on where it stopped.
+    Files of the right size that are younger than the archive are not written again, so that an
+    interrupted command goes on where it stopped; older ones may be of another archive.
 
     Args:
         archive: what to unpack.
@@ -168,7 +168,7 @@ def unpack(archive: Archive, target: Path, limits: Limits) -> None:
     if note.exists() and note.stat().st_mtime >= archive.changed:
         return
     _check_gaps(archive)
-    writer = Writer(archive.name, target, limits)
+    writer = Writer(archive.name, target, limits, archive.changed)
     unpack_members = _unpack_zip if archive.name.lower().endswith(".zip") else _unpack_tar
     files = str(archive.parts[0]) + (" ..." if len(archive.parts) > 1 else "")
     try:

@@ -37,6 +37,7 @@ from llava_eval.models.local.plan import (
 )
 from llava_eval.models.local.processor import load_processor
 from llava_eval.models.local.quantization import (
+    check_skipped,
     describe_quantization,
     quantization_config,
     stored_bytes,
@@ -382,6 +383,7 @@ def load_model(plan: ModelPlan) -> LoadedModel:
     for report in reports:
         _check_complete(plan, report)
     if quantization is not None:
+        check_skipped(plan.quantization, model)
         _warn_of_experts(model, plan)
     model.eval()
     # What else generation_config.json says is in force where the plan keeps it.

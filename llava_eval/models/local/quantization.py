@@ -42,8 +42,7 @@ def quantization_config(
                 f"quantization {method} needs {module}, which is not installed; "
                 'pip install "llava-eval[quant]"'
             )
-    # transformers matches these from the start of a module's full name, as regular expressions.
-    skipped = [rf"(?:.*\.)?{re.escape(name)}" for name in quantization.skip_modules] or None
+    skipped = _skipped(quantization) or None
     if library == "torchao":
         scheme = _torchao_scheme(quantization, dtype, device)
         return TorchAoConfig(scheme, modules_to_not_convert=skipped)
@@ -55,6 +54,32 @@ def quantization_config(
         bnb_4bit_compute_dtype=quantization.compute_dtype or dtype,
         llm_int8_skip_modules=skipped,
     )
+
+
+def _skipped(quantization: QuantizationConfig) -> list[str]:
+    """Return patterns that transformers matches from the start of a module's full name."""
+    return [rf"(?:.*\.)?{re.escape(name)}" for name in quantization.skip_modules]
+
+
+def check_skipped(quantization: QuantizationConfig, model: torch.nn.Module) -> None:
+    """Raise where a model has none of the parts that are to keep their precision.
+
+    It may lack some: one list holds the names of many families.
+
+    Args:
+        quantization: the scheme.
+        model: that was loaded by it.
+
+    Raises:
+        CheckpointError: as said.
+    """
+    patterns, names = _skipped(quantization), [name for name, _ in model.named_modules()]
+    if patterns and not any(re.match(pattern, name) for pattern in patterns for name in names):
+        parts = dict.fromkeys(name.rpartition(".")[2] for name in names if name.count(".") < 2)
+        raise CheckpointError(
+            f"quantization.skip_modules: the model has none of "
+            f"{', '.join(quantization.skip_modules)}; its parts: {', '.join(filter(None, parts))}"
+        )
 
 
 def _torchao_scheme(

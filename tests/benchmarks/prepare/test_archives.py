@@ -176,6 +176,21 @@ def test_an_archive_that_was_fetched_anew_is_unpacked(source: Path, tmp_path: Pa
     assert contents(target) == FILES
 
 
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_files_of_an_archive_that_was_replaced_are_written_anew(
+    source: Path, tmp_path: Path, kind: str
+) -> None:
+    """A corrected one, with a subtitle of the same length."""
+    make = make_zip if kind == "zip" else make_tar
+    target = tmp_path / "target"
+    for text in (b"1 see a cat", b"1 see a cow"):
+        (source / f"v.{kind}").unlink(missing_ok=True)
+        make(source / f"v.{kind}", {"a.srt": text})
+        unpack_all(source, target)
+        assert (target / "a.srt").read_bytes() == text
+        time.sleep(0.05)  # coarse clocks of file systems
+
+
 def test_an_interrupted_archive_goes_on(source: Path, tmp_path: Path) -> None:
     make_zip(source / "v.zip", FILES)
     target = tmp_path / "target"

@@ -171,6 +171,17 @@ def test_counts_are_held_against_the_complete_set(demo: Path, rows: Path) -> Non
     assert part.num_samples == 3
 
 
+@pytest.mark.slow
+def test_a_question_of_several_levels_is_counted_at_each(demo: Path, rows: Path) -> None:
+    levels = ["see", ["see", "count"], "count", "old", ["see", "count"], "see"]
+    kinds = [{**row, "kind": kind} for row, kind in zip(read_lines(rows), levels, strict=True)]
+    write_lines(rows, kinds)
+    counts = "+benchmark.prepare.counts.kind={see:4,count:3,old:1}"
+    ready = run(rows, demo / "videos", "benchmark.facets=[kind]", counts)
+    assert ready.counts == [("kind", "see", 4, 4), ("kind", "count", 3, 3), ("kind", "old", 1, 1)]
+    assert ready.is_complete
+
+
 @pytest.mark.parametrize(
     ("chosen", "expected"),
     [
