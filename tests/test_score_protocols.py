@@ -121,6 +121,10 @@ PIPELINES: list[object] = [
     slow("pope/lmms_eval", {**image_rows.POPE, "answer": "no"}, "<think>Yes?</think>No", 1.0),
     slow("gqa/lmms_eval", {**image_rows.GQA, "answer": "yes"}, "<think>no</think> Yes", 1.0),
     slow("scienceqa_img/lmms_eval", image_rows.SCIENCEQA, "<think>A</think>B", 1.0),
+    # MVBench's own code calls the right option "@" where it is none of those asked.
+    ("mvbench/official", {**rows.MVBENCH, "answer": "Sat down."}, "", 1.0),
+    slow("mvbench/official", {**rows.MVBENCH, "answer": "Sat down."}, "A) Ate the medicine.", 0.0),
+    slow("tvbench/official", {**rows.TVBENCH, "answer": "Sat down."}, "\n", 1.0),
     # No wrapper of lmms-eval applies "until: ASSISTANT:", which its task files name.
     slow("textvqa/lmms_eval", image_rows.TEXTVQA, "ASSISTANT: nokia", 0.0),
 ]

@@ -162,7 +162,7 @@ def right_letters(
         form: a letter ("(B)" with brackets), a zero-based index, or the option's text; of equal
             texts the first or the last one, or an error. Where "last_equal_text" is none of the
             options, the answer is "@", the letter before A, as in MVBench's and MLVU's own code:
-            every reply is wrong.
+            every reply that names an option is wrong.
             "number_letter_or_text" tells these apart by the answer itself, as lmms-eval does for
             TVBench; see :func:`_number_letter_or_text`.
         may_be_hidden: rows without an answer are asked, and not scored.

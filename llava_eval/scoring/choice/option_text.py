@@ -168,13 +168,13 @@ class MvBenchOfficial(ReplyScorer):
 
     def score(self, reply: str, sample: Sample) -> Score:
         first_word = f"({reply.strip().split(chr(10))[0]}".lower().split(" ")[0]
-        options = {letter: f"({letter.lower()})" for letter in letters_of(sample)}
-        fitting = [
-            letter
-            for letter, option in options.items()
-            if first_word.replace(".", "") in option or option in first_word
-        ]
-        right = any(letter in sample.targets for letter in fitting)
+
+        def fits(letter: str) -> bool:
+            option = f"({letter.lower()})"
+            return first_word.replace(".", "") in option or option in first_word
+
+        fitting = [letter for letter in letters_of(sample) if fits(letter)]
+        right = any(fits(letter) for letter in sample.targets)
         how = f"the first word, {first_word!r}, fits {', '.join(fitting) or 'no option'}"
         return read(sample, fitting[0] if len(fitting) == 1 else None, right, how)
 
