@@ -249,7 +249,7 @@ def plan_sweep(
     _check_launcher([item for item in parsed if _is_about_sweep(item)])
     check_choices([item for item in parsed if not item.is_sweep_override()], config_dir)
     with hydra_session():
-        root = compose_root([*search, *fixed, "hydra.job.num=0"])
+        root = _run_of_sweep([*search, *fixed], 0)
         hydra = root.hydra
         values = _mapping(hydra, "sweeper").get("params") or {}
         if not isinstance(values, Mapping):
@@ -264,8 +264,6 @@ def plan_sweep(
                 "resume=true: a sweep goes on in its own folder, which hydra.sweep.dir names; the "
                 f"newest is hydra.sweep.dir={newest}"
             )
-        # The time in its name is taken once.
-        about_sweep.append(f"hydra.sweep.dir={quoted(folder)}")
     options = [*presets, *about_runs]
     for variant in expand_sweep(options, config_dir):
         config = compose_config(variant, config_dir).config
@@ -278,13 +276,24 @@ def plan_sweep(
     runs = []
     with hydra_session():
         for number, chosen in enumerate(itertools.product(*sweep_options(options, config_dir))):
-            about_run = [*search, *chosen, *about_sweep, f"hydra.job.num={number}"]
-            sweep = _mapping(compose_root(about_run).hydra, "sweep")
-            folder = Path(str(sweep["dir"]), str(sweep["subdir"]))
+            root = _run_of_sweep([*search, *chosen, *about_sweep], number)
+            root.hydra.sweep.dir = str(folder)  # the time in its name is taken once
+            sweep = _mapping(root.hydra, "sweep")
             named, _ = take_path("output_dir", chosen)
-            runs.append(SweepRun(number, chosen, named or folder, config_dir))
+            below = Path(str(sweep["dir"]), str(sweep["subdir"]))
+            runs.append(SweepRun(number, chosen, named or below, config_dir))
     _check_directories([each.directory for each in runs])
     return runs, launcher
+
+
+def _run_of_sweep(overrides: Sequence[str], number: int) -> DictConfig:
+    """Compose a run of a sweep with Hydra's own part, which knows its number.
+
+    The number is no override, with which Hydra would compose every run from its files anew.
+    """
+    root = compose_root(overrides)
+    root.hydra.job.num = number
+    return root
 
 
 def _check_directories(directories: Sequence[Path]) -> None:

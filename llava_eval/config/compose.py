@@ -8,7 +8,7 @@ and the nearest name that exists.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -58,6 +58,8 @@ from llava_eval.errors import ConfigError, first_line
 
 #: The part that stands whole in a protocol's file, where other protocols have no use for it.
 _SCORER: Final = "scorer"
+#: The groups whose files say what a configuration is by itself.
+_NAMED: Final = ("benchmark", "model")
 
 
 @dataclass(frozen=True)
@@ -120,14 +122,8 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
             for group, choice in root.hydra.runtime.choices.items()
             if choice is not None and not str(group).startswith("hydra/")
         }
-        groups = list_groups()
-        named = {item.key_or_group: str(item.input_line) for item in parsed}
-        named = {group: line for group, line in named.items() if group in groups}
-        if search or not named.keys() <= {"benchmark", "model"}:
-            swapped, files, merged = _files_alone(choices, search)
-        else:  # these files are what is composed already, but for the values
-            alone = without_hydra(compose_root(list(named.values())))
-            swapped, files, merged = [], plain_values(alone), {}
+        named = {str(item.key_or_group) for item in parsed}.intersection(list_groups())
+        swapped, files, merged = _files_alone(choices, search, named)
         if _SCORER in swapped:
             _replace_scorer(root, choices, search, merged, parsed)
         own = without_hydra(root)
@@ -241,12 +237,17 @@ def composed_of(
 
 
 def _files_alone(
-    choices: Mapping[str, str], search: Sequence[str]
+    choices: Mapping[str, str], search: Sequence[str], named: Set[str] | None = None
 ) -> tuple[list[str], Mapping[str, Any], Mapping[str, Any]]:
     """Compose what the files of benchmark and model give by themselves.
 
     It is composed anew, so nothing has to keep a record of who overrode what. The files of the
     package do not change while it runs: what they give is kept; a user's own files may change.
+
+    Args:
+        choices: the option chosen in each group.
+        search: tells Hydra where a user's own files are.
+        named: the groups whose option was typed; None where that is not known.
 
     Returns:
         The parts that were replaced by another option, and the values with these replaced too: a
@@ -255,19 +256,23 @@ def _files_alone(
         the protocol's number of frames stays, and may mean something else to it. Then, where the
         scorer was replaced, all values by dotted key as Hydra has merged the two.
     """
-    groups = ("benchmark", "model", *replaceable_parts())
-    compose_files = _compose_files if search else _compose_packaged_files
-    chosen = tuple((group, choices[group]) for group in groups if group in choices)
-    return compose_files(chosen, tuple(search))
+    parts = replaceable_parts()
+    chosen = tuple((group, choices[group]) for group in (*_NAMED, *parts) if group in choices)
+    if search:  # a user's own settings (local) are no part of these files
+        return _compose_files(chosen, (*_NAMED, "local"), tuple(search))
+    # Where nothing else can have chosen them (an experiment), the same words give the same files as
+    # the configuration itself, which are composed already.
+    is_typed = named is not None and named <= {*_NAMED, *parts}
+    words = tuple(group for group in _NAMED if not is_typed or group in (named or ()))
+    return _compose_packaged_files(chosen, words)
 
 
 def _compose_files(
-    choices: tuple[tuple[str, str], ...], search: tuple[str, ...]
+    choices: tuple[tuple[str, str], ...], words: tuple[str, ...], search: tuple[str, ...] = ()
 ) -> tuple[list[str], Mapping[str, Any], Mapping[str, Any]]:
-    """See :func:`_files_alone`."""
-    chosen = dict(choices)
-    # A user's own settings (local) are no part of these files.
-    named = [f"benchmark={chosen['benchmark']}", f"model={chosen['model']}", "local=none"]
+    """See :func:`_files_alone`; of the words each is a group to be named."""
+    chosen = {"local": "none", **dict(choices)}
+    named = [f"{group}={chosen[group]}" for group in words]
     alone = compose_root([*search, *named])
     swapped = [
         part

@@ -82,6 +82,8 @@ def test_a_folder_may_have_any_name_and_be_named_by_what_is_swept(
         Path("it's, = (here) é/0_x"),
         Path("it's, = (here) é/1_x"),
     ]
+    runs, _ = plan_sweep(["seed=1,2", "hydra.sweep.subdir='${hydra.job.override_dirname}'"], None)
+    assert [run.directory.name for run in runs] == ["seed=1", "seed=2"]
     monkeypatch.setenv("HOME", str(tmp_path))
     runs, _ = plan_sweep(["seed=1,2", "hydra.sweep.dir='~/sweeps'"], None)
     assert [run.directory for run in runs] == [tmp_path / "sweeps" / name for name in "01"]

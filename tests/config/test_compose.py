@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from llava_eval.config.choices import list_choices
-from llava_eval.config.compose import compose_config, expand_sweep
+from llava_eval.config.compose import compose_config, composed_of, expand_sweep
 from llava_eval.config.hydra_session import compose_root, hydra_session, without_hydra
 from llava_eval.errors import ConfigError
 from llava_eval.models.configured_model import check_model
@@ -104,6 +104,30 @@ def test_the_command_line_wins_over_the_protocol_and_is_shown() -> None:
         "quantization": "bnb_nf4",
         "conversation": "vicuna_v1",
     }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("overrides", "shown"),
+    [
+        (["scorer=exact_match", "benchmark=demo/caption"], {"scorer": "exact_match"}),
+        (
+            ["sampler=at_fps", "seed=3"],
+            {"sampler": "at_fps", "num_frames": 16, "fps": 1, "seed": 3},
+        ),
+        (["benchmark=demo/caption", "model=llava_next_video_7b"], {}),
+        (["probe=blind", "scorer=strict_choice"], {"probe": "blind"}),
+        (["experiment=demo_curve", "scorer=exact_match"], {"scorer": "exact_match"}),
+    ],
+)
+def test_a_finished_run_has_the_same_beside_its_names(
+    overrides: list[str], shown: dict[str, object]
+) -> None:
+    """What was typed is composed with what it comes to; of a run only that is known."""
+    composed = compose_config(overrides)
+    again = composed_of(composed.resolved, composed.choices)
+    for each in (composed, again):
+        assert (each.benchmark_overrides, each.model_overrides) == (shown, {})
 
 
 @pytest.mark.slow

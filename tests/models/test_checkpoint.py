@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import gc
 import hashlib
 import json
 import shutil
@@ -764,6 +765,26 @@ def test_the_model_loaded_last_stays_loaded(checkpoint: CheckpointFolder) -> Non
     )
     assert next(other.model.parameters()).dtype == torch.bfloat16
     assert load_model_once(plan) is not first
+
+
+@pytest.mark.slow
+def test_memory_is_searched_only_where_a_model_was_let_go(checkpoint: CheckpointFolder) -> None:
+    plan, other = (
+        plan_checkpoint(checkpoint, ModelConfig(device="cpu", dtype=dtype))
+        for dtype in ("float32", "bfloat16")
+    )
+    load_model_once(plan)
+    searches = []
+    gc.disable()
+    gc.callbacks.append(lambda phase, info: searches.append((phase, info["generation"])))
+    try:
+        load_model_once(plan)
+        assert searches == []
+        load_model_once(other)
+        assert ("stop", 2) in searches
+    finally:
+        gc.callbacks.pop()
+        gc.enable()
 
 
 def test_auto_attention_on_a_cpu_is_sdpa() -> None:

@@ -74,10 +74,10 @@ def check_video(path: Path, content: bytes, seed: int) -> None:
     clip = read(Media("video", str(path)))
     if clip is None or path.suffix in {".flv", ".ts", ".mpg"}:
         return
-    frames, _ = naive.decode_all(str(path))
+    frames = naive.decode_some(str(path), clip.frame_indices)
     for row, index in enumerate(clip.frame_indices):
         # frames after damage that ends a plain decode may still be shown, from a later keyframe
-        if index < len(frames):
+        if index in frames:
             assert np.array_equal(clip.frames[row].permute(1, 2, 0).numpy(), frames[index])
 
 
@@ -101,7 +101,8 @@ def test_all_videos(name: str, file_of: FileOf, tmp_path: Path) -> None:
 def encoded(name: str) -> bytes:
     """A picture in one of Pillow's formats."""
     stream = io.BytesIO()
-    Image.fromarray(corpus.picture(5)).save(stream, name)
+    size = (48, 32) if name in LONG else (corpus.WIDTH, corpus.HEIGHT)
+    Image.fromarray(corpus.picture(5, *size)).save(stream, name)
     return stream.getvalue()
 
 
@@ -109,7 +110,7 @@ FORMATS = [
     *("AVIF", "BMP", "DDS", "EPS", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "MPO"),
     *("PCX", "PNG", "PPM", "QOI", "SGI", "TGA", "TIFF", "WEBP"),
 ]
-#: Of these, what Pillow takes long to read.
+#: Of these, what Pillow takes long to read: a smaller picture.
 LONG = ("AVIF", "DDS", "EPS", "ICNS", "QOI")
 
 

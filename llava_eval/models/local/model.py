@@ -482,9 +482,13 @@ def load_model_once(plan: ModelPlan) -> LoadedModel:
     Only one is kept, and it is let go before another is read: two may not fit.
     """
     is_there = bool(_last_loaded) and _last_loaded[0].plan == plan
-    if not is_there:
+    is_let_go = bool(_last_loaded) and not is_there
+    if is_let_go:
         _last_loaded.clear()
-    free_memory()
+    # A search through all that was imported takes a quarter of a second. Python makes it by itself
+    # now and then, but knows nothing of what a GPU lacks.
+    if is_let_go or any(device.type == "cuda" for device in plan.devices):
+        free_memory()
     for device in plan.devices:
         if device.type == "cuda" and torch.cuda.max_memory_allocated(device):
             torch.cuda.reset_peak_memory_stats(device)  # a run's own, not that of a sweep
