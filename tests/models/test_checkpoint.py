@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import gc
 import hashlib
 import json
 import shutil
@@ -764,6 +765,37 @@ def test_the_model_loaded_last_stays_loaded(checkpoint: CheckpointFolder) -> Non
     )
     assert next(other.model.parameters()).dtype == torch.bfloat16
     assert load_model_once(plan) is not first
+
+
+@pytest.mark.slow
+def test_garbage_is_searched_for_only_where_a_model_was_let_go(copied: Path) -> None:
+    searched: list[str] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            searched.append("all" if info["generation"] == 2 else "some")
+
+    def load(folder: Path) -> LoadedModel:
+        plan = plan_checkpoint(find_checkpoint(str(folder)), ModelConfig(device="cpu"))
+        searched.clear()
+        return load_model_once(plan)
+
+    broken = Path(shutil.copytree(copied, copied.with_name("broken")))
+    (broken / "model.safetensors").write_bytes(b"no weights")
+    gc.disable()  # what is searched for now is asked for
+    gc.callbacks.append(note)
+    try:
+        first = load(copied)
+        assert load(copied) is first
+        assert searched == []
+        with pytest.raises(CheckpointError):
+            load(broken)
+        assert searched == ["all"]
+        load(copied)
+        assert searched == ["all"]
+    finally:
+        gc.callbacks.remove(note)
+        gc.enable()
 
 
 def test_auto_attention_on_a_cpu_is_sdpa() -> None:

@@ -471,7 +471,8 @@ def _ask_for_token_types(model: Any, processor: Any) -> None:
         processor.return_mm_token_type_ids = True
 
 
-_last_loaded: list[LoadedModel] = []
+#: The model loaded last; None where loading it failed. Empty where nothing was loaded yet.
+_last_loaded: list[LoadedModel | None] = []
 
 
 def load_model_once(plan: ModelPlan) -> LoadedModel:
@@ -479,18 +480,22 @@ def load_model_once(plan: ModelPlan) -> LoadedModel:
 
     Only one is kept, and it is let go before another is read: two may not fit.
     """
-    is_there = bool(_last_loaded) and _last_loaded[0].plan == plan
-    if not is_there:
-        _last_loaded.clear()
-    free_memory()
-    for device in plan.devices:
-        if device.type == "cuda" and torch.cuda.max_memory_allocated(device):
+    loaded = _last_loaded[0] if _last_loaded else None
+    if loaded is not None and loaded.plan != plan:
+        loaded = None
+    on_cuda = [device for device in plan.devices if device.type == "cuda"]
+    if _last_loaded and (loaded is None or on_cuda):  # a search for garbage takes half a second
+        _last_loaded[:] = [loaded]
+        free_memory()
+    for device in on_cuda:
+        if torch.cuda.max_memory_allocated(device):
             torch.cuda.reset_peak_memory_stats(device)  # a run's own, not that of a sweep
-    if not is_there:
+    if loaded is None:
         if plan.memory_warning is not None:
             log.warning(plan.memory_warning)
-        _last_loaded.append(load_model(plan))
-    return _last_loaded[0]
+        _last_loaded[:] = [None]
+        loaded = _last_loaded[0] = load_model(plan)
+    return loaded
 
 
 def _check_complete(plan: ModelPlan, report: Mapping[str, Any]) -> None:
