@@ -42,6 +42,13 @@ from llava_eval.models.local.hardware import device_name
 #: Forks of a process that has imported this and no more, which spares each stage some seconds:
 #: importing torchao asks for CUDA devices, after which a fork cannot use them.
 _IMPORTED = ["torchvision", "av"]
+#: Without CUDA there is nothing to lose, and most of each stage's time is imports.
+_IMPORTED_WITHOUT_CUDA = [
+    *_IMPORTED,
+    "llava_eval.models.local.runner",
+    "llava_eval.run",
+    "transformers.models.llava_next_video.modeling_llava_next_video",
+]
 _PROCESSES = multiprocessing.get_context("forkserver")
 
 
@@ -58,6 +65,8 @@ def main() -> None:
     if arguments.table is not None:
         arguments.table.write_text(page(arguments.out), encoding="utf-8")
         return
+    if arguments.device == "cpu":
+        _PROCESSES.set_forkserver_preload(_IMPORTED_WITHOUT_CUDA)
     arguments.out.mkdir(parents=True, exist_ok=True)
     name = device_name(torch.device(arguments.device))
     peak = next((value for part, value in PEAK_TFLOPS.items() if part in name), None)

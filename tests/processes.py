@@ -33,6 +33,7 @@ _SERVER.set_forkserver_preload(
         "llava_eval.models.local.runner",
         "llava_eval.video",
         "transformers.models.llava_next_video.modeling_llava_next_video",
+        "tests.composed",
     ]
 )
 

@@ -196,7 +196,11 @@ def scorer_nodes(names: Sequence[str], config_dir: Path | None = None) -> list[d
     """
     search = search_path_override(config_dir)
     with hydra_session():
-        return [plain_values(_scorer(name, search)) for name in names]
+        if search:  # a file of one's own may tell of itself as ${scorer...}
+            return [plain_values(_scorer(name, search)) for name in names]
+        places = {f"_{number}": name for number, name in enumerate(names)}
+        root = compose_root([f"+{_SCORER}@{place}={name}" for place, name in places.items()], None)
+        return [plain_values(root[place]) for place in places]
 
 
 def _scorer(name: str, search: Sequence[str]) -> DictConfig:

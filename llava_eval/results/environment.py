@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,8 @@ PACKAGES = (
 )
 
 
-def versions() -> dict[str, str]:
+@functools.cache  # a run asks three times, and each package's whole description is parsed
+def versions() -> Mapping[str, str]:
     """Return the versions of llava_eval, Python and every package of note that is installed."""
     result = {"llava_eval": llava_eval.__version__, "python": platform.python_version()}
     for name in PACKAGES:

@@ -12,6 +12,7 @@ import pytest
 
 from llava_eval.config.build import build_target
 from llava_eval.config.checks import meaningless_settings
+from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import (
     compose_config,
     composed_of,
@@ -203,6 +204,13 @@ def test_options_by_themselves(tmp_path: Path) -> None:
     (tmp_path / "scorer").mkdir()
     (tmp_path / "scorer" / "mine.yaml").write_text("_target_: mine.Scorer\nseed: 2\n")
     assert scorer_nodes(["mine"], tmp_path) == [{"_target_": "mine.Scorer", "seed": 2}]
+
+
+@pytest.mark.slow
+def test_options_together_are_what_each_is_by_itself() -> None:
+    names = list_choices("scorer")
+    assert len(names) > 8
+    assert scorer_nodes(names) == [scorer_nodes([name])[0] for name in names]
 
 
 def test_texts_that_were_scored_ask_no_model() -> None:

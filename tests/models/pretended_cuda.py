@@ -13,7 +13,7 @@ import json
 import os
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 aten = torch.ops.aten
 
@@ -128,7 +128,7 @@ def dispatch(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     Raises:
         RuntimeError: it is given tensors of several devices.
     """
-    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+    tensors = [*_tensors((args, kwargs))]
     here = [tensor for tensor in tensors if isinstance(tensor, Pretended)]
     on_cpu = [tensor for tensor in tensors if not isinstance(tensor, Pretended) and tensor.dim()]
     if func is torch.ops.prim.device.default:
@@ -148,7 +148,7 @@ def dispatch(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     kwargs = {name: value for name, value in kwargs.items() if name != "pin_memory"}
     if is_cuda(device):
         kwargs["device"] = torch.device("cpu")
-    arguments, named = tree_map(_held, (tuple(args), kwargs))
+    arguments, named = _mapped(_held, (tuple(args), kwargs))
     result = func(*arguments, **named)
     owners = {id(tensor.held): tensor for tensor in here}  # of what was changed in place
 
@@ -157,7 +157,25 @@ def dispatch(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
             return value
         return owners[id(value)] if id(value) in owners else Pretended(value, index)
 
-    return tree_map(wrapped, result)
+    return _mapped(wrapped, result)
+
+
+def _tensors(values: Any) -> Iterator[torch.Tensor]:
+    """Yield the tensors in arguments; torch's own walk over trees takes a third of a run."""
+    if isinstance(values, torch.Tensor):
+        yield values
+    elif isinstance(values, tuple | list | dict):
+        for value in values.values() if isinstance(values, dict) else values:
+            yield from _tensors(value)
+
+
+def _mapped(function: Callable[[Any], Any], values: Any) -> Any:
+    """Return arguments or results with a function's values in place of what is no container."""
+    if isinstance(values, tuple | list):
+        return type(values)([_mapped(function, value) for value in values])
+    if isinstance(values, dict):
+        return {name: _mapped(function, value) for name, value in values.items()}
+    return function(values)
 
 
 def _held(value: Any) -> Any:
@@ -208,7 +226,7 @@ def _number(value: Any) -> Any:
 
 
 def _has_pretended(values: Any) -> bool:
-    return any(isinstance(leaf, Pretended) for leaf in tree_leaves(values))
+    return any(isinstance(tensor, Pretended) for tensor in _tensors(values))
 
 
 DISPATCH = Dispatch()  # type: ignore[no-untyped-call]

@@ -283,12 +283,30 @@ def test_a_template_is_tried_once_for_each_form_of_a_turn(loaded: LoadedModel) -
 
 
 @pytest.mark.slow
+def test_conversations_around_one_processor_try_its_template_together(loaded: LoadedModel) -> None:
+    ended: list[int] = []
+    before = signal.signal(signal.SIGCHLD, lambda number, _: ended.append(number))
+    try:
+        processor = with_template(loaded, "{{ messages[-1].content[0].text }}")
+        for _ in range(3):
+            assert configured("chat_template", processor).render(make_request("Why?")) == "Why?"
+        assert len(ended) == 1
+        processor.chat_template = "{{ messages[-1].content[0].text }}{{ 'a' * 10**10 }}"
+        with pytest.raises(CheckpointError, match=r"chat template fails: MemoryError"):
+            configured("chat_template", processor).render(make_request("Why?"))
+        assert len(ended) == 2
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.mark.slow
 def test_a_process_that_ignores_how_its_children_end_renders_templates(
     loaded: LoadedModel,
 ) -> None:
+    new = with_template(loaded, loaded.processor.chat_template)  # tried by no other test
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # some supervisors start one so
     try:
-        text = render("chat_template", loaded, make_request("Why?"))
+        text = configured("chat_template", new).render(make_request("Why?"))
     finally:
         signal.signal(signal.SIGCHLD, before)
     assert text == render("chat_template", loaded, make_request("Why?"))

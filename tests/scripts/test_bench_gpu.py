@@ -16,6 +16,8 @@ from typing import Any
 import av
 import pytest
 
+from tests.processes import PATIENCE_SECONDS
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "bench_gpu.py"
 
 
@@ -97,11 +99,11 @@ def test_a_stage_takes_no_other_with_it(tmp_path: Path, monkeypatch: pytest.Monk
     found: dict[str, Any] = {}
     for stage in (crashes, raises, ends):
         path = tmp_path / f"{stage.__name__}.json"
-        script.run_apart(stage, setting, path, 300)
+        script.run_apart(stage, setting, path, PATIENCE_SECONDS)
         found[stage.__name__] = json.loads(path.read_text())
-    script.run_apart(hangs, setting, tmp_path / "hangs.json", 5)
+    script.run_apart(hangs, setting, tmp_path / "hangs.json", 1)
     (*_, cut) = json.loads((tmp_path / "hangs.json").read_text())
-    assert cut == {"left_out": "the rest: it took over 5 s"}
+    assert cut == {"left_out": "the rest: it took over 1 s"}
     assert found["crashes"] == [{"row": 1}, {"left_out": "the rest: it ended with -11"}]
     assert found["raises"][0] == {"row": 3}
     assert found["raises"][1]["left_out"] == "ImportError: no module flash_attn.cute"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from jinja2 import TemplateError, TemplateSyntaxError
 
@@ -18,6 +19,10 @@ from llava_eval.models.local.template_limits import HarmError, limited, why_harm
 from llava_eval.types import PreparedMedia, Request
 
 _log = logging.getLogger(__name__)
+
+#: Templates with forms of turns that were tried in a child process, by processor: a sweep, an audit
+#: and a doctor make many conversations around one.
+_HARMLESS: WeakKeyDictionary[Any, set[object]] = WeakKeyDictionary()
 
 
 class Conversation:
@@ -32,7 +37,7 @@ class Conversation:
         self.config = config
         self.processor = processor
         self._placeholders = Placeholders(processor)
-        self._harmless: set[object] = set()  # forms of turns that were tried in a child process
+        self._harmless = _HARMLESS.setdefault(processor, set())
         self._has_warned_of_dates = False
 
     def render(self, request: Request) -> str:
@@ -132,11 +137,12 @@ class Conversation:
             with limited(dates):
                 return self.processor.apply_chat_template(messages, tokenize=False, **end)
 
-        form = frozenset(
+        parts = frozenset(
             (turn["role"], "" if isinstance(part, str) else part["type"])
             for turn in messages
             for part in turn["content"]
         )
+        form = (self.processor.chat_template, parts)
         if form not in self._harmless:
             harm = why_harmful(render)
             if harm is not None:
