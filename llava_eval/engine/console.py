@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,9 @@ def messages_shown(verbosity: int = 0) -> Iterator[None]:
         handler.addFilter(_make_safe)
     logger.setLevel({-1: logging.WARNING, 0: logging.INFO, 1: logging.DEBUG}[verbosity])
     logger.propagate = False
+    # One process draws bars. tqdm's own lock is for several, and from Python 3.14 on it is told of
+    # as a leak where a command has to leave without tidying up.
+    tqdm.set_lock(threading.RLock())
     # At every start torchao makes torch say what concerns torchao's authors alone, and for every
     # layer bitsandbytes says that its 8-bit products take float16.
     for name in ("torch.utils._pytree", "bitsandbytes"):

@@ -49,11 +49,11 @@ def test_what_cannot_be_made_again_is_shown_as_the_ledger_has_it(
     assert "holds no sample 'q9'" in capsys.readouterr().err
     assert run_command(["show", str(run), "Q1 "]) == 2
     assert "holds no sample 'Q1 ' (did you mean 'q1'?)" in capsys.readouterr().err
-    assert run_command(["show", str(run), "-3R3L5"]) == 2
+    assert run_command(["show", str(run), "-xR3L5"]) == 2
     assert "(one that begins with - stands behind --)" in capsys.readouterr().err
-    for words in ([str(run), "--", "-3R3L5"], ["--", str(run), "-3R3L5"]):
+    for words in ([str(run), "--", "-xR3L5"], ["--", str(run), "-xR3L5"]):
         assert run_command(["show", *words]) == 2
-        assert "holds no sample '-3R3L5'" in capsys.readouterr().err
+        assert "holds no sample '-xR3L5'" in capsys.readouterr().err
 
 
 def test_a_failed_sample_has_no_reply_and_no_frames(
