@@ -133,7 +133,10 @@ def suggest(word: str, choices: Iterable[str]) -> str:
     options = {choice.lower(): choice for choice in choices if _sizes(choice) == _sizes(word)}
     close = [option for option in options if option.startswith(f"{given}/")]  # all of a benchmark
     if not close:
-        close = difflib.get_close_matches(given, options, n=1, cutoff=0.6)
+        # of equally close ones "001-1" is meant by "001", and not "090-1"
+        begun = [option for option in options if option.startswith(given)]
+        close = difflib.get_close_matches(given, begun, n=1, cutoff=0.6)
+        close = close or difflib.get_close_matches(given, options, n=1, cutoff=0.6)
     if not close and given:
         # "lmms" for "videomme/lmms_eval": part of a name that exists only once.
         holding = [option for option in options if given in option]

@@ -160,9 +160,11 @@ def overrides(ours: Mapping[str, Any], theirs: Mapping[str, Any], *roles: Role) 
         roles: of the keys that count.
     """
     left, right = with_role(ours, *roles), with_role(theirs, *roles)
+    whole = tuple(f"{key}." for key in left.keys() - right.keys())  # a node that is null now
+    keys = [*left, *(key for key in right if key not in left and not key.startswith(whole))]
     return {
         key: left.get(key)
-        for key in {**left, **right}
+        for key in keys
         if (key not in right or left.get(key) != right[key]) and right.get(key) != "???"
     }
 

@@ -7,7 +7,7 @@ import inspect
 import json
 import logging
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from llava_eval.errors import ConfigError, RowsError, first_line
 from llava_eval.metrics.differences import Metric
 from llava_eval.models.clock import StageClock
 from llava_eval.models.configured_model import check_model
-from llava_eval.results.exchange.submission import SubmissionMaker
+from llava_eval.results.exchange.submission import SubmissionMaker, written_id
 from llava_eval.results.summary import (
     Summary,
     compare_to_published,
@@ -122,8 +122,8 @@ def _metric(name: str, node: Any) -> Metric:
     return metric
 
 
-def _is_ours(metric: Metric) -> bool:
-    module: str = getattr(getattr(metric, "func", metric), "__module__", "")
+def _is_ours(part: Callable[..., Any]) -> bool:
+    module: str = getattr(getattr(part, "func", part), "__module__", "")
     return module.startswith("llava_eval.")
 
 
@@ -184,6 +184,23 @@ def _check_submission(
             ) from error
 
 
+def _check_written_ids(maker: SubmissionMaker, samples: Sequence[Sample]) -> None:
+    """Raise ConfigError where a list of answers of ours would hold two samples under one id."""
+    settings = _settings_of(maker)
+    if "id_form" not in settings:
+        return
+    owners: dict[str | int, str] = {}
+    for sample in samples:
+        written = written_id(sample.id, settings["id_format"], settings["id_form"])
+        owner = owners.setdefault(written, sample.id)
+        if owner != sample.id:
+            raise ConfigError(
+                f"benchmark.submission: samples {owner!r} and {sample.id!r} would both have the id "
+                f"{written!r} in the file (id_format={settings['id_format']}, "
+                f"id_form={settings['id_form']}); benchmark.submission=null writes none"
+            )
+
+
 def _check_names(config: RunConfig, metrics: Mapping[str, Metric]) -> None:
     """Raise ConfigError for a name of a metric or facet that is none.
 
@@ -218,11 +235,11 @@ def _facets_of(metric: Metric) -> dict[str, str]:
     return {key: facet for key, facet in named.items() if isinstance(facet, str)}
 
 
-def _settings_of(metric: Metric) -> dict[str, Any]:
-    """Return what a metric of ours is set to; nothing of one of the user's own."""
-    if not _is_ours(metric):
+def _settings_of(part: Callable[..., Any]) -> dict[str, Any]:
+    """Return what a function of ours is set to; nothing of one of the user's own."""
+    if not _is_ours(part):
         return {}
-    return {key: given.default for key, given in inspect.signature(metric).parameters.items()}
+    return {key: given.default for key, given in inspect.signature(part).parameters.items()}
 
 
 def _warn_of_levels(metrics: Mapping[str, Metric], samples: Sequence[Sample]) -> None:
@@ -269,6 +286,8 @@ class Benchmark:
         parts = Parts.build(composed.config)
         with clock.stage("load_rows"):
             samples = read_samples(composed.config.benchmark, parts.adapter)
+        if parts.submission is not None:
+            _check_written_ids(parts.submission, samples)
         if any(medium.start_seconds for sample in samples for medium in sample.media):
             check_sampler(parts.prompts.sampler, first_frame=50)
         if parts.prompts.keeps_choice_logprobs and not any(

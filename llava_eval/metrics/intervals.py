@@ -147,7 +147,8 @@ def _wilson(mean: float, stderr: float, num_clusters: int) -> tuple[float, float
     centre = (mean + square / (2 * size)) / (1 + square / size)
     half = quantile * math.sqrt(mean * (1 - mean) / size + square / (4 * size**2))
     half /= 1 + square / size
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # of 0 and 1 one end is the mean itself, but for rounding
+    return max(0.0, min(mean, centre - half)), min(1.0, max(mean, centre + half))
 
 
 NUM_RESAMPLES = 2000

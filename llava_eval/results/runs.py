@@ -7,7 +7,7 @@ import functools
 import logging
 import os
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -195,7 +195,7 @@ class Run(ComparableRun):
                 "id": result.id,
                 "row": result.row,
                 "group": result.group,
-                **{(f"facet_{n}" if n in taken else n): v for n, v in result.facets.items()},
+                **facets_beside(taken, result),
                 "prompt": result.prompt,
                 "target": list(result.target),
                 **{name: getattr(result.generation, name) for name in generated},
@@ -217,6 +217,11 @@ class Run(ComparableRun):
         ]
         data = pd.DataFrame(map(writable, rows), columns=[*KEY_COLUMNS, *fields])
         return with_types(data, MetricValue)
+
+
+def facets_beside(taken: Collection[str], result: SampleResult) -> dict[str, str]:
+    """Return a sample's facets, those called as one of other columns with "facet_" before."""
+    return {(f"facet_{n}" if n in taken else n): level for n, level in result.facets.items()}
 
 
 def writable(row: Mapping[str, Any]) -> dict[str, Any]:

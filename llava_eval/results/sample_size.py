@@ -95,17 +95,17 @@ def _of_runs(runs: Sequence[Run], detect: float | None, flips: float | None) -> 
     if all(result.generation.error is not None for result in runs[0].results):
         raise ComparisonError(f"{runs[0].name} holds no sample that was answered")
     pairing = pair(runs[0], runs[-1])
-    compared = [metric for metric in compare_metrics(pairing) if metric.estimate is not None]
-    if not compared:
+    compared = ((item, item.estimate) for item in compare_metrics(pairing) if item.estimate)
+    headline, estimate = next(compared, (None, None))
+    if headline is None or estimate is None:
         raise ComparisonError(f"{runs[0].name}: none of its metrics has a paired difference")
-    headline = compared[0]
     mean = headline.paired if isinstance(headline.paired, PairedMean) else None
     ends = range_of(headline.unit)
     scale = 100.0 if ends is None else ends[1]
     if mean is not None:
         scale = mean.scale * (runs[0].full_score or 1.0)  # that of an error is 0
-    num_samples = len(pairing.firsts)
-    per_group = num_samples / pairing.num_clusters
+    num_samples = estimate.num_samples  # of a mean without those that it does not count
+    per_group = num_samples / estimate.num_clusters
     spread: Spread | None
     if flips is not None:
         spread = Spread.of_flips(flips / 100, per_group, scale)
@@ -114,11 +114,12 @@ def _of_runs(runs: Sequence[Run], detect: float | None, flips: float | None) -> 
             "together, which is the safe side"
         )
     elif len(runs) == 2:
-        assert headline.estimate is not None
-        spread = Spread.of_pair(headline.estimate)
+        spread = Spread.of_pair(estimate)
         basis = "the spread of their paired difference"
         if mean is not None:
-            changed = float(np.mean(np.nan_to_num(mean.first) != np.nan_to_num(mean.second)))
+            values = np.array([mean.first, mean.second])
+            first, second = np.nan_to_num(values[:, ~np.isnan(values).all(axis=0)])
+            changed = float(np.mean(first != second))
             basis = f"{100 * changed:.1f} % of samples change between the two"
             if not changed:
                 basis += ", so that this is a bound of what chance may do"

@@ -74,6 +74,8 @@ def read_media(media: Media, sampler: Sampler, *, cache: FrameCache | None = Non
         return _read(media, kept, sampler, cache)
     except MediaError as damaged:  # by a crash, a full disk or the server; it may be whole by now
         check_deadline(media.name)
+        if _is_misasked(media, kept, sampler):
+            raise
         try:
             fetched = fetch(media.path)
         except MediaError as error:
@@ -87,14 +89,7 @@ def _read(media: Media, path: str, sampler: Sampler, cache: FrameCache | None) -
     with media_errors(media.name, path):
         if media.kind == "image":
             return _read_image(local)
-        info = replace(
-            media_info(local),
-            stated_seconds=media.stated_seconds,
-            clue_seconds=media.clue_seconds,
-        )
-        indices = tuple(map(operator.index, sampler(info)))  # numpy's integers as plain ones
-        if not indices:
-            raise MediaError(f"{media.name}: the sampler takes none of its frames")
+        info, indices = _chosen(local, sampler)
         if is_surely_folder(path):
             clip = _read_folder(path, indices, cache)
         elif cache is None:
@@ -110,6 +105,35 @@ def _read(media: Media, path: str, sampler: Sampler, cache: FrameCache | None) -
     frames = clip.frames.flip(1) if media.swap_red_blue else clip.frames
     num_cut = info.num_frames if info.num_frames != clip.num_source_frames else None
     return replace(clip, frames=frames, num_cut_frames=num_cut, video=media, problems=problems)
+
+
+def _chosen(media: Media, sampler: Sampler) -> tuple[VideoInfo, tuple[int, ...]]:
+    """Return a video on this machine, within its cut, and the indices of its frames to be shown."""
+    info = replace(
+        media_info(media),
+        stated_seconds=media.stated_seconds,
+        clue_seconds=media.clue_seconds,
+    )
+    indices = tuple(map(operator.index, sampler(info)))  # numpy's integers as plain ones
+    if not indices:
+        raise MediaError(f"{media.path}: the sampler takes none of its frames")
+    return info, indices
+
+
+def _is_misasked(media: Media, path: str, sampler: Sampler) -> bool:
+    """Return whether a video can be read, and its cut or its sampler fails, which no copy mends."""
+    if media.kind == "image":
+        return False
+    try:
+        media_info(replace(media, path=path, start_seconds=None, end_seconds=None))
+    except MediaError:
+        return False
+    try:
+        with media_errors(path):
+            _chosen(replace(media, path=path), sampler)
+    except MediaError:
+        return True
+    return False
 
 
 def media_info(media: Media) -> VideoInfo:

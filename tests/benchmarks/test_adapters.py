@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from llava_eval.benchmarks.adapters.mmvu import mmvu
 from llava_eval.benchmarks.adapters.videommmu import videommmu
 from llava_eval.benchmarks.adapters.vsibench import vsibench
 from llava_eval.benchmarks.rows import Row
+from llava_eval.cli import run_command
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import ConfigError, RowsError
 from llava_eval.types import Media, Sample
 from tests.benchmarks.loading import load_samples
-from tests.conftest import slow
+from tests.conftest import slow, write_lines
 
 VIDEOMME_ROW: dict[str, Any] = {
     "video_id": "001",
@@ -127,6 +129,31 @@ def test_a_bad_row_is_named(
         choice({**VIDEOMME_ROW, **change}, **parameters)
     for part in parts:
         assert part in str(caught.value)
+
+
+@pytest.mark.slow
+def test_an_advice_about_letters_is_taken_as_it_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "configs" / "benchmark" / "mine.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(
+        "# @package _global_\ndefaults: [override /scorer: strict_choice]\n"
+        "benchmark: {name: mine, source: '???', adapter: {media: ['{v}.mp4'], id: '{v}', "
+        "_target_: llava_eval.benchmarks.adapters.multiple_choice, group: '{v}', question: Which, "
+        "options: options, answer: '{answer}', prompt: '{options}'}, "
+        "metrics: {accuracy: {_target_: llava_eval.metrics.means.mean_score}}}\n"
+    )
+    own = {"v": "a", "options": ["A. x", "B. y"], "answer": "A"}
+    texts = write_lines(tmp_path / "texts.jsonl", [{"row": 0, "text": "A"}])
+    for name, row in (("mine", own), ("videomme/official", {**VIDEOMME_ROW, "options": [*"xyzw"]})):
+        source = write_lines(tmp_path / "rows.jsonl", [row])
+        words = ["score", f"benchmark={name}", f"benchmark.source={source}", f"generations={texts}"]
+        words += [f"--config-dir={tmp_path / 'configs'}", f"output_dir={tmp_path / name}"]
+        assert run_command(words) == 2
+        error = capsys.readouterr().err
+        (advice,) = re.findall(r"\S*options_carry_letters=\w+", error)
+        assert run_command([*words, advice]) == 0
 
 
 def test_a_template_that_cannot_be_filled_is_a_mistake_of_the_configuration() -> None:

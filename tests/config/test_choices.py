@@ -26,6 +26,7 @@ from llava_eval.results.runs import targets_in
     [
         ("unifrom", ["uniform", "fps"], "uniform"),
         ("unifrom", ["uniforms", "uniform"], "uniform"),
+        ("001", ["001-1", "090-1", "900-1"], "001-1"),
         ("xyz", ["uniform", "fps"], None),
         ("model_13b", ["model_7b"], None),
         ("modle_7b", ["model_7b", "model_13b"], "model_7b"),

@@ -100,6 +100,13 @@ def test_the_interval_of_an_accuracy_is_wilsons() -> None:
     assert (metric.ci_low, metric.ci_high) == pytest.approx((100 * min(ends), 100 * max(ends)))
 
 
+@pytest.mark.parametrize("num_groups", [3, 18, 21, 23])
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_an_interval_ends_at_the_mean_of_equal_scores(num_groups: int, share: float) -> None:
+    metric = partial(*[share] * num_groups)
+    assert (metric.ci_high if share else metric.ci_low) == metric.value == 100 * share
+
+
 def test_the_interval_of_partial_scores_ends_at_the_best_score() -> None:
     metric = partial(1.0, 1.0, 1.0, 1.0, 0.9)
     assert metric.ci_high == 100.0

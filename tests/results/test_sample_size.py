@@ -274,3 +274,22 @@ def test_flips_of_judged_scores_are_worth_the_whole_scale(tmp_path: Path) -> Non
     assert stated.plans[0].num_samples == pytest.approx(2.802**2 * 25 * 0.24 / 0.05**2, rel=0.01)
     usual = [plan.difference for plan in plans_of([run]).plans]
     assert usual == pytest.approx([0.025, 0.05, 0.1, 0.25, 0.5])
+
+
+def test_a_pair_detects_what_compare_says_where_some_answers_are_hidden(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hidden = [answered(n, True, score=Score(None, "A"), target=()) for n in range(30, 36)]
+    paths = [
+        str(write_run(tmp_path / str(k), [*(answered(n, n % k > 0) for n in range(30)), *hidden]))
+        for k in (2, 3)
+    ]
+    assert run_command(["compare", *paths, "--json"]) == 0
+    (comparison,) = json.loads(capsys.readouterr().out)["comparisons"]
+    assert run_command(["plan", *paths, "--json"]) == 0
+    plans = json.loads(capsys.readouterr().out)
+    assert (plans["subject"], plans["at_hand"]) == ("accuracy of made/up, 30 samples", 30)
+    told = comparison["metrics"]["accuracy"]["smallest_detectable"]
+    assert plans["detectable"] == pytest.approx(told)
+    # fifteen of thirty: 3, 9, 15, 21 and 27, and the ten even numbers that are no multiples of 3
+    assert plans["basis"].startswith("50.0 % of samples change")

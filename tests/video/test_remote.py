@@ -21,6 +21,7 @@ from llava_eval.types import Media, VideoInfo
 from llava_eval.video import read_media
 from llava_eval.video.deadline import time_limit
 from llava_eval.video.remote import fetch
+from tests.conftest import DEMO
 
 
 def png() -> bytes:
@@ -40,6 +41,8 @@ class Handler(BaseHTTPRequestHandler):
         type(self).num_requests += 1
         if self.path == "/picture.png":
             self.answer(200, png())
+        elif self.path == "/clip.mp4":
+            self.answer(200, (DEMO / "videos" / "demo_001.mp4").read_bytes())
         elif self.path == "/moved":
             self.send_response(302)
             self.send_header("Location", "/picture.png")
@@ -129,6 +132,23 @@ def test_a_copy_that_cannot_be_read_is_fetched_anew(server: str, kept: bytes) ->
     for _ in range(2):
         assert torch.equal(read_media(image, never).frames, expected())
     assert Handler.num_requests == 2
+
+
+@pytest.mark.parametrize("kept", [None, b"\x00" * 5000], ids=["whole", "damaged"])
+def test_a_video_that_is_wrongly_asked_is_fetched_once(server: str, kept: bytes | None) -> None:
+    address = f"{server}/clip.mp4"
+    path = Path(fetch(address))
+    if kept is not None:
+        path.write_bytes(kept)
+    too_late = Media("video", address, start_seconds=500.0, end_seconds=600.0)
+    for _ in range(2):
+        with pytest.raises(MediaError, match=r"clip\.mp4: no frame lies between"):
+            read_media(too_late, lambda info: (0,))
+        with pytest.raises(MediaError, match=r"clip\.mp4: the sampler takes none of its frames"):
+            read_media(Media("video", address), lambda info: ())
+        with pytest.raises(MediaError, match="ZeroDivisionError"):
+            read_media(Media("video", address), lambda info: (1 // (info.num_frames - 61),))
+    assert Handler.num_requests == (1 if kept is None else 2)
 
 
 def test_a_damaged_copy_of_what_is_gone_is_told_of_with_it(server: str) -> None:

@@ -25,6 +25,8 @@ AnswerForm = Literal[
 
 _LETTERS = string.ascii_uppercase
 LETTER_AND_OPTION = "{letter}. {option}"
+#: As it is set whether a protocol's file has the key or not.
+_CARRY_LETTERS = "++benchmark.adapter.options_carry_letters"
 
 #: What test sets have in place of a hidden answer; BLINK's has "hidden".
 HIDDEN_MARKS = frozenset({"-1", "-1.0", "hidden"})
@@ -384,12 +386,12 @@ def check_letters(row: Row, options: Sequence[str], *, carried: bool = True) -> 
         if all(re.match(rf"\(?{letter}[.):]\s", text) for letter, text in pairs):
             raise row.error(
                 f"the options begin with their letters, the first is {options[0]!r:.40}, and the "
-                "prompt writes them again; benchmark.adapter.options_carry_letters=true does not"
+                f"prompt writes them again; {_CARRY_LETTERS}=true does not"
             )
     elif not any(text.lstrip(" (").startswith(letter) for letter, text in pairs):
         raise row.error(
             f"none of the options begins with its letter, the first is {options[0]!r:.40}, and the "
-            "prompt writes none; if it is a key, benchmark.adapter.options_carry_letters=false does"
+            f"prompt writes none; if it is a key, {_CARRY_LETTERS}=false does, where it is taken"
         )
 
 

@@ -99,7 +99,15 @@ def export_sweeps(folder: Path, sweeps: Sequence[Sweep]) -> list[Path]:
     for sweep in sweeps:
         if (preparing := preparing_table(sweep)) is not None:
             parts[f"{names[sweep.benchmark]}_preparing"] = preparing
-    lines = [markdown_text(line) for sweep in sweeps for line in (legend(sweep), *sweep.notes)]
+    lines = [
+        markdown_text(line)
+        for sweep in sweeps
+        for line in (
+            f"{sweep.label}{sweep.model and f', model {sweep.model}'}",
+            legend(sweep),
+            *sweep.notes,
+        )
+    ]
     written = export_tables(folder, "sweep", parts, list(dict.fromkeys(lines)), data=data)
     files.write_json(folder / "sweep.json", [sweep_content(sweep) for sweep in sweeps])
     written.insert(0, folder / "sweep.json")
@@ -227,6 +235,8 @@ def sweep_content(sweep: Sweep) -> dict[str, Any]:
     """Return a sweep as JSON values."""
     return {
         "benchmark": sweep.benchmark,
+        "label": sweep.label,
+        "model": sweep.model,
         "metric": sweep.metric,
         "chance": sweep.chance,
         "memory": sweep.memory_name,

@@ -72,6 +72,8 @@ class Sweep:
 
     Attributes:
         benchmark: name and protocol.
+        label: the same with the overrides that all runs have.
+        model: its name with such overrides; empty where runs are of several.
         metric: name of the headline metric.
         chance: its chance level, if the protocol states one.
         settings: in the order of the sweep.
@@ -80,6 +82,8 @@ class Sweep:
     """
 
     benchmark: str
+    label: str
+    model: str
     metric: str
     chance: float | None
     settings: Sequence[SweepPoint]
@@ -123,7 +127,18 @@ def _sweep(runs: Sequence[Run], notes: Sequence[str], allow_differences: bool) -
         shown = (run, varying[n], names[n], scores[n], _num_frames(run), memory[n])
         settings.append(SweepPoint(*shown, fast[n], small[n], *to_best))
     chance = runs[0].parts.benchmark.chance.get(metric)
-    return Sweep(runs[0].benchmark, metric, chance, settings, memory_name, notes)
+    label, model = _in_common([run.label for run in runs]), _in_common([run.model for run in runs])
+    name = runs[0].benchmark
+    return Sweep(name, label, model, metric, chance, settings, memory_name, notes)
+
+
+def _in_common(labels: Sequence[str]) -> str:
+    """Return the name of labels with the overrides that all have; empty where names differ."""
+    names, overrides = zip(*(label.partition(" (")[::2] for label in labels), strict=True)
+    listed = [text.removesuffix(")").split(", ") for text in overrides]
+    shared = ", ".join(part for part in listed[0] if all(part in others for others in listed))
+    named = f"{names[0]} ({shared})" if shared else names[0]
+    return named if len(set(names)) == 1 else ""
 
 
 def _sample_notes(runs: Sequence[Run], allow_differences: bool) -> list[str]:

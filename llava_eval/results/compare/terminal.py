@@ -60,7 +60,8 @@ def sweep_text(sweep: Sweep, *, width: int = 80) -> str:
     """
     preparing = preparing_table(sweep)
     blocks = [
-        f"{printable(sweep.benchmark)}, {count(len(sweep.settings), 'run')}",
+        wrapped(f"{printable(sweep.label)}, {count(len(sweep.settings), 'run')}", width)
+        + (f"\nmodel: {printable(sweep.model)}" if sweep.model else ""),
         sweep_table(sweep).to_text(width),
         wrapped(legend(sweep), width),
         *([] if preparing is None else [preparing.to_text(width)]),

@@ -17,11 +17,14 @@ import llava_eval
 from llava_eval.metrics.means import range_of
 from llava_eval.results.exchange.run_facts import RunFacts, sha256_of
 from llava_eval.results.ledger import json_line
+from llava_eval.results.runs import facets_beside
 from llava_eval.types import MetricValue, SampleResult
 
 SCHEMA_VERSION = "0.3.0"
 #: The schema has no other place to say so.
 _UNDIRECTED = {"direction": "neither more nor less of it is better"}
+#: What the converter of inspect's logs says of a sample beside what we do.
+_CONVERTED = frozenset({"epoch", "stop_reason"})
 #: What the data store's validator takes in no folder's name.
 _NOT_IN_FOLDERS = re.compile(r'[<>:"\\|?*/\x00-\x1f]')
 
@@ -41,8 +44,10 @@ def every_eval_ever(facts: RunFacts) -> dict[str, Any]:
     developer, name = (_NOT_IN_FOLDERS.sub("_", part) for part in model_id.split("/", 1))
     seconds = int(datetime.datetime.fromisoformat(facts.started).timestamp())
     evaluation_id = f"{facts.file_name}/{model_id.replace('/', '_')}/{seconds}"
-    # the same run has the same name, wherever and however often it is exported
-    identity = uuid.UUID(bytes=hashlib.sha256(facts.fingerprint.encode()).digest()[:16], version=4)
+    # the same run has the same name, wherever and however often it is exported; texts scored by
+    # two rules are two
+    name_of_run = "\n".join([facts.fingerprint, evaluation_id, run.label])
+    identity = uuid.UUID(bytes=hashlib.sha256(name_of_run.encode()).digest()[:16], version=4)
     below = f"data/{facts.file_name}/{developer}/{name}/{identity}"
     headline = next(iter(run.tables.metrics), None)
     scored = [result for result in run.results if result.score.value is not None]
@@ -144,6 +149,12 @@ def _instance(
 ) -> dict[str, Any]:
     generation, score = result.generation, result.score
     value = score.value or 0.0
+    metadata = {
+        "group": result.group,
+        "media": json.dumps(list(result.media)),
+        "frame_indices": json.dumps([list(indices) for indices in result.frame_indices]),
+        "unreadable": str(score.unreadable).lower(),
+    }
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "evaluation_id": evaluation_id,
@@ -157,13 +168,7 @@ def _instance(
         "output": {"raw": [generation.text or ""]},
         "answer_attribution": [],
         "evaluation": {"score": value, "is_correct": math.isclose(value, facts.run.full_score)},
-        "metadata": {
-            **result.facets,
-            "group": result.group,
-            "media": json.dumps(list(result.media)),
-            "frame_indices": json.dumps([list(indices) for indices in result.frame_indices]),
-            "unreadable": str(score.unreadable).lower(),
-        },
+        "metadata": {**facets_beside(metadata.keys() | _CONVERTED, result), **metadata},
     }
     if result.choices:
         content["input"]["choices"] = list(result.choices)

@@ -205,7 +205,7 @@ def _of_inspect(sample: Any) -> Record:
     if not isinstance(sample, dict):
         raise JsonError("samples: expected an object")
     name, metadata = str(sample.get("id")), sample.get("metadata")
-    fields = {"id": name, **(metadata if isinstance(metadata, dict) else {})}
+    fields = {"id of the sample": name, **(metadata if isinstance(metadata, dict) else {})}
     if isinstance(sample.get("input"), str):
         fields["input"] = _attached(sample["input"], sample)
     is_repeat = sample.get("epoch", 1) != 1

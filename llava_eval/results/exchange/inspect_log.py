@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from llava_eval.results.exchange.run_facts import RunFacts, as_share
+from llava_eval.results.runs import facets_beside
 from llava_eval.types import MetricValue, SampleResult
 
 _STOP_REASONS = {"eos": "stop", "stop_string": "stop", "length": "max_tokens"}
@@ -82,12 +83,12 @@ def _sample(result: SampleResult, facts: RunFacts) -> dict[str, Any]:
         "total_tokens": (generation.num_input_tokens or 0) + (generation.num_output_tokens or 0),
     }
     metadata = {
-        **result.facets,
         "group": result.group,
         "row": result.row,
         "media": list(result.media),
         "frame_indices": [list(indices) for indices in result.frame_indices],
     }
+    metadata = {**facets_beside(metadata, result), **metadata}
     content: dict[str, Any] = {
         "id": result.id,
         "epoch": 1,

@@ -13,6 +13,7 @@ from typing import Any
 
 from llava_eval.results.exchange.run_facts import RunFacts, as_share, sha256_of
 from llava_eval.results.ledger import json_line
+from llava_eval.results.runs import facets_beside
 from llava_eval.types import SampleResult
 
 
@@ -61,14 +62,14 @@ def _sample(result: SampleResult, facts: RunFacts) -> dict[str, Any]:
     metric = next(iter(facts.run.tables.metrics), "score")
     text = result.generation.text or ""
     target = result.target[0] if len(result.target) == 1 else list(result.target)
-    document = {
+    document: dict[str, Any] = {
         "id": result.id,
         "question": result.question,
         "choices": list(result.choices),
         "media": list(result.media),
-        **result.facets,
     }
-    return {
+    document |= facets_beside(document, result)
+    line = {
         "doc_id": result.row,
         "doc": document,
         "target": target,
@@ -76,10 +77,10 @@ def _sample(result: SampleResult, facts: RunFacts) -> dict[str, Any]:
         "resps": [[text]],
         "filtered_resps": [result.score.answer or ""],
         "filter": "none",
-        "metrics": [metric],
-        metric: result.score.value,
         "doc_hash": sha256_of(json.dumps(document, ensure_ascii=False)),
         "prompt_hash": sha256_of(result.prompt),
         "target_hash": sha256_of(str(target)),
         **({} if (error := result.generation.error) is None else {"error": error}),
     }
+    name = f"metric_{metric}" if metric in {*line, "metrics", "error"} else metric
+    return {**line, "metrics": [name], name: result.score.value}

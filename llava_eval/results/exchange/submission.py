@@ -77,7 +77,7 @@ def answer_list(
     """
     return [
         {
-            id_key: _identifier(result.id, id_format, id_form),
+            id_key: written_id(result.id, id_format, id_form),
             answer_key: failed_as if result.generation.error else _answer(result, answer),
         }
         for result in sorted(results, key=lambda result: result.row)
@@ -85,7 +85,8 @@ def answer_list(
     ]
 
 
-def _identifier(name: str, template: str, form: IdForm) -> str | int:
+def written_id(name: str, template: str, form: IdForm) -> str | int:
+    """Return the id of a sample as :func:`answer_list` writes it."""
     text = template.format(id=name)
     number = text.split("_")[-1].split(".")[0] if form == "trailing_number" else text
     return int(number) if form != "text" and number.isdecimal() else text

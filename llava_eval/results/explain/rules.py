@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +15,17 @@ from llava_eval.config.choices import list_choices, quoted
 from llava_eval.config.compose import compose_config, scorer_nodes
 from llava_eval.config.former_names import current_node
 from llava_eval.config.schema import ReplyConfig
-from llava_eval.errors import ConfigError
+from llava_eval.errors import ConfigError, ScoreError
 from llava_eval.metrics.intervals import FloatArray, IntArray, number_clusters
 from llava_eval.metrics.means import Denominator, sample_values
 from llava_eval.metrics.paired import PairedEstimate, paired_means
+from llava_eval.results.formatting import listed
 from llava_eval.results.runs import Run
 from llava_eval.scoring.evaluation import Evaluation
 from llava_eval.scoring.scorer import SampleScorer, checked_scorer
 from llava_eval.types import Sample, SampleResult
+
+log = logging.getLogger(__name__)
 
 DENOMINATORS: tuple[Denominator, ...] = get_args(Denominator)
 #: Name of the rule that the run's own ledger holds the scores of.
@@ -55,7 +59,7 @@ class Reading:
 def readings(run: Run, config_dir: Path | None = None) -> list[Reading]:
     """Return what every rule of a run's benchmark makes of its texts, the run's own first.
 
-    Rules that need a judge or the whole set are left out.
+    Rules that need a judge or the whole set, or cannot score a question, are left out and named.
 
     Args:
         run: of any protocol of the benchmark.
@@ -70,16 +74,21 @@ def readings(run: Run, config_dir: Path | None = None) -> list[Reading]:
     base = sample_values(answered, denominator=own)
     found: list[tuple[str, Sequence[SampleResult], Denominator]] = [(OWN, answered, own)]
     scored: dict[str, list[SampleResult]] = {}
+    left_out: dict[str, list[str]] = {}
     for name, node, reply, denominator in _rules(run, config_dir):
         scorer = checked_scorer(build_target(node, key=f"scorer of {name}"))
         if not isinstance(scorer, SampleScorer):
+            left_out.setdefault("needs a judge or the whole set", []).append(name)
             continue
         key = repr((sorted(node.items(), key=str), reply))
         try:
             scored[key] = scored.get(key) or rescored(answered, scorer, reply)
-        except ConfigError:
-            continue  # a rule for options, of questions without
+        except (ConfigError, ScoreError) as error:  # a rule for options, say, of questions without
+            left_out.setdefault(str(error), []).append(name)
+            continue
         found.append((name, scored[key], denominator))
+    for reason, names in left_out.items():
+        log.warning("not among the rules below: %s: %s", listed(names), reason)
     # Rules that read all texts alike, under one denominator, are one.
     alike: dict[Any, tuple[list[str], Sequence[SampleResult]]] = {}
     for name, results, denominator in found:
@@ -132,6 +141,7 @@ def rescored(
             choices=result.choices,
             question=result.question,
             facets=result.facets,
+            options=result.choices,  # of answers by likelihood
         )
         for result in results
     ]

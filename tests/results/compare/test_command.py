@@ -410,3 +410,24 @@ def test_costs_of_many_runs_stand_in_several_tables(
     heads = [line.split()[1:] for line in lines if line.startswith("cost ")]
     assert [name for head in heads for name in head] == list("ABCDEFGHIJKL")
     assert sum(line.startswith("samples/s") for line in lines) == len(heads) > 1
+
+
+def test_a_sweep_says_what_all_its_runs_were_asked_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, frames, model in (("a", 8, "m (dtype=float16)"), ("b", 16, "m")):
+        write_run(
+            tmp_path / "sweep" / name,
+            [answered(n, n % frames > 0) for n in range(12)],
+            label=f"made/up (limit=12, num_frames={frames}, temperature=0.5)",
+            config={"sampler.num_frames": frames},
+            manifest={"model_label": model},
+        )
+    assert cli.run_command(["compare", "sweep", "--export", "out"]) == 0
+    asked = "made/up (limit=12, temperature=0.5)"
+    assert capsys.readouterr().out.startswith(f"{asked}, 2 runs\nmodel: m\n\n")
+    lines = (tmp_path / "out" / "sweep.md").read_text().splitlines()
+    assert f"{asked}, model m" in lines
+    (content,) = json.loads((tmp_path / "out" / "sweep.json").read_text())
+    assert (content["benchmark"], content["label"], content["model"]) == ("made/up", asked, "m")

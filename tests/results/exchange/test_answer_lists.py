@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from llava_eval import cli
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import ConfigError
 from llava_eval.results.exchange.submission import answer_list, sheet
@@ -179,3 +180,36 @@ def test_another_form_of_answer_is_named(tmp_path: Path) -> None:
 
 def test_no_results_are_an_empty_list() -> None:
     assert answer_list([], id_key="id", answer="text") == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "names", "written"),
+    [
+        ("benchmark.submission.id_form=trailing_number", ["a_1", "b_1"], "1"),
+        ("+benchmark.submission.id_format=x", ["a", "b"], "'x'"),
+    ],
+)
+def test_samples_that_a_list_would_mix_up_are_named_before_anything_is_done(
+    setting: str,
+    names: list[str],
+    written: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [{"question_id": name, "question": "What?"} for name in names]
+    texts = [{"id": name, "text": "x"} for name in names]
+    words = [
+        "score",
+        "benchmark=vqav2/lmms_eval",
+        f"benchmark.source={write_lines(tmp_path / 'rows.jsonl', rows)}",
+        f"generations={write_lines(tmp_path / 'texts.jsonl', texts)}",
+        f"output_dir={tmp_path / 'out'}",
+    ]
+    assert cli.run_command([*words, setting]) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert f"samples {names[0]!r} and {names[1]!r} would both have the id {written} " in told
+    assert not (tmp_path / "out").exists()
+    assert cli.run_command([*words, "benchmark.submission=null"]) == 0
+    assert not (tmp_path / "out" / "submission.json").exists()
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["benchmark"] == "vqav2/lmms_eval (submission=null, rows=2 of 214354)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -289,3 +290,76 @@ def test_inspect_is_told_shares_and_what_was_not_scored(facts: RunFacts, tmp_pat
         "started_at": "2026-01-02T03:04:05+00:00",
         "completed_at": "2026-01-02T03:04:15+00:00",
     }
+
+
+#: Facets as users call them, and levels, one of them a word of inspect's for a refused prompt.
+TAKEN = {
+    "id": "7",
+    "question": "short",
+    "media": "screen",
+    "group": "night",
+    "row": "3",
+    "unreadable": "yes",
+    "epoch": "2",
+    "stop_reason": "content_filter",
+}
+
+
+@pytest.mark.parametrize(("form", "beside"), [("inspect", 3), ("eee", 5), ("lm-eval", 3)])
+def test_facets_and_metrics_of_any_name_go_out_and_texts_come_back(
+    form: str, beside: int, tmp_path: Path
+) -> None:
+    columns = "".join(f', "{name}": "{level}"' for name, level in TAKEN.items())
+    rows = [
+        f'{{"uid": "s{n}", "q": "What is {n}?", "right": "it is 1"{columns}}}' for n in range(3)
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    texts = [json.dumps({"id": f"s{n}", "text": f"it is {n}"}) for n in range(3)]
+    (tmp_path / "texts.jsonl").write_text("\n".join(texts))
+    metric = "{target: {_target_: llava_eval.metrics.means.mean_score}}"
+    protocol = f"""
+    # @package _global_
+    defaults: [override /scorer: exact_match]
+    benchmark:
+      name: mine
+      source: {tmp_path / "rows.jsonl"}
+      adapter: {{_target_: llava_eval.benchmarks.adapters.open.open_ended, id: "{{uid}}",
+        group: "{{uid}}", media: ["{{uid}}.mp4"], question: "{{q}}", prompt: "{{q}}",
+        answers: right}}
+      facets: [{", ".join(TAKEN)}]
+      metrics: {metric}
+    """
+    (tmp_path / "configs" / "benchmark").mkdir(parents=True)
+    (tmp_path / "configs" / "benchmark" / "mine.yaml").write_text(textwrap.dedent(protocol).strip())
+    words = ["score", "benchmark=mine", f"--config-dir={tmp_path / 'configs'}"]
+    first, again = tmp_path / "first", tmp_path / "again"
+    given = f"generations={tmp_path / 'texts.jsonl'}"
+    assert cli.run_command([*words, given, f"output_dir={first}"]) == 0
+    paths = export(first, form, tmp_path / "out")
+    (path,) = [path for path in paths if form == "inspect" or "samples" in path.name]
+    line = json.loads(path.read_text())["samples"][1] if form == "inspect" else lines_of(path)[1]
+    told = line["doc" if form == "lm-eval" else "metadata"]
+    renamed = [name for name in TAKEN if f"facet_{name}" in told]
+    assert len(renamed) == beside
+    assert {n: told[f"facet_{n}" if n in renamed else n] for n in TAKEN} == TAKEN
+    if form == "lm-eval":
+        assert (line["target"], line["metrics"]) == ("it is 1", ["metric_target"])
+        assert line["metric_target"] == 1.0
+    assert cli.run_command([*words, f"generations='{path}'", f"output_dir={again}"]) == 0
+    assert (again / "metrics.json").read_text() == (first / "metrics.json").read_text()
+
+
+def test_texts_scored_by_two_rules_are_two_runs_of_every_eval_ever(tmp_path: Path) -> None:
+    results = [answered(number, True) for number in range(3)]
+    labels = ("made/up", "made/up (scorer=other)")
+    runs = [write_run(tmp_path / label, results, label=label) for label in labels]
+    for run in runs:
+        write_files(tmp_path / "store", every_eval_ever(RunFacts.of(RunReader().read(run))))
+    aggregates = [path for path in tmp_path.rglob("store/**/*.json") if path.is_file()]
+    told = [json.loads(path.read_text()) for path in aggregates]
+    descriptions = [
+        result["metric_config"]["evaluation_description"]
+        for content in told
+        for result in content["evaluation_results"]
+    ]
+    assert sorted(descriptions) == sorted(labels)

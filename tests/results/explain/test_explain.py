@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from llava_eval.results.explain.switched_runs import attributed, drawn_groups
 from llava_eval.results.runs import RunReader
 from llava_eval.scoring.choice.strict import StrictChoice
 from llava_eval.types import Generation, SampleResult, Score
-from tests.conftest import read_lines
+from tests.conftest import read_lines, write_lines
 from tests.results.runs_on_disk import answered, write_run
 
 
@@ -97,6 +98,54 @@ def test_rules_for_options_are_left_out_where_questions_have_none(tmp_path: Path
     names = {name for reading in readings(RunReader().read(folder)) for name in reading.names}
     assert names >= {"this run", "scorer=lmms_eval_ranked_letter"}
     assert names.isdisjoint({"scorer=strict_choice", "scorer=longvideobench"})
+
+
+@pytest.mark.slow
+def test_rules_that_are_left_out_are_named_with_the_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    results = [
+        answered(0, True, choices=("a cat", "a dog")),
+        answered(7, True, generation=Generation("2", 10, 2, "eos"), target=("2",), choices=()),
+    ]
+    composed = compose_config(["benchmark=realworldqa/lmms_eval"])
+    folder = write_run(
+        tmp_path / "x",
+        results,
+        benchmark="realworldqa/lmms_eval",
+        metrics=composed.resolved["benchmark"]["metrics"],
+        manifest={"config": dict(composed.resolved)},
+    )
+    readings(RunReader().read(folder))
+    told = {name for text in caplog.messages for name in re.findall(r"scorer=\w+", text)}
+    assert {"scorer=strict_choice", "scorer=longvideobench"} <= told
+    assert "scorer=lmms_eval_ranked_letter" not in told
+    assert all(f"sample {results[1].id} has no options" in text for text in caplog.messages)
+
+
+@pytest.mark.slow
+def test_answers_by_likelihood_are_read_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["A. a", "B. b", "C. c"]
+    rows = [
+        {"video_idx": f"v{n}", "question": "What?", "option": options, "answer": str(n)}
+        for n in range(3)
+    ]
+    losses = [{"row": n, "option_losses": [2.0, 0.5, 3.0]} for n in range(3)]
+    words = [
+        "score",
+        "benchmark=egoschema/mc_ppl",
+        f"benchmark.source={write_lines(tmp_path / 'rows.jsonl', rows)}",
+        f"generations={write_lines(tmp_path / 'losses.jsonl', losses)}",
+        f"output_dir={tmp_path / 'run'}",
+    ]
+    assert run_command(words) == 0
+    capsys.readouterr()
+    assert run_command(["explain", str(tmp_path / "run"), "--json"]) == 0
+    rule = json.loads(capsys.readouterr().out)["rules"][0]
+    assert rule["rules"] == ["this run", "egoschema/mc_ppl"]
+    assert rule["percent"]["all"] == pytest.approx(100 / 3)
 
 
 @pytest.mark.slow
