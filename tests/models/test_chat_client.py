@@ -303,7 +303,7 @@ def test_the_key_is_shown_nowhere() -> None:
             Answer(200, json.dumps({"error": {"message": "K"}}).replace("K", text).encode()),
             Answer(body=json.dumps({"choices": [broken]}).replace("K", text).encode()),
             Answer(500, KEY.encode()),
-            Answer(body=f"no JSON {KEY}".encode()),
+            Answer(body=f"no JSON {text}".encode()),
         ):
             with pytest.raises(RequestError) as caught:
                 chat(answer)
@@ -570,6 +570,7 @@ def test_a_reply_in_parts() -> None:
     ("parts", "words"),
     [
         ([{"type": "output_text", "text": "A"}], "parts of output_text"),
+        ([{"type": "thinking"}, {"type": "output_text", "text": "A"}], "parts of output_text"),
         ([{"type": "refusal", "refusal": "no"}, {"type": "image"}], "parts of image, refusal"),
     ],
 )
