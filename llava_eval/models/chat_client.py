@@ -20,6 +20,7 @@ from typing import Any
 from llava_eval.borders.address import NO_KEY, by_proxy
 from llava_eval.borders.http_client import AddressError, HttpClient, RequestError, Response
 from llava_eval.borders.json_text import JsonError, parse_json
+from llava_eval.errors import without_secrets
 from llava_eval.types import MAX_TOKENS
 
 #: Largest answer that is read. Log-probabilities of a long prompt are some tens of megabytes.
@@ -92,7 +93,7 @@ class MalformedError(RequestError):
     """An answer that is not what the protocol says.
 
     Attributes:
-        body: the beginning of the answer, without the key.
+        body: the beginning of the answer, without the key and secrets of addresses.
     """
 
     may_pass = True
@@ -103,7 +104,7 @@ class MalformedError(RequestError):
             shown = " ".join(body[:200].split())[:60]
             text += f"; it begins {shown!r}" if shown else "; it is empty"
         super().__init__(f"malformed response ({text})"[:400])
-        self.body = body[:_LONGEST_KEPT_BODY]
+        self.body = without_secrets(body[:_LONGEST_KEPT_BODY])
 
 
 class WithheldError(RequestError):
@@ -495,7 +496,7 @@ def _reply_text(message: Mapping[str, Any], finish_reason: object) -> str:
     """Return the text of a reply's message, nothing where it may have none and has none."""
     # Azure leaves it out of what was filtered, mlx-lm of what ended within its reasoning.
     has_ended_early = finish_reason == "length" or is_withheld(finish_reason)
-    may_lack = has_ended_early or bool(_REASONING & message.keys())
+    may_lack = has_ended_early or any(message.get(name) for name in _REASONING)
     text = message.get("content") if may_lack else message["content"]
     if isinstance(text, list):  # of a reasoning model's, as Mistral's: thinking and text
         kinds = {part["type"] for part in text}

@@ -538,6 +538,22 @@ def test_what_is_malformed_is_told_with_its_beginning() -> None:
     assert len(str(MalformedError("x" * 999, ""))) == 400
 
 
+def test_a_malformed_answer_is_kept_without_secrets_of_addresses() -> None:
+    told = MalformedError("no choices", '{"error": "http://me:word@a/b?token=1 is away"}')
+    assert told.body == '{"error": "http://a/b?... is away"}'
+
+
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_a_reply_without_content_beside_no_reasoning_is_malformed(
+    name: str, nothing: str | None
+) -> None:
+    """vLLM, SGLang and LiteLLM send the field with null."""
+    choice = {"message": {"role": "assistant", name: nothing}, "finish_reason": "stop"}
+    with pytest.raises(MalformedError, match="KeyError: 'content'"):
+        completion(choices=[choice])
+
+
 @pytest.mark.parametrize(
     ("message", "reason"),
     [

@@ -637,6 +637,18 @@ def test_a_server_without_logprobs_is_told_of_in_one_line() -> None:
 
 
 @pytest.mark.slow
+def test_one_reply_without_logprobs_among_others_fails_alone() -> None:
+    good = with_logprobs([("A", -0.25), ("B", -1.5)])
+    with serving(lambda content, n: reply("A") if n == 1 else good(content, n)) as server:
+        runner = make_runner(server, concurrency=1)
+        found = ask(runner, make_questions(3, letters=("A", "B")))
+    assert [one.choice_logprobs for one in found.values()] == [(-0.25, -1.5), None, (-0.25, -1.5)]
+    told = "ServerError: the server returned no log-probabilities with this reply"
+    assert (found["q1"].text, found["q1"].error) == (None, told)
+    assert len(server.requests) == 3
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("written", ["1" + "0" * 400, "NaN", "2.5", "true"])
 def test_a_reply_whose_logprobs_are_none_fails_alone(written: str) -> None:
     good = with_logprobs([("A", -0.25), ("B", -1.5)])
