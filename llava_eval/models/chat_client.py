@@ -319,13 +319,17 @@ class ChatClient:
 
     def _body(self, address: str, timeout_seconds: float, content: bytes | None) -> str:
         """Return the body of an answer that is no error, without the key; content is posted."""
-        response = self._client.exchange(
-            "GET" if content is None else "POST",
-            address,
-            timeout_seconds=timeout_seconds,
-            max_bytes=MAX_BODY_BYTES,
-            content=content,
-        )
+        try:
+            response = self._client.exchange(
+                "GET" if content is None else "POST",
+                address,
+                timeout_seconds=timeout_seconds,
+                max_bytes=MAX_BODY_BYTES,
+                content=content,
+            )
+        except RequestError as error:  # it may show what came in place of HTTP
+            error.args = (self._clean(str(error)),)
+            raise
         body = self._clean(response.body.decode("utf-8-sig", errors="replace"))
         if not 200 <= response.status < 300:
             raise _status_error(response, body, self._clean)

@@ -24,6 +24,7 @@ from llava_eval.models.chat_client import (
     read_completion,
     retry_after_seconds,
 )
+from tests.borders.raw_server import raw_server, says
 from tests.models.chat_server import Answer, failure, reply, serving
 
 KEY = "sk-test-0123456789abcdef"
@@ -308,6 +309,25 @@ def test_the_key_is_shown_nowhere() -> None:
             with pytest.raises(RequestError) as caught:
                 chat(answer)
             assert KEY not in str(caught.value) + str(getattr(caught.value, "body", ""))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"{KEY} is bad\r\n\r\n",
+        f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{KEY}\r\n",
+        f"HTTP/1.1 200 OK\r\nContent-Encoding: {KEY}\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+def test_the_key_is_not_shown_of_what_is_no_answer(said: str) -> None:
+    with raw_server(says(said.encode())) as address:
+        client = ChatClient(f"{address}/v1", KEY, 20.0)
+        try:
+            with pytest.raises(RequestError, match=r"\*\*\*") as caught:
+                client.chat("m", MESSAGES, {})
+        finally:
+            client.close()
+    assert KEY not in str(caught.value)
 
 
 def test_a_word_is_no_key() -> None:
