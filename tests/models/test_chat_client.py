@@ -308,7 +308,21 @@ def test_the_key_is_shown_nowhere() -> None:
         ):
             with pytest.raises(RequestError) as caught:
                 chat(answer)
-            assert KEY not in str(caught.value) + str(getattr(caught.value, "body", ""))
+            told = str(caught.value) + str(getattr(caught.value, "body", ""))
+            assert KEY not in told
+            assert text not in told
+
+
+def test_the_key_is_cut_out_of_pages_that_escape_it() -> None:
+    key = "sk-test/0123456789"
+    body = rb'{"version": "1 of sk-test\/0123456789 and s\u006b-test/0123456789"}'
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with raw_server(says(head + body)) as address:
+        client = ChatClient(f"{address}/v1", key, 20.0)
+        try:
+            assert client.get("/version", 20.0) == {"version": "1 of *** and ***"}
+        finally:
+            client.close()
 
 
 @pytest.mark.parametrize(
