@@ -36,11 +36,16 @@ def snapshot(
         kind: "model" or "dataset".
 
     Raises:
-        OSError, ValueError: as :func:`huggingface_hub.snapshot_download` does; also all other
-            :func:`hub_errors`.
+        HFValidationError: the repository's name can be none.
+        OSError: as :func:`huggingface_hub.snapshot_download` does, or the answer is none of a hub;
+            also all other :func:`hub_errors`.
     """
     from huggingface_hub import is_offline_mode, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+    )
 
     download = functools.partial(
         snapshot_download,
@@ -53,8 +58,11 @@ def snapshot(
     no_answer, _ = hub_errors()
     try:
         return Path(download(local_files_only=is_offline_mode()))
-    except (HfHubHTTPError, LocalEntryNotFoundError):
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError):
         raise
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+        # The client checks no answer: a mirror's, or the page of a network that asks to log in.
+        raise OSError(f"what answered is no hub ({type(error).__name__}: {error})") from error
     except no_answer as error:
         try:
             return Path(download(local_files_only=True))

@@ -14,12 +14,13 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from llava_eval.borders.address import NO_KEY, by_proxy
 from llava_eval.borders.http_client import AddressError, HttpClient, RequestError, Response
 from llava_eval.borders.json_text import JsonError, parse_json
+from llava_eval.errors import without_secrets
 from llava_eval.types import MAX_TOKENS
 
 #: Largest answer that is read. Log-probabilities of a long prompt are some tens of megabytes.
@@ -92,7 +93,7 @@ class MalformedError(RequestError):
     """An answer that is not what the protocol says.
 
     Attributes:
-        body: the beginning of the answer, without the key.
+        body: the beginning of the answer, without the key and secrets of addresses.
     """
 
     may_pass = True
@@ -103,7 +104,7 @@ class MalformedError(RequestError):
             shown = " ".join(body[:200].split())[:60]
             text += f"; it begins {shown!r}" if shown else "; it is empty"
         super().__init__(f"malformed response ({text})"[:400])
-        self.body = body[:_LONGEST_KEPT_BODY]
+        self.body = without_secrets(body[:_LONGEST_KEPT_BODY])
 
 
 class WithheldError(RequestError):
@@ -233,7 +234,8 @@ class ChatClient:
     def __init__(self, base_url: str, key: str, timeout_seconds: float) -> None:
         self.answered_by: str | None = None
         self._base_url = base_url.rstrip("/")
-        self._key = key
+        is_secret = key != NO_KEY and len(key) >= _SHORTEST_SECRET
+        self._secret = _spellings(key) if is_secret else None
         self._timeout_seconds = timeout_seconds
         self._unsupported: set[str] = set()
         self._client = HttpClient(
@@ -270,14 +272,7 @@ class ChatClient:
             if {**known, **self._supported(fields)} == content:
                 raise
             return self.chat(model, messages, fields)
-        completion = self._completion(body)
-        # Once more: in JSON the key may have been written with escapes.
-        completion = replace(
-            completion,
-            text=self._clean(completion.text),
-            model=self._clean(completion.model),
-            refusal=self._clean(completion.refusal or "") or None,
-        )
+        completion = _read_answer(body)
         _check_provider(completion)
         self.answered_by = completion.model
         return completion
@@ -296,17 +291,6 @@ class ChatClient:
         if "stop" in self._unsupported:
             kept.pop("stop", None)
         return kept
-
-    def _completion(self, body: str) -> Completion:
-        try:
-            return read_completion(body)
-        except MalformedError:
-            message = _error_object(body).get("message")
-            if not isinstance(message, str) or not message.strip():
-                raise
-            # Routers send a provider's error with status 200.
-            cause = f"an error in place of a reply: {' '.join(self._clean(message)[:2000].split())}"
-            raise MalformedError(cause, body) from None
 
     def get(
         self, address: str, timeout_seconds: float, content: Mapping[str, Any] | None = None
@@ -335,13 +319,17 @@ class ChatClient:
 
     def _body(self, address: str, timeout_seconds: float, content: bytes | None) -> str:
         """Return the body of an answer that is no error, without the key; content is posted."""
-        response = self._client.exchange(
-            "GET" if content is None else "POST",
-            address,
-            timeout_seconds=timeout_seconds,
-            max_bytes=MAX_BODY_BYTES,
-            content=content,
-        )
+        try:
+            response = self._client.exchange(
+                "GET" if content is None else "POST",
+                address,
+                timeout_seconds=timeout_seconds,
+                max_bytes=MAX_BODY_BYTES,
+                content=content,
+            )
+        except RequestError as error:  # it may show what came in place of HTTP
+            error.args = (self._clean(str(error)),)
+            raise
         body = self._clean(response.body.decode("utf-8-sig", errors="replace"))
         if not 200 <= response.status < 300:
             raise _status_error(response, body, self._clean)
@@ -349,8 +337,27 @@ class ChatClient:
 
     def _clean(self, text: str) -> str:
         """Return a text without the key, which some servers repeat."""
-        is_secret = self._key != NO_KEY and len(self._key) >= _SHORTEST_SECRET
-        return text.replace(self._key, "***") if is_secret else text
+        return text if self._secret is None else self._secret.sub("***", text)
+
+
+def _spellings(key: str) -> re.Pattern[str]:
+    """Return what finds a key in a text, and in JSON, which may escape any of its characters."""
+    return re.compile(
+        "".join(rf"\\{{0,2}}(?:{re.escape(one)}|u(?i:{ord(one):04x}))" for one in key)
+    )
+
+
+def _read_answer(body: str) -> Completion:
+    """Read a response's body, which may say what failed in place of a reply."""
+    try:
+        return read_completion(body)
+    except MalformedError:
+        message = _error_object(body).get("message")
+        if not isinstance(message, str) or not message.strip():
+            raise
+        # Routers send a provider's error with status 200.
+        cause = f"an error in place of a reply: {' '.join(message[:2000].split())}"
+        raise MalformedError(cause, body) from None
 
 
 def _status_error(response: Response, body: str, clean: Callable[[str], str]) -> RequestError:
@@ -358,7 +365,7 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
     error = _error_object(body)
     cause, message, title = body, error.get("message"), _TITLE.search(body)
     if isinstance(message, str):
-        cause = clean(message)
+        cause = message
     elif title:
         cause = clean(html.unescape(title[1]))
     cause = " ".join(cause[:2000].split()) or http.client.responses.get(status, "")
@@ -398,10 +405,12 @@ def _may_pass(status: int) -> bool:
 
 def _check_provider(completion: Completion) -> None:
     """Raise BusyError where OpenRouter's reply says that the provider behind it has failed."""
-    error = completion.choice.get("error")
-    status = error.get("code") if isinstance(error, dict) else None
+    error = completion.choice.get("error") or completion.content.get("error")
+    if not isinstance(error, dict):
+        return
+    status = error.get("code")
     if isinstance(status, int) and _may_pass(status):
-        why = f": {completion.refusal}" if completion.refusal else ""
+        why = f": {completion.refusal}" if error.get("message") else ""
         text = f"the server ended the reply for HTTP {status}{why}"[:200]
         raise BusyError(text, is_away=status in _AWAY_STATUSES)
 
@@ -466,17 +475,19 @@ def read_completion(body: str) -> Completion:
         message = choice["message"]
         reason = choice.get("finish_reason")
         reason = _OPENAI_ENDS.get(str(reason).lower(), reason)
+        failures = [_complaint(part.get("error")) for part in (message, choice, content)]
+        failure = next(filter(None, failures), None)
+        if failure is not None and not is_withheld(reason):
+            reason = "error"  # as OpenRouter has it, of the provider behind it
         text = _reply_text(message, reason)
         num_input_tokens, num_output_tokens = _token_counts(content.get("usage") or {})
-        refusal = message.get("refusal")
-        if refusal is None and isinstance(choice.get("error"), dict):
-            refusal = choice["error"].get("message")  # OpenRouter's, of the provider behind it
+        refusal = _complaint(message.get("refusal")) or failure
         return Completion(
             content=content,
             choice=choice,
             text=_whole_characters(text),
             finish_reason=reason,
-            refusal=_whole_characters(refusal) if isinstance(refusal, str) else None,
+            refusal=None if refusal is None else _whole_characters(refusal),
             model=_name(content.get("model")),
             num_input_tokens=num_input_tokens,
             num_output_tokens=num_output_tokens,
@@ -489,16 +500,26 @@ def _reply_text(message: Mapping[str, Any], finish_reason: object) -> str:
     """Return the text of a reply's message, nothing where it may have none and has none."""
     # Azure leaves it out of what was filtered, mlx-lm of what ended within its reasoning.
     has_ended_early = finish_reason == "length" or is_withheld(finish_reason)
-    may_lack = has_ended_early or bool(_REASONING & message.keys())
+    may_lack = has_ended_early or any(message.get(name) for name in _REASONING)
     text = message.get("content") if may_lack else message["content"]
     if isinstance(text, list):  # of a reasoning model's, as Mistral's: thinking and text
         kinds = {part["type"] for part in text}
-        if kinds and not kinds & {"text", *_REASONING_PARTS}:
-            raise TypeError(f"the reply has parts of {', '.join(sorted(kinds))}")
+        others = kinds - {"text", *_REASONING_PARTS}
+        if others and "text" not in kinds:
+            raise TypeError(f"the reply has parts of {', '.join(sorted(others))}")
         text = "".join(part["text"] for part in text if part["type"] == "text")
     if text is not None and not isinstance(text, str):
         raise TypeError(f"the reply is a {type(text).__name__}")
     return text or ""
+
+
+def _complaint(value: object) -> str | None:
+    """Return what a refusal or an error beside a reply says; None where it is empty."""
+    said = value.get("message") if isinstance(value, dict) else value
+    if isinstance(said, str) and said.strip():
+        return said
+    parts = value.values() if isinstance(value, dict) else (value,)
+    return json.dumps(value) if any(parts) else None
 
 
 def _token_counts(usage: object) -> tuple[int | None, int | None]:

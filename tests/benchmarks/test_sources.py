@@ -346,6 +346,10 @@ def test_rows_of_the_hubs_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert str(caught.value).endswith("are given as benchmark.source=PATH")
     with pytest.raises(RowsError, match=r"cannot load \S+ \(train\) from the hub"):
         read_rows(f"hub://{tmp_path}/nothing", split="train")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "rows.zip").write_bytes(b"PK" + bytes(300))
+    with pytest.raises(RowsError, match=r"from the hub: File is not a zip file; rows that lie"):
+        read_rows(f"hub://{tmp_path}/broken", split="train")
 
 
 def test_the_file_of_a_row_set(tmp_path: Path) -> None:

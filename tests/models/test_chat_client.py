@@ -24,6 +24,7 @@ from llava_eval.models.chat_client import (
     read_completion,
     retry_after_seconds,
 )
+from tests.borders.raw_server import raw_server, says
 from tests.models.chat_server import Answer, failure, reply, serving
 
 KEY = "sk-test-0123456789abcdef"
@@ -303,11 +304,44 @@ def test_the_key_is_shown_nowhere() -> None:
             Answer(200, json.dumps({"error": {"message": "K"}}).replace("K", text).encode()),
             Answer(body=json.dumps({"choices": [broken]}).replace("K", text).encode()),
             Answer(500, KEY.encode()),
-            Answer(body=f"no JSON {KEY}".encode()),
+            Answer(body=f"no JSON {text}".encode()),
         ):
             with pytest.raises(RequestError) as caught:
                 chat(answer)
-            assert KEY not in str(caught.value) + str(getattr(caught.value, "body", ""))
+            told = str(caught.value) + str(getattr(caught.value, "body", ""))
+            assert KEY not in told
+            assert text not in told
+
+
+def test_the_key_is_cut_out_of_pages_that_escape_it() -> None:
+    key = "sk-test/0123456789"
+    body = rb'{"version": "1 of sk-test\/0123456789 and s\u006b-test/0123456789"}'
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with raw_server(says(head + body)) as address:
+        client = ChatClient(f"{address}/v1", key, 20.0)
+        try:
+            assert client.get("/version", 20.0) == {"version": "1 of *** and ***"}
+        finally:
+            client.close()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"{KEY} is bad\r\n\r\n",
+        f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{KEY}\r\n",
+        f"HTTP/1.1 200 OK\r\nContent-Encoding: {KEY}\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+def test_the_key_is_not_shown_of_what_is_no_answer(said: str) -> None:
+    with raw_server(says(said.encode())) as address:
+        client = ChatClient(f"{address}/v1", KEY, 20.0)
+        try:
+            with pytest.raises(RequestError, match=r"\*\*\*") as caught:
+                client.chat("m", MESSAGES, {})
+        finally:
+            client.close()
+    assert KEY not in str(caught.value)
 
 
 def test_a_word_is_no_key() -> None:
@@ -538,6 +572,22 @@ def test_what_is_malformed_is_told_with_its_beginning() -> None:
     assert len(str(MalformedError("x" * 999, ""))) == 400
 
 
+def test_a_malformed_answer_is_kept_without_secrets_of_addresses() -> None:
+    told = MalformedError("no choices", '{"error": "http://me:word@a/b?token=1 is away"}')
+    assert told.body == '{"error": "http://a/b?... is away"}'
+
+
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_a_reply_without_content_beside_no_reasoning_is_malformed(
+    name: str, nothing: str | None
+) -> None:
+    """vLLM, SGLang and LiteLLM send the field with null."""
+    choice = {"message": {"role": "assistant", name: nothing}, "finish_reason": "stop"}
+    with pytest.raises(MalformedError, match="KeyError: 'content'"):
+        completion(choices=[choice])
+
+
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
@@ -570,6 +620,7 @@ def test_a_reply_in_parts() -> None:
     ("parts", "words"),
     [
         ([{"type": "output_text", "text": "A"}], "parts of output_text"),
+        ([{"type": "thinking"}, {"type": "output_text", "text": "A"}], "parts of output_text"),
         ([{"type": "refusal", "refusal": "no"}, {"type": "image"}], "parts of image, refusal"),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,10 @@ from llava_eval.types import Generation, GenerationSettings, Request, ServedMedi
 _SEED_BITS = 31
 #: Likeliest tokens that are asked for; OpenAI and vLLM give no more.
 _NUM_LOGPROBS = 20
+#: Servers stand for an infinite one by -9999 or by the least number of 32 bits.
+_LEAST_LOGPROB = -1e39
+#: A probability of 1 may be rounded to a little more.
+_ROUNDING = 0.01
 #: Fields that make a server go on with the assistant's message.
 CONTINUED = {"add_generation_prompt": False, "continue_final_message": True}
 
@@ -126,6 +129,21 @@ def _shortened(value: Any) -> Any:
     return value
 
 
+def log_probability(value: object) -> float:
+    """Return what a server lists as a log-probability.
+
+    Args:
+        value: of the reply's JSON.
+
+    Raises:
+        ValueError: it is none.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not _LEAST_LOGPROB < value <= _ROUNDING:  # type: ignore[operator]
+        raise ValueError(f"{value!r:.40} is no log-probability")
+    return min(0.0, float(value))  # type: ignore[arg-type]
+
+
 def choice_logprobs(completion: Completion, letters: Sequence[str]) -> tuple[float, ...] | None:
     """Return the log-probabilities of letters as the first new token.
 
@@ -145,11 +163,9 @@ def choice_logprobs(completion: Completion, letters: Sequence[str]) -> tuple[flo
     try:
         listed = ((completion.choice.get("logprobs") or {}).get("content") or [{}])[0]
         tokens = [
-            (str(one["token"]).strip(), max(float(one["logprob"]), -1e4))
+            (str(one["token"]).strip(), log_probability(max(one["logprob"], -1e4)))
             for one in listed.get("top_logprobs") or []
         ]
-        if not all(math.isfinite(value) for _, value in tokens):
-            raise ValueError("a log-probability that is not finite")
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         raise MalformedError(error, "") from None
     if completion.has_reasoning or not any(text in letters for text, _ in tokens):

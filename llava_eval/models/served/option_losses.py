@@ -7,13 +7,18 @@ prompt's own token and the likeliest (vllm/entrypoints/openai/chat_completion/pr
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from llava_eval.errors import PromptError
 from llava_eval.models.chat_client import Completion, MalformedError, RejectedError
-from llava_eval.models.served.messages import CONTINUED, Messages, chat_messages, prompt_fields
+from llava_eval.models.served.messages import (
+    CONTINUED,
+    Messages,
+    chat_messages,
+    log_probability,
+    prompt_fields,
+)
 from llava_eval.models.served.server import Dialect
 from llava_eval.types import Generation, Request
 
@@ -101,9 +106,11 @@ def _own_tokens(content: Mapping[str, Any], start: int) -> list[tuple[str, float
     try:
         # Where the prompt's token is not the likeliest, both are there: its rank is the larger.
         entries = [max(entry.values(), key=lambda token: token["rank"]) for entry in listed[start:]]
-        tokens = [(entry["decoded_token"] or "", float(entry["logprob"])) for entry in entries]
-        if not all(isinstance(text, str) and math.isfinite(value) for text, value in tokens):
-            raise ValueError("a token without a text, or a log-probability that is not finite")
+        tokens = [
+            (entry["decoded_token"] or "", log_probability(entry["logprob"])) for entry in entries
+        ]
+        if not all(isinstance(text, str) for text, _ in tokens):
+            raise ValueError("a token without a text")
         return tokens
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise MalformedError(error, "") from None

@@ -73,6 +73,7 @@ class ServedRunner(Runner):
         self._num_requests = 0
         self._num_late = 0  # attempts in a row that took the whole time, over all questions
         self._keeps_spaces = False  # before an option; looked at with the first
+        self._lists_logprobs = False  # with any reply
         self._proving = threading.Lock()
         self._lost: dict[int, str] = {}  # by number of frames, what a trial with so many found
         self._tried: set[tuple[Frames, ...]] = set()
@@ -172,7 +173,11 @@ class ServedRunner(Runner):
         generation = to_generation(completion, request.settings)
         if not request.letters:
             return generation
-        if completion.text and not completion.choice.get("logprobs"):
+        has_logprobs = bool(completion.choice.get("logprobs"))
+        self._lists_logprobs |= has_logprobs
+        if completion.text and not has_logprobs:
+            if self._lists_logprobs:
+                raise RejectedError("the server returned no log-probabilities with this reply")
             self._stop.set()
             raise CheckpointError(
                 f"runner.keep_choice_logprobs=true: {self._dialect.label} returned no "

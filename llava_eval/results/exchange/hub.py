@@ -78,7 +78,7 @@ def _task_of(facts: RunFacts) -> str:
             f"{facts.dataset} has no eval.yaml that can be read, so the hub takes no numbers of "
             f"it: {first_line(error)}"
         ) from error
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ComparisonError(
             f"{facts.dataset}: its eval.yaml names no tasks: {first_line(error)}"
         ) from error

@@ -141,6 +141,10 @@ def test_two_spaces_and_the_end_token_are_scored(demo: Path) -> None:
         (None, "the server returned no log-probabilities of the prompt"),
         ([], "the server returned no log-probabilities of the prompt"),
         ([None, {"7": {"rank": 1}}], "malformed response (KeyError: 'decoded_token')"),
+        (
+            [None, {"7": {"rank": 1, "decoded_token": "cat</s>", "logprob": 4.0}}],
+            "malformed response (ValueError: 4.0 is no log-probability)",
+        ),
     ],
 )
 def test_a_server_that_returns_none_after_all(given: object, told: str) -> None:

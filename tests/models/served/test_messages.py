@@ -108,6 +108,10 @@ def test_letters_of_reasoning_are_none(name: str) -> None:
     [
         listed(("A", "x")),
         listed(("A", None)),
+        listed(("A", True)),
+        listed(("A", "-0.5")),
+        listed(("A", 1.5)),
+        listed(("A", 10**400)),
         {"content": [{"top_logprobs": [{"token": "A"}]}]},
         {"content": [7]},
         {"content": 7},

@@ -533,6 +533,37 @@ def test_a_reply_that_was_held_back_is_an_error(reason: str) -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("text", ["", "half of a rep"])
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ({"message": "out of memory", "code": 400}, "out of memory"),
+        ("out of memory", "out of memory"),
+        ({"code": "oom", "message": None}, '{"code": "oom", "message": null}'),
+    ],
+)
+def test_an_error_beside_a_reply_is_no_answer(text: str, error: object, told: str) -> None:
+    choice = {"message": {"content": text}, "finish_reason": "stop"}
+    of_message = {**choice, "message": {"content": text, "error": error}}
+    answers = [
+        reply(text, error=error),
+        reply("", choices=[{**choice, "error": error}]),
+        reply("", choices=[of_message]),
+    ]
+    with serving(lambda content, count: answers[count]) as server:
+        runner = make_runner(server, concurrency=1)
+        for found in ask(runner, make_questions(3)).values():
+            assert found.text is None
+            assert found.error == f"ServerError: the server ended the reply for 'error': {told}"
+
+
+@pytest.mark.parametrize("error", [None, {}, "", {"code": None, "message": None}, [], False])
+def test_an_empty_error_beside_a_reply_says_nothing(error: object) -> None:
+    choice = {"message": {"content": "a"}, "finish_reason": "stop", "error": error}
+    with serving(lambda content, count: reply("", choices=[choice], error=error)) as server:
+        assert ask(make_runner(server), make_questions(1))["q0"].text == "a"
+
+
 def test_another_model_than_the_server_has() -> None:
     with (
         serving(echo, PAGES["vllm"]) as server,
@@ -603,6 +634,42 @@ def test_a_server_without_logprobs_is_told_of_in_one_line() -> None:
     with serving(with_logprobs([("A", float("nan"))])) as server:
         (answer,) = ask(make_runner(server, retries=0), make_questions(1, letters=("A",))).values()
     assert "malformed response" in (answer.error or "")
+
+
+@pytest.mark.slow
+def test_one_reply_without_logprobs_among_others_fails_alone() -> None:
+    good = with_logprobs([("A", -0.25), ("B", -1.5)])
+    with serving(lambda content, n: reply("A") if n == 1 else good(content, n)) as server:
+        runner = make_runner(server, concurrency=1)
+        found = ask(runner, make_questions(3, letters=("A", "B")))
+    assert [one.choice_logprobs for one in found.values()] == [(-0.25, -1.5), None, (-0.25, -1.5)]
+    told = "ServerError: the server returned no log-probabilities with this reply"
+    assert (found["q1"].text, found["q1"].error) == (None, told)
+    assert len(server.requests) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("written", ["1" + "0" * 400, "NaN", "2.5", "true"])
+def test_a_reply_whose_logprobs_are_none_fails_alone(written: str) -> None:
+    good = with_logprobs([("A", -0.25), ("B", -1.5)])
+
+    def behaviour(content: dict[str, Any], number: int) -> Answer:
+        answer = good(content, number)
+        if number == 1:
+            answer.body = answer.body.replace(b"-0.25", written.encode())
+        return answer
+
+    with serving(behaviour) as server:
+        runner = make_runner(server, concurrency=1, retries=0)
+        found = ask(runner, make_questions(3, letters=("A", "B")))
+    assert [found[name].choice_logprobs for name in ("q0", "q1", "q2")] == [
+        (-0.25, -1.5),
+        None,
+        (-0.25, -1.5),
+    ]
+    error = str(found["q1"].error)
+    assert error.startswith("ServerError: malformed response (ValueError: ")
+    assert error.endswith(" is no log-probability)")
 
 
 @pytest.mark.slow

@@ -390,6 +390,7 @@ def test_days_are_counted_rightly() -> None:
         ([{"id": "a", "split": "dev"}], None, "no task of subset 'default' and split 'test'"),
         ([{"name": "a"}], None, "its eval.yaml names no tasks: 'id'"),
         (7, None, "its eval.yaml names no tasks"),
+        (b"tasks: \xff", None, "its eval.yaml names no tasks: .* codec can't decode byte 0xff"),
         (None, None, "has no eval.yaml that can be read"),
     ],
 )
@@ -402,7 +403,8 @@ def test_the_hub_is_told_by_the_data_sets_own_task(
         (cache / "snapshots" / ("0" * 40)).mkdir(parents=True)
         (cache / "refs").mkdir()
         (cache / "refs" / "main").write_text("0" * 40)
-        (cache / "snapshots" / ("0" * 40) / "eval.yaml").write_text(json.dumps({"tasks": tasks}))
+        content = tasks if isinstance(tasks, bytes) else json.dumps({"tasks": tasks}).encode()
+        (cache / "snapshots" / ("0" * 40) / "eval.yaml").write_bytes(content)
     facts = RunFacts.of(run_of(tmp_path, config={"benchmark.subset": subset}))
     if len(expected) > 1:
         with pytest.raises(ComparisonError, match=expected):

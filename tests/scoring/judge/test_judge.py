@@ -493,6 +493,12 @@ WITHHELD = {
         "",
         choices=[{"message": {"content": None, "refusal": "I cannot"}, "finish_reason": "stop"}],
     ),
+    "a refusal as an object": reply(
+        "",
+        choices=[{"message": {"content": "", "refusal": {"why": "no"}}, "finish_reason": "stop"}],
+    ),
+    "an error beside": reply("", error={"message": "out of memory", "code": "oom"}),
+    "an error beside a part of a reply": reply("{'pred': 'yes', 'sc", error="out of memory"),
 }
 
 
