@@ -130,7 +130,7 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
         resolved = plain_values(own)
         check_complete(own)
         check_finite(resolved)
-        config = typed(resolved)
+        config = typed(resolved, own)
         check_constraints(config)
     return _named(config, resolved, choices, swapped, files)
 

@@ -152,7 +152,7 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     return parsed
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)  # of 0.2 MB each
 def _packaged_options(options: tuple[str, ...], name: str | None) -> DictConfig:
     """Compose options of the package, whose files do not change while it runs: to copy."""
     return compose(name, overrides=list(options), return_hydra_config=True)
@@ -297,14 +297,24 @@ def without_hydra(root: DictConfig) -> DictConfig:
     return root
 
 
-def typed(resolved: Mapping[str, Any]) -> RunConfig:
+def typed(resolved: Mapping[str, Any], composed: DictConfig | None = None) -> RunConfig:
     """Return plain values as the schema's classes; what was an interpolation is checked too.
+
+    Args:
+        resolved: plain containers.
+        composed: the node that they are of, where there is one. Its values have been checked one by
+            one as they were set, so that without an interpolation nothing is left to be checked.
 
     Raises:
         ConfigError: a value of a wrong type.
     """
     with _explained("what a ${...} stands for does not fit: "):
-        config = OmegaConf.to_object(OmegaConf.merge(_schema(), resolved))
+        if composed is None or plain_values(composed, resolve=False) != resolved:
+            # Nothing else holds the copy, so what is merged into it need not be copied once more.
+            merged = OmegaConf.unsafe_merge(copy.deepcopy(_schema()), resolved)
+            assert isinstance(merged, DictConfig)
+            composed = merged
+        config = OmegaConf.to_object(composed)
     assert isinstance(config, RunConfig)
     return config
 

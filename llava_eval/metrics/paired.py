@@ -213,15 +213,20 @@ def _score_bound(
     exactly when McNemar's (asymptotic) test rejects no difference. Tango 1998,
     doi:10.1002/(SICI)1097-0258(19980430)17:8<891::AID-SIM780>3.0.CO;2-B.
     """
-    from scipy.optimize import brentq
 
-    def excess(assumed: float) -> float:
-        return abs(_score_statistic(difference, discordance, size, assumed)) - quantile
+    def is_rejected(assumed: float) -> bool:
+        return abs(_score_statistic(difference, discordance, size, assumed)) > quantile
 
-    outer = end * (1 - 1e-12)
-    if difference * end >= 1 - 1e-9 or excess(outer) <= 0:
+    kept, rejected = float(difference), end * (1 - 1e-12)
+    if difference * end >= 1 - 1e-9 or not is_rejected(rejected):
         return end
-    return float(brentq(excess, difference, outer, xtol=1e-12))
+    while abs(rejected - kept) > 1e-12:
+        middle = (kept + rejected) / 2
+        if is_rejected(middle):
+            rejected = middle
+        else:
+            kept = middle
+    return (kept + rejected) / 2
 
 
 def _score_statistic(difference: float, discordance: float, size: float, assumed: float) -> float:

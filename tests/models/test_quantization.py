@@ -69,6 +69,14 @@ def test_eight_bits_of_bitsandbytes() -> None:
     assert (found.load_in_4bit, found.load_in_8bit) == (False, True)
 
 
+@pytest.fixture(scope="module")
+def kept_parts() -> list[str]:
+    """Return patterns of the parts that every packaged method of quantization leaves alone."""
+    configs = [compose_config([f"quantization={name}"]).config for name in QUANTIZATIONS]
+    (skipped,) = {tuple(config.quantization.skip_modules) for config in configs}
+    return [rf"(?:.*\.)?{name}" for name in skipped]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
@@ -77,11 +85,8 @@ def test_eight_bits_of_bitsandbytes() -> None:
         *("kimi_k25", "deepseek_vl_hybrid", "ernie4_5_vl_moe"),
     ],
 )
-def test_what_sees_keeps_its_precision(kind: str) -> None:
+def test_what_sees_keeps_its_precision(kind: str, kept_parts: list[str]) -> None:
     """Its parts have other names in other families: Qwen2-VL's tower is ``visual``."""
-    configs = [compose_config([f"quantization={name}"]).config for name in QUANTIZATIONS]
-    (skipped,) = {tuple(config.quantization.skip_modules) for config in configs}
-    patterns = [rf"(?:.*\.)?{name}" for name in skipped]
     config = AutoConfig.for_model(kind)
     config.get_text_config().pad_token_id = 0  # SmolVLM's of transformers 5.17 is no token
     with torch.device("meta"):
@@ -89,7 +94,7 @@ def test_what_sees_keeps_its_precision(kind: str) -> None:
     language = set(model.get_decoder().modules())
     for title, module in model.named_modules():
         if isinstance(module, torch.nn.Linear):
-            assert should_convert_module(title, patterns) is (module in language), title
+            assert should_convert_module(title, kept_parts) is (module in language), title
 
 
 def test_what_is_no_scheme() -> None:
