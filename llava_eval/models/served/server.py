@@ -196,7 +196,9 @@ def _kind(client: ChatClient, root: str, cards: list[dict[str, Any]]) -> str:
             return kind
     if is_openai(root):
         return "openai"
-    paths = _object(client, f"{root}/openapi.json").get("paths")
+    # What is away is not to be taken for another kind, which is shown videos in another way.
+    hint = "model.server.kind names what it is where it never does"
+    paths = _object(client, f"{root}/openapi.json", hint=hint).get("paths")
     is_transformers = isinstance(paths, dict) and set(paths) >= _TRANSFORMERS_PATHS
     return "transformers" if is_transformers else "openai"
 
@@ -224,7 +226,8 @@ def _lacks_special_tokens(client: ChatClient, root: str, model: str) -> bool:
         page = _object(client, f"{root}/tokenize", content)
         if not page:  # a gateway that passes nothing but what is below /v1
             asked = {**content, "max_tokens": 1, "return_token_ids": True}
-            page = _object(client, "/chat/completions", asked)
+            hint = "it tells whether prompts begin as those of transformers"
+            page = _object(client, "/chat/completions", asked, hint=hint)
         tokens = page.get("tokens", page.get("prompt_token_ids"))
         starts.append(tokens[0] if isinstance(tokens, list) and tokens else None)
     return None not in starts and starts[0] != starts[1]
@@ -240,11 +243,28 @@ def _read(client: ChatClient, address: str, content: Mapping[str, Any] | None = 
 
 
 def _object(
-    client: ChatClient, address: str, content: Mapping[str, Any] | None = None
+    client: ChatClient,
+    address: str,
+    content: Mapping[str, Any] | None = None,
+    *,
+    hint: str | None = None,
 ) -> dict[str, Any]:
-    """Return the JSON object at an address of the server; empty where there is none."""
+    """Return the JSON object at an address of the server; empty where there is none.
+
+    Args:
+        client: of the server.
+        address: of the page.
+        content: is posted; None for nothing.
+        hint: stands behind the error of a server that does not answer there now; None where
+            nothing that is asked of the model depends on the page.
+
+    Raises:
+        CheckpointError: as said.
+    """
     try:
         page = _read(client, address, content)
-    except RequestError:
+    except RequestError as error:
+        if hint is not None and error.is_away and error.num_attempts:
+            raise CheckpointError(f"{address} does not answer now: {error}; {hint}") from None
         return {}
     return page if isinstance(page, dict) else {}

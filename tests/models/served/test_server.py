@@ -13,15 +13,23 @@ from llava_eval.models.chat_client import ChatClient
 from llava_eval.models.served.messages import readable
 from llava_eval.models.served.server import Server, find_server
 from tests.borders.raw_server import raw_server, says
-from tests.models.chat_server import ChatServer
+from tests.models.chat_server import ChatServer, failure
 from tests.models.served.fakes import PAGES, echo, served
 
 
 class BusyPages(ChatServer):
-    """A server that lists its models only after so many errors."""
+    """A server that gives a page only after so many errors."""
 
-    def __init__(self, pages: dict[str, object], *, num_errors: int = 0, status: int = 503) -> None:
+    def __init__(
+        self,
+        pages: dict[str, object],
+        *,
+        num_errors: int = 0,
+        status: int = 503,
+        path: str = "/v1/models",
+    ) -> None:
         super().__init__(echo, pages)
+        self.busy_path = path
         self.num_errors = num_errors
         self.status = status
         self.asked: list[str] = []
@@ -30,7 +38,7 @@ class BusyPages(ChatServer):
     def page(self, path: str) -> tuple[int, object]:
         self.asked.append(path)
         self.asked_at.append(time.monotonic())
-        if path == "/v1/models" and self.asked.count(path) <= self.num_errors:
+        if path == self.busy_path and self.asked.count(path) <= self.num_errors:
             return self.status, {"error": {"message": "not now"}}
         return super().page(path)
 
@@ -75,6 +83,25 @@ def test_a_server_that_lists_nothing_now_is_of_no_other_kind() -> None:
         found(BusyPages(PAGES["vllm"], num_errors=3))
     assert found(BusyPages(PAGES["vllm"], num_errors=3, status=500)).kind == "openai"
     assert found(BusyPages(PAGES["vllm"], num_errors=3), kind="vllm").kind == "vllm"
+
+
+@pytest.mark.slow
+def test_a_page_that_decides_what_is_asked_is_not_passed_over() -> None:
+    """Else videos went as images to transformers serve, and prompts to vLLM without their <s>."""
+    busy = BusyPages(PAGES["transformers"], num_errors=3, path="/openapi.json")
+    with pytest.raises(
+        CheckpointError, match=r"/openapi\.json does not answer now: HTTP 503: .*\.kind names"
+    ):
+        found(busy)
+    assert found(BusyPages(PAGES["transformers"])).kind == "transformers"
+    assert found(BusyPages(PAGES["vllm"], num_errors=3, path="/version")).version is None
+    pages = {name: page for name, page in PAGES["vllm"].items() if name != "POST /tokenize"}
+    gateway, away = BusyPages(pages), BusyPages(pages)
+    gateway.behaviour = lambda content, number: failure(400)
+    assert not found(gateway).dialect.asks_special_tokens
+    away.behaviour = lambda content, number: failure(503)
+    with pytest.raises(CheckpointError, match=r"/chat/completions does not answer now: HTTP 503"):
+        found(away)
 
 
 @pytest.mark.slow
