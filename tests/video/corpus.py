@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -650,7 +651,8 @@ def cases(names: Iterable[str]) -> list[object]:
 def make(name: str, folder: Path) -> Path:
     """The file with this name in ``folder``, made if it is not there yet.
 
-    It appears whole: other processes of tests take it from there.
+    It appears whole, and the first one stays: other processes of tests take it from there, and on
+    a busy machine x265 makes another one of the same frames.
     """
     path = folder / name
     if not path.exists():
@@ -660,7 +662,8 @@ def make(name: str, folder: Path) -> Path:
                 encode(made, **ENCODED[name])
             else:
                 DERIVED[name](folder, made)
-            made.replace(path)
+            with suppress(FileExistsError):
+                path.hardlink_to(made)
     return path
 
 
