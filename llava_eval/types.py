@@ -15,7 +15,7 @@ import base64
 import hashlib
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -380,12 +380,17 @@ def _written(piece: str | Media | ShownMedia | FrameDependentPart) -> str:
     return f"[{piece.description}]"
 
 
-def levels_of(level: str) -> list[str]:
+def levels_of(level: str, named: Collection[str] = ()) -> list[str]:
     """Return the levels that a sample has of a facet.
 
     "action+object" is two; "18+" and "10+ min" are one.
+
+    Args:
+        level: as a row states it.
+        named: levels that are one as they stand, "action+object" among them.
     """
-    if "+" not in level:  # a short cut: a bootstrap calls this for each sample thousands of times
+    # a short cut: a bootstrap calls this for each sample thousands of times
+    if "+" not in level or level in named:
         return [level]
     levels = list(dict.fromkeys(level.split("+")))
     return levels if all(part and part == part.strip() for part in levels) else [level]

@@ -266,9 +266,9 @@ def _files_alone(
         return _compose_files(chosen, (*_NAMED, "local"), tuple(search))
     # Where nothing else can have chosen them (an experiment), the same words give the same files as
     # the configuration itself, which are composed already.
-    is_typed = named is not None and named <= {*_NAMED, *parts}
-    words = tuple(group for group in _NAMED if not is_typed or group in (named or ()))
-    return _compose_packaged_files(chosen, words)
+    if named is None or not named <= {*_NAMED, *parts}:
+        named = {*_NAMED}
+    return _compose_packaged_files(chosen, tuple(group for group in _NAMED if group in named))
 
 
 def _compose_files(

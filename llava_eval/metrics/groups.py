@@ -73,12 +73,11 @@ def results_by_level(
     Args:
         results: of the set.
         facet: whose levels.
-        named: levels that are one as they stand, "action+object" among them.
+        named: levels that are one as they stand; see :func:`levels_of`.
     """
     members: dict[str, list[SampleResult]] = defaultdict(list)
     for result in results:
-        own = result.facets[facet]
-        for level in [own] if own in named else levels_of(own):
+        for level in levels_of(result.facets[facet], named):
             members[level].append(result)
     return members
 

@@ -283,6 +283,14 @@ def test_a_template_is_tried_once_for_each_form_of_a_turn(loaded: LoadedModel) -
 
 
 @pytest.mark.slow
+def test_templates_by_name_without_a_default_are_told_by_transformers(loaded: LoadedModel) -> None:
+    processor = with_template(loaded, None)
+    processor.chat_template = {"rag": "{{ messages }}", "tool": "{{ messages }}"}
+    with pytest.raises(CheckpointError, match=r"fails: ValueError: .* are: rag, tool; choose"):
+        configured("chat_template", processor).render(make_request("Why?"))
+
+
+@pytest.mark.slow
 def test_conversations_around_one_processor_try_its_template_together(loaded: LoadedModel) -> None:
     ended: list[int] = []
     before = signal.signal(signal.SIGCHLD, lambda number, _: ended.append(number))

@@ -8,12 +8,7 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llava_eval.benchmarks.adapters.options import (
-    ASK_WITHOUT_ANSWER,
-    HIDDEN_MARKS,
-    Options,
-    answer_of,
-)
+from llava_eval.benchmarks.adapters.options import Options, advice_of_hidden, answer_of
 from llava_eval.benchmarks.image_rows import can_fill, row_facets, row_image
 from llava_eval.benchmarks.rows import Row, as_list, is_null
 from llava_eval.types import Media, Sample
@@ -76,8 +71,7 @@ def image_list_choice(
         letter = letter.strip("()")
         if letter not in tuple(letters):
             of = f" of A to {letters[-1]}" if len(letter) == 1 else ""
-            advice = ASK_WITHOUT_ANSWER if letter in ("", *HIDDEN_MARKS) else ""
-            raise row.error(f"the answer {letter!r} is no letter{of}{advice}")
+            raise row.error(f"the answer {letter!r} is no letter{of}{advice_of_hidden(letter)}")
     text = row.text(
         prompt,
         question=row.text(question),

@@ -29,7 +29,7 @@ LETTER_AND_OPTION = "{letter}. {option}"
 _CARRY_LETTERS = "++benchmark.adapter.options_carry_letters"
 
 #: What test sets have in place of a hidden answer; BLINK's has "hidden".
-HIDDEN_MARKS = frozenset({"-1", "-1.0", "hidden"})
+_HIDDEN = frozenset({"-1", "-1.0", "hidden"})
 #: What an error says of a row without an answer, behind all else.
 ASK_WITHOUT_ANSWER = (
     "; hidden_answers: true in benchmark.adapter, where it has that key, asks rows without one"
@@ -207,13 +207,18 @@ def answer_of(
     for name in fields:
         row.column(name, hint=ASK_WITHOUT_ANSWER)
     answer = row.text(template)
-    return None if may_be_hidden and answer in HIDDEN_MARKS and answer not in texts else answer
+    return None if may_be_hidden and answer in _HIDDEN and answer not in texts else answer
+
+
+def advice_of_hidden(answer: str) -> str:
+    """Return how a row is asked without its answer, as an error adds it; "" where it has one."""
+    return ASK_WITHOUT_ANSWER if answer in ("", *_HIDDEN) else ""
 
 
 def _other_form(answer: str, choices: Sequence[str]) -> str:
     """Return which form would have read an answer, as an error adds it."""
-    if answer in ("", *HIDDEN_MARKS):
-        return ASK_WITHOUT_ANSWER
+    if advice := advice_of_hidden(answer):
+        return advice
     forms: dict[AnswerForm, str] = {"text": "it", "index": "it, counted from 0", "letter": "it"}
     for form, how in forms.items():
         if _right_index(answer, form, choices) is not None:

@@ -187,8 +187,7 @@ def _counts(
     for facet, levels in expected.items():
         found: Counter[str] = Counter()
         for sample in samples:
-            level = sample.facets.get(facet, "")
-            found.update([level] if level in levels else levels_of(level))
+            found.update(levels_of(sample.facets.get(facet, ""), levels))
         for level in dict.fromkeys([*levels, *found]):
             lines.append((facet, level, found[level], levels.get(level, 0)))
     return lines

@@ -142,7 +142,7 @@ class Conversation:
             for turn in messages
             for part in turn["content"]
         )
-        form = (self.processor.chat_template, parts)
+        form = (repr(self.processor.chat_template), parts)  # several by name are a dict
         if form not in self._harmless:
             harm = why_harmful(render)
             if harm is not None:
