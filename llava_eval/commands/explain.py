@@ -1,4 +1,4 @@
-"""Commands that look into finished runs, and answer some of their questions anew."""
+"""Commands that examine finished runs: explain, show, rerun, probes, audit."""
 
 from __future__ import annotations
 
@@ -46,12 +46,13 @@ from llava_eval.results import files
     JSON,
 )
 def _explain(arguments: argparse.Namespace) -> int:
-    """Say why a number is what it is.
+    """Explain a run's score, or its gap to another run or a published number.
 
-    Without a model: the same texts under every rule and denominator of the
-    benchmark, and in what settings, prompts and frames another run or a published
-    number differs. With --run, how much of the gap each difference explains, with
-    an interval; what no single difference accounts for is said to be unexplained.
+    Without a model: scores of the same texts under every rule and denominator of
+    the benchmark, and the settings, prompts and frames in which another run or a
+    published number differs. With --run also the share of the gap that each
+    difference explains, with an interval; what no single difference accounts for
+    is reported as unexplained.
 
     for instance
       llava-eval explain runs/mine
@@ -94,7 +95,7 @@ def _explain(arguments: argparse.Namespace) -> int:
         write_out(to_terminal(explanation, width=terminal_width()))
         if out is not None:
             write_out(f"\nwrote explain.md and {EXPLANATION} into {printable(str(out))}")
-    if num_groups is not None:  # last: others' runs may not be written to
+    if num_groups is not None:  # last: another user's run may not be writable
         files.write_json(path / EXPLANATION, content)
     return 0
 
@@ -109,11 +110,11 @@ def _explain(arguments: argparse.Namespace) -> int:
     JSON,
 )
 def _show(arguments: argparse.Namespace) -> int:
-    """Show one sample: frames, prompt, text, and how rules read it.
+    """Show one sample: frames, prompt, text, and how each rule reads it.
 
-    Frames and prompt are made again, by the run's configuration and without the
-    model's weights; terminals that draw pictures show the frames. The text is read
-    by every rule of the benchmark.
+    Frames and prompt are made again from the run's configuration, without the
+    model's weights. Terminals that can draw pictures show the frames. The text is
+    read by every rule of the benchmark.
     """
     from llava_eval.commands.show import show
     from llava_eval.engine.console import messages_shown
@@ -132,7 +133,7 @@ def _show(arguments: argparse.Namespace) -> int:
     JSON,
 )
 def _rerun(arguments: argparse.Namespace) -> int:
-    """Answer some samples of a run once more, as it is configured.
+    """Answer some samples of a run again, with the run's own configuration.
 
     exit codes
       0  answered
@@ -159,7 +160,7 @@ def _rerun(arguments: argparse.Namespace) -> int:
     JSON,
 )
 def _probes(arguments: argparse.Namespace) -> int:
-    """Say what answers rest on: probes beside the plain run.
+    """Compare a plain run with probes: do its answers depend on the frames?
 
     for instance
       llava-eval -m probe=none,blind,shuffled_frames benchmark=videomme/official
@@ -194,11 +195,11 @@ def _probes(arguments: argparse.Namespace) -> int:
     JSON,
 )
 def _audit(arguments: argparse.Namespace) -> int:
-    """Answer some videos again in ways that should change nothing.
+    """Answer some videos again in ways that must not change the answers.
 
-    As they were, one by one, in batches, with shared prefixes, in another
-    attention, with a cold cache and in float32; texts, answers and scores that
-    differ from the run's are counted for each.
+    Unchanged, one by one, in batches, with shared prefixes, with another attention
+    implementation, with a cold cache and in float32. For each the command counts
+    the texts, answers and scores that differ from the run's.
 
     exit codes
       0  no switch changes more answers than the limit

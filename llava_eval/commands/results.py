@@ -57,10 +57,10 @@ def _compare(arguments: argparse.Namespace) -> int:
     """Compare runs of the same questions, or the runs of a sweep.
 
     Samples are paired by id. Intervals and p-values treat the questions of one
-    video as one cluster; McNemar's exact test takes samples as independent. Of runs
-    that saw the same frames it says what tells them apart with how many samples:
-    the score, answers that changed, and, where both ran with
-    runner.keep_choice_logprobs=true, the divergence of the options' letters.
+    video as one cluster; McNemar's exact test treats samples as independent. For
+    runs that saw the same frames a table shows how many samples distinguish them by
+    the score, by changed answers and, if both ran with
+    runner.keep_choice_logprobs=true, by the divergence of the options' letters.
 
     exit codes
       0  compared
@@ -88,7 +88,7 @@ def _compare(arguments: argparse.Namespace) -> int:
             seeds = Seeds.of(runs)
         except ComparisonError:
             if not differences:
-                raise  # otherwise they are compared as any other runs
+                raise  # with --allow-differences they are compared like any other runs
     if seeds is not None:
         content: object = dataclasses.asdict(seeds)
         text = seeds_text(seeds, width=width)
@@ -133,11 +133,11 @@ def _compare(arguments: argparse.Namespace) -> int:
     JSON,
 )
 def _plan(arguments: argparse.Namespace) -> int:
-    """Say how many samples a difference takes, and how long they take.
+    """Estimate the samples and the time needed to detect a difference.
 
-    A pair of runs tells best by how much chance moves a difference; one run gives
-    the safe side. The samples at hand are shown the other way round: what they
-    could detect.
+    A pair of runs gives the best estimate of how much a difference varies by
+    chance; one run gives a conservative estimate. The smallest difference that the
+    runs' own samples can detect is shown too.
 
     for instance
       llava-eval plan runs/base runs/nf4 --detect 1
@@ -171,7 +171,7 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _say_if_incomplete(run: Run) -> None:
-    """Say where a run that something is made of is not whole."""
+    """Print a remark if a run is not finished or lacks samples."""
     from llava_eval.engine.console import say
 
     if run.incomplete is not None:
@@ -229,16 +229,16 @@ def _gate(arguments: argparse.Namespace) -> int:
     """Fail when a run is worse than a baseline.
 
     A metric has regressed when the whole paired interval of its difference,
-    clustered by video, lies below 0 and the drop exceeds the tolerance. More of any
-    metric is better; an error is given as its negative (scale: -1 of mean_score).
-    Tolerances are in the metric's own points; unreadable=1 allows one percent more
-    unreadable answers, errors=1 one percent more failed samples, and each count
-    below a table has a name too: damaged=0, truncated=0, cut_at_limit=1,
-    has_reasoning=1, ...
+    clustered by video, lies below 0 and the drop exceeds the tolerance. Higher is
+    taken as better for every metric; write an error measure as its negative (scale:
+    -1 of mean_score). Tolerances are in the metric's own points; unreadable=1 allows
+    one percent more unreadable answers, errors=1 one percent more failed samples,
+    and the counts below a table have names too: damaged=0, truncated=0,
+    cut_at_limit=1, has_reasoning=1, ...
 
-    --sequential answers videos in a seeded order and looks after each: it ends at
-    "regressed" (worse by more than the tolerance) or "no worse", each wrong at most
-    at the rate alpha whenever it ends.
+    --sequential answers videos in a seeded order and tests after each one. It ends
+    with "regressed" (worse by more than the tolerance) or "no worse"; each verdict
+    is wrong with a probability of at most alpha, whenever it ends.
       llava-eval gate --sequential quantization=bnb_nf4 --baseline base.json
           --tolerance accuracy=2
 
@@ -313,11 +313,11 @@ def _gate_sequentially(
     ),
 )
 def _frames(arguments: argparse.Namespace) -> int:
-    """Say which samples of two runs saw other frames or prompts.
+    """Report the samples of two runs that saw different frames or prompts.
 
-    Pictures without loss of another tool's frames are compared, too: those of one
-    sample in FOLDER/ID, or of one video in FOLDER/NAME (its file name without the
-    ending), in natural order.
+    Frames that another tool wrote as lossless pictures are compared, too: those of
+    one sample in FOLDER/ID, or of one video in FOLDER/NAME (its file name without
+    the extension), in natural order.
 
     exit codes
       0  all samples saw the same
@@ -346,7 +346,7 @@ def _frames(arguments: argparse.Namespace) -> int:
     path_argument("--out", "DIR", "folder to write into", required=True),
 )
 def _export(arguments: argparse.Namespace) -> int:
-    """Write a run in the files of another tool; nothing is uploaded.
+    """Write a run in another tool's file format; nothing is uploaded.
 
     for instance
       llava-eval export runs/a --to inspect --out logs
@@ -399,8 +399,8 @@ def _export(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> int:
     """Write one HTML page with runs and all their samples.
 
-    The page needs no network and no server. Videos that are missing have no
-    pictures; that is no error.
+    The page needs no network and no server. A missing video is no error; its
+    samples have no pictures.
 
     exit codes
       0  written
@@ -437,7 +437,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _read_frames(requests: Sequence[FrameRequest]) -> Generator[Any, None, None]:
-    """Yield frames (N, H, W, 3) of each video, and None for one that cannot be read."""
+    """Yield the frames (N, H, W, 3) of each video, or None if it cannot be read."""
     from llava_eval.types import Media, MediaKind
     from llava_eval.video import decode_ahead, read_media
     from llava_eval.video.media import IMAGE_SUFFIXES
