@@ -1,4 +1,4 @@
-"""Commands that evaluate, and that prepare it: run, score, list, prepare, doctor, and others."""
+"""Commands for evaluations: run, score, list, prepare, doctor, published, completion."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from llava_eval.errors import ConfigError, without_secrets
     *VERBOSITY,
 )
 def _run(arguments: argparse.Namespace) -> int:
-    """Evaluate a model on a benchmark; without settings, run the embedded demo.
+    """Evaluate a model on a benchmark; without settings the embedded demo.
 
     keys that you will want (llava-eval --cfg prints them all)
       benchmark=videomme/official    benchmark and protocol
@@ -47,12 +47,12 @@ def _run(arguments: argparse.Namespace) -> int:
       benchmark.media_root=DIR       folder of its videos
       benchmark.limit=100            only the first rows
       benchmark.where.duration=short only one level (or [a,b]) of a facet
-      benchmark.subsample.size=100   a seeded subset (benchmark.subsample.by=[facet])
+      benchmark.subsample.size=100   a seeded part (benchmark.subsample.by=[facet])
       model=llava_next_video_7b      or model=hf model.checkpoint=FOLDER_OR_HUB_ID
       model=openai_server            a served model: model.base_url=http://.../v1
       model.dtype=float16            auto, float32, float16, bfloat16
       model.attention=sdpa           auto, sdpa, eager, flash_attention_2, ...
-      seeds=5                        sampled decoding with five seeds, and its spread
+      seeds=5                        sampled decoding with five seeds, its spread
       quantization=bnb_nf4           none, bnb_int8, bnb_nf4, torchao_int8, _int4
       sampler.num_frames=16          frames a video
       runner.batch_size=8            questions generated together
@@ -113,7 +113,7 @@ def _score(arguments: argparse.Namespace) -> int:
       benchmark=videomme/official    benchmark and protocol
       benchmark.source=rows.jsonl    rows: .parquet .json(l) .csv .xlsx or a folder
       judge.model=...                the judge of GPT-judged protocols
-      model.name=NAME                name in tables of the model that wrote the texts
+      model.name=NAME                the name in tables of the texts' model
       output_dir=DIR                 run directory
     """
     from llava_eval import run
@@ -245,7 +245,7 @@ def _published(arguments: argparse.Namespace) -> int:
     argument("shell", choices=("bash", "zsh", "fish"), help="the shell that reads the script"),
 )
 def _completion(arguments: argparse.Namespace) -> int:
-    """Print a shell script that completes commands, options, keys and choices.
+    """Print a script that completes commands, options, keys and choices.
 
     where to save the script
       bash  ~/.local/share/bash-completion/completions/llava-eval

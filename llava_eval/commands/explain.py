@@ -46,7 +46,7 @@ from llava_eval.results import files
     JSON,
 )
 def _explain(arguments: argparse.Namespace) -> int:
-    """Explain a run's score, or its gap to another run or a published number.
+    """Explain a score, or its gap to another run or published number.
 
     Without a model: scores of the same texts under every rule and denominator of
     the benchmark, and the settings, prompts and frames in which another run or a
@@ -133,7 +133,7 @@ def _show(arguments: argparse.Namespace) -> int:
     JSON,
 )
 def _rerun(arguments: argparse.Namespace) -> int:
-    """Answer some samples of a run again, with the run's own configuration.
+    """Answer some samples of a run again, in the run's configuration.
 
     exit codes
       0  answered
@@ -160,7 +160,7 @@ def _rerun(arguments: argparse.Namespace) -> int:
     JSON,
 )
 def _probes(arguments: argparse.Namespace) -> int:
-    """Compare a plain run with probes: do its answers depend on the frames?
+    """Compare probes with the plain run: what do its answers rest on?
 
     for instance
       llava-eval -m probe=none,blind,shuffled_frames benchmark=videomme/official
