@@ -439,7 +439,7 @@ class Difference:
 def differences_of(runs: Sequence[ComparableRun]) -> list[Difference]:
     """Return the settings, software, weights and devices in which runs differ.
 
-    Settings come in the order of their roles (protocol, model, speed, ...), then software.
+    Settings are sorted by role: protocol first, then model, then the others. Software comes last.
     """
     roles = list(get_args(Role))
     changed = differences([run.config for run in runs])
