@@ -41,7 +41,7 @@ class SweepPoint:
         score: the headline metric, computed by the first run's rule.
         num_frames: average number of frames per sample.
         memory_bytes: memory, comparable between the sweep's runs, see ``Sweep.memory_name``.
-        on_time_frontier, on_memory_frontier: whether it is in that Pareto set, see :func:`frontier`.
+        on_time_frontier, on_memory_frontier: whether it is in this set of :func:`frontier`.
         is_best: whether it has the highest score.
         to_best: paired difference to the best run; None for the best itself.
         p_value: p-value of that difference, corrected for all pairs of runs.
