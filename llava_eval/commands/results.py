@@ -230,11 +230,12 @@ def _gate(arguments: argparse.Namespace) -> int:
 
     A metric has regressed when the whole paired interval of its difference,
     clustered by video, lies below 0 and the drop exceeds the tolerance. Higher is
-    taken as better for every metric; write an error measure as its negative (scale:
-    -1 of mean_score). Tolerances are in the metric's own points; unreadable=1
-    allows one percent more unreadable answers, errors=1 one percent more failed
-    samples, and the counts below a table have names too: damaged=0, truncated=0,
-    cut_at_limit=1, has_reasoning=1, ...
+    taken as better: write an error measure as its negative (scale: -1 of
+    mean_score); a share of yes answers is checked only if it has a tolerance.
+    Tolerances are in the metric's own points; unreadable=1 allows one percent more
+    unreadable answers, errors=1 one percent more failed samples, and the counts
+    below a table have names too: damaged=0, truncated=0, cut_at_limit=1,
+    has_reasoning=1, ...
 
     --sequential answers videos in a seeded order and tests after each one. It ends
     with "regressed" (worse by more than the tolerance) or "no worse"; each verdict
