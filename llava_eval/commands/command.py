@@ -34,12 +34,12 @@ class Command:
 
     @property
     def summary(self) -> str:
-        """The first line of the help."""
+        """The first line of the help text."""
         return (self.function.__doc__ or "").partition("\n")[0]
 
     @property
     def details(self) -> str:
-        """The other lines of the help."""
+        """The other lines of the help text."""
         return textwrap.dedent((self.function.__doc__ or "").partition("\n")[2]).strip()
 
 

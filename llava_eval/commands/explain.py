@@ -50,7 +50,7 @@ def _explain(arguments: argparse.Namespace) -> int:
 
     Without a model: scores of the same texts under every rule and denominator of
     the benchmark, and the settings, prompts and frames in which another run or a
-    published number differs. With --run also the share of the gap that each
+    published number differs. With --run also the part of the gap that each
     difference explains, with an interval; what no single difference accounts for
     is reported as unexplained.
 

@@ -32,7 +32,7 @@ from llava_eval.video.cache import CACHE_VARIABLE
 
 
 def rerun(arguments: argparse.Namespace) -> int:
-    """Do what the command of this name was asked for, and return its exit code."""
+    """Run the command ``rerun`` and return its exit code."""
     reader = RunReader(arguments.config_dir)
     run = reader.read(arguments.run)
     before = {result.id: result for result in run.results}
@@ -129,7 +129,7 @@ class Switched:
 
 
 def audit(arguments: argparse.Namespace) -> int:
-    """Do what the command of this name was asked for, and return its exit code."""
+    """Run the command ``audit`` and return its exit code."""
     seed, limit = arguments.seed, arguments.limit
     run = RunReader(arguments.config_dir).read(arguments.run)
     groups = drawn_groups([result.group for result in run.results], arguments.groups, seed)

@@ -45,7 +45,7 @@ _KITTY_CHUNK = 4096
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Do what the command of this name was asked for, and return its exit code."""
+    """Run the command ``show`` and return its exit code."""
     out, as_json, config_dir = arguments.out, arguments.json, arguments.config_dir
     run = RunReader(config_dir).read(arguments.run)
     result = next((item for item in run.results if item.id == arguments.id), None)

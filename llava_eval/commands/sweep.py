@@ -136,7 +136,7 @@ def _next_command(runs: Sequence[SweepRun], codes: Sequence[int]) -> str | None:
     """Return the command that compares a sweep's runs; None if there is nothing to compare.
 
     Args:
-        runs: of one sweep.
+        runs: the runs of one sweep.
         codes: the exit code of each.
     """
     folder, *others = {each.directory.parent for each in runs}
@@ -204,7 +204,7 @@ def results_table(runs: Sequence[SweepRun], codes: Sequence[int]) -> Table:
     """Return a table with each run's varied settings, headline metric and exit code.
 
     Args:
-        runs: of one sweep.
+        runs: the runs of one sweep.
         codes: the exit code of each.
     """
     constant = set.intersection(*(set(each.overrides) for each in runs))

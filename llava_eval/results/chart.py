@@ -146,7 +146,7 @@ def _ticks(low: float, high: float, *, is_log: bool) -> list[float]:
 
 
 def tick_text(value: float) -> str:
-    """Write a tick's value."""
+    """Return a tick's value as text."""
     return f"{value:.10g}" if abs(value) < 1e6 else f"{value:.3g}"
 
 
@@ -164,7 +164,7 @@ def to_text(chart: Chart, *, width: int = 80) -> str:
     """Return a chart drawn with characters: a mark for each point, a bar for its interval.
 
     Args:
-        chart: what to draw.
+        chart: the chart to draw.
         width: columns of the terminal.
     """
     x_axis, y_axis = chart.x_axis(), chart.y_axis()

@@ -63,7 +63,7 @@ def paired_cells(estimate: PairedEstimate | None, unit: str) -> list[str]:
 
 
 def detectable_cell(smallest: float | None, unit: str) -> str:
-    """Return the cell of the smallest detectable difference; it says if that exceeds the scale."""
+    """Return the cell of the smallest detectable difference, noting one beyond the scale."""
     text = number(smallest, unit)
     return f"{text} (none is as large)" if is_beyond_scale(smallest, unit) else text
 

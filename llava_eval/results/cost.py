@@ -23,7 +23,7 @@ class Cost:
     on how much of it overlapped with the model. Both are reported next to the model's seconds.
 
     Attributes:
-        num_generated: samples that all processes of the run generated.
+        num_generated: samples that the processes of the run generated, added up.
         seconds: wall time of preparing media and generating, without loading rows and model.
         model_seconds_per_sample: time of the model (vision, prefill, decode; for a served one the
             wait for its replies, for a user's own its ``generate``) per answered sample, without

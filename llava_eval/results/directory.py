@@ -68,7 +68,7 @@ def claim(directory: Path) -> Iterator[Path]:
 
     Raises:
         RunDirectoryError: another process is writing there.
-        StorageError: it cannot be made.
+        StorageError: the directory cannot be made.
     """
     with storage_errors(directory):
         folders = (directory, *directory.parents)
@@ -101,7 +101,7 @@ def claim_new(parent: Path) -> Iterator[Path]:
     """Claim a new run directory below a folder, even if other processes start in the same second.
 
     Raises:
-        StorageError: it cannot be made.
+        StorageError: the directory cannot be made.
     """
     with contextlib.ExitStack() as stack:
         while True:

@@ -60,7 +60,7 @@ def to_svg(chart: Chart, *, name: str = "chart", background: str | None = "#ffff
     """Return a chart as an SVG element.
 
     Args:
-        chart: what to draw.
+        chart: the chart to draw.
         name: prefix of the element's ids, unique within a page.
         background: colour behind the chart; None leaves it to the page, whose style sheet can also
             restyle every part by its class ("series-0", "ink", "muted", "grid", "axis").
@@ -293,7 +293,7 @@ def to_image(chart: Chart, form: ImageForm) -> bytes:
     Long names of series are written below the axes of a picture that is higher.
 
     Args:
-        chart: what to draw.
+        chart: the chart to draw.
         form: the file format.
 
     Raises:

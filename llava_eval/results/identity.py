@@ -21,7 +21,7 @@ from llava_eval.video.remote import is_address
 
 Identity = Mapping[str, Any]
 
-#: Fields of a medium that are written separately in the digest, or not at all.
+#: Fields of a medium that the digest lists separately from all others.
 _NAMED_APART = {"kind", "path", "start_seconds", "end_seconds", "upright", "data"}
 
 

@@ -143,7 +143,7 @@ def rewrite_ledger(path: Path, results: Iterable[SampleResult]) -> None:
     """Replace the ledger with these results in the order of their source rows.
 
     Raises:
-        StorageError: it cannot be written; the old ledger is untouched.
+        StorageError: the ledger cannot be written; the old one is untouched.
     """
     ordered = sorted(results, key=lambda result: result.row)
     write_text(path, "".join(f"{to_line(result)}\n" for result in ordered))

@@ -27,7 +27,7 @@ class SamplePlan:
     """The samples and the time that are needed to detect one difference.
 
     Attributes:
-        difference: in the metric's unit.
+        difference: the difference, in the metric's unit.
         num_samples, num_groups: sizes that detect it with a probability of 4/5.
         seconds: for each run, the time that they take at that run's own speed.
     """

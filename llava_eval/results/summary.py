@@ -1,4 +1,4 @@
-"""The numbers of a run: counts, metrics, metrics by facet, and published beside ours."""
+"""The numbers of a run: counts, metrics, metrics by facet, and published numbers beside ours."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Summary:
         num_errors: samples without a text.
         metrics: values by metric name, the headline first.
         groups: values by facet, level and metric name.
-        chance: by metric name, the score that guessing reaches.
+        chance: the score that guessing reaches, by metric name.
         judge: the judge's report, if one judged.
         published: published numbers, each beside ours.
         flags: number of samples with each flag; see
@@ -80,7 +80,7 @@ def summarise(
         model: the model's name with its overrides; None if it is not known.
         facets: columns to group by.
         facet_metrics: names of the metrics to compute for each level; None for all.
-        chance: by metric name, the score that guessing reaches.
+        chance: the score that guessing reaches, by metric name.
     """
     by_level = {
         name: metric

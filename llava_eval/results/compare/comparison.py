@@ -169,7 +169,7 @@ def compare_runs(
     """Compare every run with the first.
 
     Args:
-        runs: at least two.
+        runs: at least two runs.
         allow_differences: compare runs that are incomplete or had different prompts, targets or
             media, and leave out those without a sample in common, see :func:`all_notes`.
 

@@ -267,7 +267,7 @@ def metrics_data(
     """Return a row per run, facet, level and metric; the facet is empty for the whole set.
 
     Args:
-        runs: the runs, whose own numbers are those of their metrics.json.
+        runs: the runs; their own numbers come from their metrics.json.
         comparisons: comparisons of each run with the first; they add paired differences over the
             samples that both answered.
         name: the key of all rows in the result.

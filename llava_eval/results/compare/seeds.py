@@ -51,7 +51,7 @@ class Seeds:
         """Combine runs.
 
         Args:
-            runs: at least two that differ only in their seed.
+            runs: at least two runs that differ only in their seed.
 
         Raises:
             ComparisonError: the metric is not a mean, or the runs answered different samples.

@@ -29,7 +29,7 @@ def comparison_text(
     """Return all results of a comparison as text for the terminal.
 
     Args:
-        runs: at least two.
+        runs: at least two runs.
         comparisons: the comparison of each other run with the first.
         width: columns of the terminal.
     """

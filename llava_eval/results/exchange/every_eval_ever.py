@@ -32,9 +32,9 @@ _NOT_IN_FOLDERS = re.compile(r'[<>:"\\|?*/\x00-\x1f]')
 def every_eval_ever(facts: RunFacts) -> dict[str, Any]:
     """Return both files, by path below the root of the data store (``data/...``).
 
-    The schema has no place for metrics without a value; they are left out. Samples without a score
-    are left out of the instances, too; the aggregate's details have their number. If no sample has
-    a score there is no second file, because the validator requires at least one line.
+    The schema has no place for metrics without a value or samples without a score; both are left
+    out. The aggregate's details have the numbers of scored, unreadable and failed samples. If no
+    sample has a score there is no second file, because the validator requires at least one line.
     """
     run, is_local = facts.run, facts.is_local
     transformers = run.manifest.versions.get("transformers") if is_local else None

@@ -1,4 +1,4 @@
-"""Texts that were generated elsewhere, or by an earlier run, to be scored."""
+"""Reading texts to score that were generated elsewhere, or by an earlier run."""
 
 from __future__ import annotations
 

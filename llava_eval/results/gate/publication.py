@@ -35,7 +35,7 @@ class Publication:
 
     @contextlib.contextmanager
     def refusals_reported(self, run_path: Path | None = None) -> Iterator[None]:
-        """Report an error of the block to CI servers, too, as "cannot compare".
+        """Report errors of the block, except ConfigError, to CI servers as "cannot compare".
 
         Args:
             run_path: run directory, whose failures are listed by cause in the Markdown.

@@ -57,7 +57,7 @@ class Overview:
     """The numbers of the runs of one benchmark.
 
     Attributes:
-        runs: at least one.
+        runs: at least one run.
         comparisons: each other run compared with the first; empty for one run, or for many.
         sweep: data of the table and the curves; None for one run, or if runs cannot be compared.
         notes: sentences that qualify the numbers.

@@ -41,7 +41,7 @@ class SampleSet:
     """The runs of one benchmark, joined by sample.
 
     Attributes:
-        runs: at least one.
+        runs: at least one run.
         results: for each sample of any run, its result in each run; None if a run lacks it.
     """
 
