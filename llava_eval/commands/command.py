@@ -172,7 +172,7 @@ CONFIG_DIR = _config_dir(
     f"{USERS_FOLDER})"
 )
 METRICS_DIR = _config_dir(
-    f"call metrics of your own that files in this folder name (default: {USERS_FOLDER}); nothing "
+    f"also call your own metrics, named by files in this folder (default: {USERS_FOLDER}); nothing "
     "else that a run names is imported"
 )
 JSON = argument("--json", action="store_true", help="write JSON")
@@ -184,7 +184,7 @@ VERBOSITY = (
         action="store_const",
         const=-1,
         default=0,
-        help="show warnings, errors and the table alone",
+        help="show only warnings, errors and the table",
     ),
     argument(
         "-v", dest="verbosity", action="store_const", const=1, default=0, help="show details too"

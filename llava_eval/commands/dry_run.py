@@ -93,7 +93,7 @@ def _model_time(composed: ComposedConfig, num_samples: int) -> str:
     if not runs:
         return (
             "how long the model takes is not known: there is no earlier run of it; a run with "
-            "benchmark.limit=20 tells"
+            "benchmark.limit=20 measures it"
         )
     is_other, differing, path, cost = min(runs, key=lambda run: (run[0], len(run[1])))
     difference = f"other {listing(differing)}" if differing else ""

@@ -32,16 +32,16 @@ from llava_eval.results import files
     number_argument(
         "--run",
         "N",
-        "answer the questions of N groups (videos) anew, one difference switched at a time",
+        "answer the questions of N groups (videos) again, one difference switched at a time",
         type=int,
         dest="num_groups",
     ),
-    argument("--seed", type=int, default=0, help="of the draw of these groups (default 0)"),
+    argument("--seed", type=int, default=0, help="seed of the draw of these groups (default 0)"),
     path_argument(
         "--out",
         "DIR",
         "folder for Markdown, JSON and the runs of --run (default for --run: "
-        "results/explain/...); again: continues there",
+        "results/explain/...); the same folder again continues there",
     ),
     JSON,
 )
@@ -104,7 +104,7 @@ def _explain(arguments: argparse.Namespace) -> int:
     "show",
     "RUN ID [--out FILE.png] [--json]",
     path_argument("run", "RUN", "run directory"),
-    argument("id", metavar="ID", help="of the sample"),
+    argument("id", metavar="ID", help="id of the sample"),
     CONFIG_DIR,
     path_argument("--out", "FILE", "write its frames as a PNG"),
     JSON,
@@ -127,7 +127,7 @@ def _show(arguments: argparse.Namespace) -> int:
     "rerun",
     "RUN ID [ID ...] [--out DIR] [--json]",
     path_argument("run", "RUN", "run directory; it stays as it is"),
-    argument("ids", metavar="ID", nargs="+", help="of samples"),
+    argument("ids", metavar="ID", nargs="+", help="ids of the samples"),
     CONFIG_DIR,
     path_argument("--out", "DIR", "run directory for the answers (default: new)"),
     JSON,
@@ -188,9 +188,9 @@ def _probes(arguments: argparse.Namespace) -> int:
     path_argument("run", "RUN", "run directory; it stays as it is"),
     CONFIG_DIR,
     number_argument("--groups", "N", "videos to answer again (default 64)", type=int, default=64),
-    argument("--seed", type=int, default=0, help="of the draw of these (default 0)"),
+    argument("--seed", type=int, default=0, help="seed of the draw of these (default 0)"),
     number_argument(
-        "--limit", "PERCENT", "most answers that a switch may change (default 0)", default=0.0
+        "--limit", "PERCENT", "share of answers that a switch may change (default 0)", default=0.0
     ),
     JSON,
 )

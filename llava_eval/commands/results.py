@@ -119,15 +119,17 @@ def _compare(arguments: argparse.Namespace) -> int:
     number_argument(
         "--detect",
         "POINTS",
-        "the difference to be found, in the metric's unit (default: usual ones)",
+        "the difference to detect, in the metric's unit (default: the usual ones)",
     ),
     number_argument(
-        "--flips", "PERCENT", "samples whose score changes either way, where no pair of runs tells"
+        "--flips",
+        "PERCENT",
+        "samples whose score changes either way (default: as in the pair of runs)",
     ),
     number_argument(
         "--per-group",
         "N",
-        "samples of a group (video), where no run tells (default 1)",
+        "samples of a group (video), used without a run (default 1)",
         default=1.0,
     ),
     JSON,
@@ -194,7 +196,7 @@ def _say_if_incomplete(run: Run) -> None:
         help="run these settings, and end as soon as the verdict is known",
     ),
     argument(
-        "--seed", type=int, default=0, help="of the order of videos with --sequential (default 0)"
+        "--seed", type=int, default=0, help="seed of --sequential's order of videos (default 0)"
     ),
     path_argument("--baseline", "FILE_OR_RUN", "a written baseline, or another run directory"),
     path_argument("--write-baseline", "FILE", "write RUN's baseline and do nothing else"),
@@ -209,14 +211,14 @@ def _say_if_incomplete(run: Run) -> None:
         "--alpha",
         type=float,
         default=0.05,
-        help="how often a model as good as the baseline fails (default 0.05)",
+        help="probability that a model as good as the baseline fails (default 0.05)",
     ),
     argument(
         "--mode",
         choices=("regression", "noninferior"),
         default="regression",
-        help="noninferior: a metric with a tolerance passes only where it is shown to be worse by "
-        "less (default: regression, where it fails when it is shown to be worse)",
+        help="noninferior: a metric with a tolerance passes only if it is shown to be worse by "
+        "less (default: regression: it fails only if it is shown to be worse)",
     ),
     number_argument(
         "--max-slowdown", "FACTOR", "most model seconds a sample, as a multiple of the baseline's"
@@ -384,11 +386,11 @@ def _export(arguments: argparse.Namespace) -> int:
     number_argument(
         "--thumbnails-mb",
         "MB",
-        "most that pictures of frames may add (default 8; 0: none)",
+        "most megabytes for pictures of frames (default 8; 0: none)",
         default=8.0,
     ),
     number_argument(
-        "--thumbnails-seconds", "S", "most time to take them in (default 10)", default=10.0
+        "--thumbnails-seconds", "S", "most seconds for making them (default 10)", default=10.0
     ),
     path_argument(
         "--export",

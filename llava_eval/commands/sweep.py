@@ -261,7 +261,7 @@ def plan_sweep(
         if root.resume and "resume" in given and not given & {"hydra.sweep.dir", "output_dir"}:
             newest = max(folder.parent.glob("*/"), default=folder.parent / "FOLDER")
             raise ConfigError(
-                "resume=true: a sweep goes on in its own folder, which hydra.sweep.dir names; the "
+                "resume=true: a sweep continues in its own folder, set by hydra.sweep.dir; the "
                 f"newest is hydra.sweep.dir={newest}"
             )
     options = [*presets, *about_runs]

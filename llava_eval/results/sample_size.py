@@ -141,7 +141,7 @@ def _of_runs(runs: Sequence[Run], detect: float | None, flips: float | None) -> 
     if spread is None:
         raise ComparisonError(
             f"{runs[0].name}: {_why_no_spread(headline.name, len(runs), pairing.num_clusters)}, "
-            "which says nothing of chance; --flips PERCENT states it"
+            "so that the chance variation is not known; --flips PERCENT states it"
         )
     rows = runs[0].manifest.config.get("benchmark", {}).get("num_rows")
     return SamplePlans(

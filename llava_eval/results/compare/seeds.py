@@ -68,8 +68,8 @@ class Seeds:
             reason = f"{headline.name} is not a mean over samples that has a value"
         if reason is not None:
             raise ComparisonError(
-                f"the runs differ in their seeds alone, but {reason}; --allow-differences shows "
-                "them as other runs"
+                f"the runs differ only in their seeds, but {reason}; --allow-differences compares "
+                "them like any other runs"
             )
         columns = [means_of_pairs[0].first, *(item.second for item in means_of_pairs)]
         # (seeds, samples), NaN outside the denominator

@@ -133,7 +133,7 @@ def _of_json(content: bytes) -> list[Record] | None:
     if isinstance(whole, dict) and isinstance(whole.get("eval"), dict) and "samples" in whole:
         return [_of_inspect(sample) for sample in whole["samples"] or []]
     if isinstance(whole, dict) and {"results", "configs"} <= whole.keys():
-        raise JsonError("it holds results alone; the texts are in the samples_*.jsonl beside it")
+        raise JsonError("it has only results; the texts are in the samples_*.jsonl next to it")
     return None
 
 

@@ -105,10 +105,10 @@ def _generation(content: Mapping[str, Any], sample: Sample, where: str) -> Gener
         raise RowsError(f"{where}: {error}") from error
     losses = generation.option_losses or ()
     if not all(map(math.isfinite, losses)):
-        raise RowsError(f"{where}: option_losses are to be finite numbers, got {list(losses)}")
+        raise RowsError(f"{where}: expected option_losses as finite numbers, got {list(losses)}")
     if generation.text is not None and len(losses) != len(sample.options):
         raise RowsError(
             f"{where}: sample {sample.id!r} needs {len(sample.options)} option_losses, one for "
-            f"each option whose likelihood is asked for; got {len(losses)}"
+            f"each option whose likelihood is compared; got {len(losses)}"
         )
     return generation

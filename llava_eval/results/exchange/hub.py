@@ -33,7 +33,7 @@ def hub_entry(facts: RunFacts) -> dict[str, Any]:
     if facts.dataset is None:
         raise ComparisonError(
             f"{run.name}: its rows came from {facts.source or 'nowhere that is known'}, and the "
-            "hub takes numbers of its own data sets alone (benchmark.source=hub://...)"
+            "hub accepts only numbers of its own data sets (benchmark.source=hub://...)"
         )
     name, value = next(iter(run.tables.metrics.items()), (None, None))
     if value is None or value.value is None:

@@ -89,7 +89,7 @@ def readings(run: Run, config_dir: Path | None = None) -> list[Reading]:
             continue
         found.append((name, scored[key], denominator))
     for reason, names in left_out.items():
-        log.warning("not among the rules below: %s: %s", listed(names), reason)
+        log.warning("rules that are left out: %s: %s", listed(names), reason)
     # Rules with the same scores and answers for all texts and the same denominator are one.
     alike: dict[Any, tuple[list[str], Sequence[SampleResult]]] = {}
     for name, results, denominator in found:

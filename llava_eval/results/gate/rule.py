@@ -221,7 +221,7 @@ def _check_rule(rule: GateRule, metrics: Sequence[str]) -> None:
         if known.count(name) > 1:
             raise ConfigError(
                 f"gate: --tolerance {name}=...: the run has a metric of this name, and the gate "
-                f"counts {name} too; another name in benchmark.metrics tells them apart"
+                f"counts {name} too; give the metric another name in benchmark.metrics"
             )
     stated = [name for name in (*metrics, UNREADABLE) if rule.tolerance.get(name)]
     if rule.mode == "noninferior" and not stated:
@@ -268,7 +268,7 @@ def _estimate(metric: ComparedMetric, pairing: Pairing, alpha: float) -> PairedE
             else f"{metric.name} needs what most draws of the groups (videos) lack"
         )
         raise ComparisonError(
-            f"{pairing.second.name}: {reason}, so that nothing can be said about chance"
+            f"{pairing.second.name}: {reason}, so that its chance variation is not known"
         )
     return estimate
 

@@ -124,8 +124,8 @@ class SequentialGate:
         self._bounds = ConfidenceSequence(*bounds)
         if not _equal_run_passes(ConfidenceSequence(*bounds), len(self._members)):
             log.warning(
-                "%s (videos) are too few for a tolerance of %g: a run that answers as the baseline "
-                "does is not shown to be no worse; gate without --sequential asks for no proof",
+                "%s (videos) are too few for a tolerance of %g: even a run with the baseline's own "
+                "answers is not shown to be no worse; gate without --sequential needs no proof",
                 count(len(self._members), "group"),
                 tolerance,
             )
