@@ -195,7 +195,7 @@ def _probes(arguments: argparse.Namespace) -> int:
     JSON,
 )
 def _audit(arguments: argparse.Namespace) -> int:
-    """Answer some videos again in ways that must not change the answers.
+    """Answer some videos again in ways that should not change answers.
 
     Unchanged, one by one, in batches, with shared prefixes, with another attention
     implementation, with a cold cache and in float32. For each the command counts

@@ -1,4 +1,4 @@
-"""Answer samples of a finished run again: unchanged, or in ways that must change no answer."""
+"""Answer samples of a finished run again: unchanged, or in ways that should change no answer."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def _switched(run: Run, name: str, before: Mapping[str, SampleResult], folder: P
 
 @contextmanager
 def _cold_cache(folder: Path) -> Iterator[None]:
-    """Use this folder, still empty, as the frame cache while the block runs."""
+    """Use an empty folder as the cache while the block runs."""
     kept = {name: text for name, text in os.environ.items() if name == CACHE_VARIABLE}
     os.environ[CACHE_VARIABLE] = str(folder)
     try:

@@ -315,7 +315,7 @@ def _mapping(hydra: DictConfig, name: str) -> dict[str, Any]:
 
 
 def _is_about_sweep(override: Override) -> bool:
-    """Return whether an override is for ``hydra``, where and how a sweep runs."""
+    """Return whether an override sets a key of ``hydra``: where and how a sweep runs."""
     return override.key_or_group.partition(".")[0].partition("/")[0] == "hydra"
 
 

@@ -265,7 +265,7 @@ def _overlap(box: Box, other: Box) -> bool:
 
 
 def _outline(position: Position, shape: str) -> list[Position]:
-    """Return the corners of a marker; a circle is a polygon with 24."""
+    """Return the corners of a marker; a circle has 24."""
     sides, turn, radius = {
         "circle": (24, 0.0, 4.0),
         "square": (4, 45.0, 5.0),
@@ -290,7 +290,7 @@ _UNSAID = {
 def to_image(chart: Chart, form: ImageForm) -> bytes:
     """Return a chart as a PNG file of 1120 x 760 pixels, or as a PDF, drawn by matplotlib.
 
-    Long names of series are written below the axes of a picture that is higher.
+    Long names of series are written below the axes, which makes the picture higher.
 
     Args:
         chart: the chart to draw.

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import wcwidth
 
-#: Unicode categories of characters that programs act upon instead of showing them.
+#: Unicode categories of acting characters, which programs act upon instead of showing them.
 _ACTING = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -30,7 +30,7 @@ _CI_COMMAND = re.compile(r"^(\s*):(?=:)|#(?=#\[)", re.MULTILINE)
 
 
 def printable(text: str) -> str:
-    """Return text on one line: white space as one space, control characters as their code points.
+    """Return text on one line: white space as one space, acting characters as their code points.
 
     The first character of a command to a CI server (``::error::``) becomes its code point, too.
     """

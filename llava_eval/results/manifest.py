@@ -161,7 +161,7 @@ def read_manifest(directory: Path) -> Manifest | None:
 
 
 def provenance(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the first entries of a manifest: the run's identity, and the versions of the code."""
+    """Return the first entries of a manifest: identity, package versions, and the code's commit."""
     return {
         "fingerprint": digest(identity),
         "identity": identity,
