@@ -1,7 +1,7 @@
 """The commands of the command line, one function each; importing them registers them.
 
-Three modules hold the commands with their arguments; what a command needs beyond one call stands
-beside them, and is imported when it is called: ``sweep``, ``dry_run``, ``show``, ``rerun``.
+``evaluate``, ``explain`` and ``results`` define the commands and their arguments. Longer
+implementations (``sweep``, ``dry_run``, ``show``, ``rerun``) are imported only when called.
 """
 
 from llava_eval.commands import evaluate, explain, results

@@ -23,9 +23,9 @@ class Command:
     """A command of the command line.
 
     Attributes:
-        function: does it, and returns the exit code; its docstring is the help.
-        usage: its arguments in short.
-        arguments: positional and keyword parameters of argparse's ``add_argument``.
+        function: runs the command and returns the exit code; its docstring is the help text.
+        usage: its arguments as the usage line shows them.
+        arguments: positional and keyword arguments for argparse's ``add_argument``, a pair each.
     """
 
     function: _Function
@@ -34,12 +34,12 @@ class Command:
 
     @property
     def summary(self) -> str:
-        """The first line of the help."""
+        """The first line of the help text."""
         return (self.function.__doc__ or "").partition("\n")[0]
 
     @property
     def details(self) -> str:
-        """The other lines of the help."""
+        """The other lines of the help text."""
         return textwrap.dedent((self.function.__doc__ or "").partition("\n")[2]).strip()
 
 
@@ -48,24 +48,24 @@ COMMANDS: dict[str, Command] = {}
 
 
 def argument(*names: str, **settings: Any) -> _Argument:
-    """Return an argument of a command, as ``add_argument`` of argparse takes it."""
+    """Return a command's argument in the form that argparse's ``add_argument`` accepts."""
     return names, settings
 
 
 def path_argument(name: str, metavar: str, purpose: str, **settings: Any) -> _Argument:
-    """Return an argument of a command that is a path."""
+    """Return a command's argument whose value is a path."""
     return argument(name, type=_path, metavar=metavar, help=purpose, **settings)
 
 
 def _path(word: str) -> Path:
-    """Return the path that a word names; the empty one of an unset variable is none."""
+    """Return the path that a word names; an empty word (an unset shell variable) is an error."""
     if not word:
         raise argparse.ArgumentTypeError("an empty word names no file or folder")
     return local_path(word)
 
 
 def number_argument(name: str, metavar: str, purpose: str, **settings: Any) -> _Argument:
-    """Return an argument of a command that is a number."""
+    """Return a command's argument whose value is a number."""
     return argument(name, metavar=metavar, help=purpose, **{"type": float, **settings})
 
 
@@ -80,11 +80,11 @@ def command(name: str, usage: str, *arguments: _Argument) -> Callable[[_Function
 
 
 class HelpShown(Exception):
-    """Help was asked for, and printed."""
+    """The help was requested and has been printed."""
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose mistakes are a :class:`ConfigError`, and whose help fits 80 columns."""
+    """A parser that raises :class:`ConfigError` for mistakes; its help fits into 80 columns."""
 
     def __init__(self, name: str, command: Command) -> None:
         others = ", ".join(other for other in COMMANDS if other != "run")
@@ -103,31 +103,31 @@ class Parser(argparse.ArgumentParser):
             self.add_argument(*names, **settings)
 
     def error(self, message: str) -> NoReturn:
-        """Raise ConfigError where argparse would print its usage."""
+        """Raise ConfigError instead of printing the usage and exiting, as argparse does."""
         name = self.prog.partition(" ")[2]
         if message.endswith("required: ID"):
             message += " (one that begins with - stands behind --)"
         raise ConfigError(f"{name}: {message}; usage: {self.usage}; {self.prog} --help")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """Raise where argparse would end the process."""
+        """Raise HelpShown instead of ending the process, as argparse does."""
         raise HelpShown
 
     def parsed(self, words: Sequence[str]) -> argparse.Namespace:
-        """Return the arguments; options may stand before, between and after the others.
+        """Return the parsed arguments; options may come before, between and after the others.
 
         Raises:
-            ConfigError: a mistake in them.
-            HelpShown: the command is done.
+            ConfigError: an argument is wrong, unknown or missing.
+            HelpShown: help was requested and printed; nothing else is to be done.
         """
         if not words:
-            return self.parse_args([])  # names all that is missing, which the next does not
+            return self.parse_args([])  # names all missing arguments; the call below does not
         given = [*itertools.takewhile(lambda word: word != "--", words)]
         if not {"-h", "--help"} & set(given):
-            self._check_options(given)  # before the value of one is taken for another argument
+            self._check_options(given)  # before an unknown option's value is read as an argument
         behind = words[len(given) + 1 :]
         plain = [*itertools.takewhile(lambda word: word[:1] != "-", behind)]
-        if plain:  # argparse forgets a -- that stands before all others
+        if plain:  # argparse drops a -- before all positional arguments
             words = [*given, *plain, "--", *behind[len(plain) :]]
         arguments, rest = self.parse_known_intermixed_args(list(words))
         if rest:
@@ -143,7 +143,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Folder(argparse.Action):
-    """An option that takes a folder, and says so where none is given."""
+    """An option whose value is a folder; ConfigError if none is given."""
 
     def __call__(self, parser: Any, namespace: Any, value: Any, option: str | None = None) -> None:
         if not value:
@@ -172,7 +172,7 @@ CONFIG_DIR = _config_dir(
     f"{USERS_FOLDER})"
 )
 METRICS_DIR = _config_dir(
-    f"call metrics of your own that files in this folder name (default: {USERS_FOLDER}); nothing "
+    f"also call your own metrics, named by files in this folder (default: {USERS_FOLDER}); nothing "
     "else that a run names is imported"
 )
 JSON = argument("--json", action="store_true", help="write JSON")
@@ -184,7 +184,7 @@ VERBOSITY = (
         action="store_const",
         const=-1,
         default=0,
-        help="show warnings, errors and the table alone",
+        help="show only warnings, errors and the table",
     ),
     argument(
         "-v", dest="verbosity", action="store_const", const=1, default=0, help="show details too"

@@ -1,4 +1,4 @@
-"""A look at a run before it is made: everything short of the model's weights."""
+"""The dry run of a configuration: everything except loading the model's weights."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ log = logging.getLogger(__name__)
 
 
 def dry_run(composed: ComposedConfig) -> str:
-    """Read the rows, look for media and checkpoint, and make the first prompt.
+    """Read the rows, check media and checkpoint, and make the first prompt.
 
     Args:
-        composed: of the run.
+        composed: the run's configuration.
 
     Returns:
-        What was seen, for people: how much there is to do, the first media with the frames that
-        are taken of them, and the prompt as the model will read it.
+        A report for people: the amount of work, the first sample's media with the frames that are
+        shown, and its prompt as the model will read it.
 
     Raises:
-        LlavaEvalError: what would end the run before its first answer.
+        LlavaEvalError: for anything that would end the run before its first answer.
     """
     config = composed.config
     benchmark = Benchmark.read(composed, StageClock())
@@ -78,7 +78,7 @@ def dry_run(composed: ComposedConfig) -> str:
 
 
 def _decoding_time(groups: Sequence[MediaGroup], benchmark: Benchmark) -> str:
-    """Return how long all media take, by the first."""
+    """Return a line that estimates the time to read all media, from the first group's time."""
     workers = benchmark.config.runner.decode_workers
     start = time.perf_counter()
     decode_group(groups[0], benchmark.parts.prompts.sampler, None)
@@ -88,12 +88,12 @@ def _decoding_time(groups: Sequence[MediaGroup], benchmark: Benchmark) -> str:
 
 
 def _model_time(composed: ComposedConfig, num_samples: int) -> str:
-    """Return how long the model takes, by the earlier run of it that is most like this one."""
+    """Return a line that estimates the model's time, from its most similar earlier run."""
     runs = list(_timed_runs(composed))
     if not runs:
         return (
             "how long the model takes is not known: there is no earlier run of it; a run with "
-            "benchmark.limit=20 tells"
+            "benchmark.limit=20 measures it"
         )
     is_other, differing, path, cost = min(runs, key=lambda run: (run[0], len(run[1])))
     difference = f"other {listing(differing)}" if differing else ""
@@ -108,11 +108,11 @@ def _model_time(composed: ComposedConfig, num_samples: int) -> str:
 
 
 def _timed_runs(composed: ComposedConfig) -> Iterator[tuple[bool, list[str], Path, Cost]]:
-    """Yield earlier runs of a model: of another benchmark?, other settings, directory, cost."""
+    """Yield earlier runs of the model: other benchmark?, differing settings, directory, cost."""
     ours, named = flat(composed.resolved), composed.config.output_dir
     beside_it = local_path(named).parent.glob(f"*/{files.MANIFEST}") if named else ()
     for path in sorted({*RUNS_ROOT.rglob(files.MANIFEST), *beside_it}):
-        with contextlib.suppress(RunDirectoryError):  # a damaged run tells nothing
+        with contextlib.suppress(RunDirectoryError):  # skip damaged runs
             manifest = read_manifest(path.parent) or Manifest()
             theirs, cost = flat(manifest.config), cost_of(manifest, [])
             is_same_model = all(
@@ -126,12 +126,12 @@ def _timed_runs(composed: ComposedConfig) -> Iterator[tuple[bool, list[str], Pat
 
 @dataclass(frozen=True)
 class Asked:
-    """A sample's prompt and media as the model is given them.
+    """A sample's prompt and media as the model receives them.
 
     Attributes:
-        media: of its turn, with the frames that are shown.
-        prompt: as the model reads it; of a served model the user's text.
-        tokens: of the prompt with its media; None for a served model.
+        media: the media of the sample's turn, each with the frames that are shown.
+        prompt: the text that the model reads; for a served model the user's text.
+        tokens: the prompt's tokens, those of media included; None for a served model.
     """
 
     media: Mapping[Media, Clip]
@@ -140,12 +140,12 @@ class Asked:
 
     @property
     def num_tokens(self) -> int | None:
-        """Tokens of the prompt; None for a served model."""
+        """Number of tokens of the prompt; None for a served model."""
         return None if self.tokens is None else len(self.tokens)
 
     @property
     def lines(self) -> list[str]:
-        """The same for people."""
+        """Media and prompt as lines for people."""
         title = "its prompt, which the model puts into its conversation"
         if self.num_tokens is not None:
             title = f"its prompt, as the model reads it: {self.num_tokens} tokens with those of the"
@@ -159,17 +159,17 @@ class Asked:
 
 
 def asked_of(benchmark: Benchmark) -> Asked:
-    """Decode the media of a benchmark's first sample and make its prompt, without weights.
+    """Decode the media of a benchmark's first sample and make its prompt, without loading weights.
 
     Args:
-        benchmark: with the configuration of a run.
+        benchmark: the benchmark, with a run's configuration.
 
     Raises:
         LlavaEvalError: media or checkpoint cannot be read.
     """
     config, settings, sample = benchmark.config, benchmark.parts.prompts, benchmark.samples[0]
     plan = plan_model(config, Needs.of([sample]))
-    # also those whose frames stand in the prompt as images
+    # also of videos whose frames become images in the prompt
     clips = decode_group(MediaGroup((sample,)), settings.sampler, None)
     if not config.model.is_loaded:
         GroupContent.of([sample], clips, placeholder)  # reads the subtitles, which may be damaged

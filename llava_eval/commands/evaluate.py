@@ -1,4 +1,4 @@
-"""Commands on the way to a number: run, score, list, prepare, doctor, published, completion."""
+"""Commands for evaluations: run, score, list, prepare, doctor, published, completion."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _run(arguments: argparse.Namespace) -> int:
     keys that you will want (llava-eval --cfg prints them all)
       benchmark=videomme/official    benchmark and protocol
       benchmark.source=rows.jsonl    rows: .parquet .json(l) .csv .xlsx or a folder
-      benchmark.media_root=DIR       where its videos lie
+      benchmark.media_root=DIR       folder of its videos
       benchmark.limit=100            only the first rows
       benchmark.where.duration=short only one level (or [a,b]) of a facet
       benchmark.subsample.size=100   a seeded part (benchmark.subsample.by=[facet])
@@ -52,20 +52,20 @@ def _run(arguments: argparse.Namespace) -> int:
       model=openai_server            a served model: model.base_url=http://.../v1
       model.dtype=float16            auto, float32, float16, bfloat16
       model.attention=sdpa           auto, sdpa, eager, flash_attention_2, ...
-      seeds=5                        five seeds of sampled decoding and their spread
+      seeds=5                        sampled decoding with five seeds, its spread
       quantization=bnb_nf4           none, bnb_int8, bnb_nf4, torchao_int8, _int4
       sampler.num_frames=16          frames a video
       runner.batch_size=8            questions generated together
       engine=ray                     workers on every GPU of a Ray cluster
       judge.model=...                the judge of GPT-judged protocols, at any
       judge.base_url=http://...      OpenAI-compatible address; key: OPENAI_API_KEY
-      output_dir=DIR                 run directory; again: continues a killed run
+      output_dir=DIR                 run directory; the same again continues a run
       resume=true                    continue the newest unfinished run like this
-      errors.max=0                   failed samples that still give exit code 0
+      errors.max=0                   most failed samples for exit code 0
 
     exit codes
       0    done
-      1    samples failed, or a disk, a server, a judge or a network refuses
+      1    samples failed, or a disk, a server, a judge or a network failed
       2    a mistake in the command or its files; no model server at its address
       130  interrupted; finished samples are kept
     """
@@ -103,17 +103,17 @@ def _run(arguments: argparse.Namespace) -> int:
 def _score(arguments: argparse.Namespace) -> int:
     """Score texts that were generated elsewhere or earlier.
 
-    The file holds JSON lines: {"id": sample id, "text": ...} or {"row": number of
-    the source row from 0, "text": ...}; or it is a file of another tool: samples of
-    lm-eval or lmms-eval (jsonl), VLMEvalKit's sheet (xlsx, tsv), inspect's log
-    (json, eval), matched by the benchmark's ids. No media are needed.
+    The file has JSON lines: {"id": sample id, "text": ...} or {"row": number of the
+    source row from 0, "text": ...}. It can also be another tool's file, matched by
+    the benchmark's ids: samples of lm-eval or lmms-eval (jsonl), VLMEvalKit's sheet
+    (xlsx, tsv), inspect's log (json, eval). No media are needed.
 
     keys that you will want
       generations=FILE               the texts
       benchmark=videomme/official    benchmark and protocol
       benchmark.source=rows.jsonl    rows: .parquet .json(l) .csv .xlsx or a folder
       judge.model=...                the judge of GPT-judged protocols
-      model.name=NAME                what tables call the model that wrote the texts
+      model.name=NAME                the name in tables of the texts' model
       output_dir=DIR                 run directory
     """
     from llava_eval import run
@@ -144,12 +144,12 @@ def _score(arguments: argparse.Namespace) -> int:
     JSON,
 )
 def _list(arguments: argparse.Namespace) -> int:
-    """Show what there is to choose from.
+    """List benchmarks, models, samplers, scorers or experiments.
 
     for instance
       llava-eval list benchmarks video     benchmarks of videos
       llava-eval list experiments 7b       published numbers that can be reproduced
-      llava-eval --config-dir DIR list     a folder of one's own, too
+      llava-eval --config-dir DIR list     include a folder of your own
     """
     from llava_eval.config.catalogue import KINDS, listing_text
 
@@ -185,21 +185,21 @@ def _prepare(arguments: argparse.Namespace) -> int:
         readiness = prepare(composed)
     for line in without_secrets(readiness_text(readiness)).split("\n"):
         is_plain = line.isascii() and line.isprintable()
-        print(line if is_plain else f"  {printable(line)}")  # a file's name may hold anything
+        print(line if is_plain else f"  {printable(line)}")  # a file name may contain any character
     return 0 if readiness.is_complete else 1
 
 
 @command("doctor", "model.checkpoint=... [key=value ...]", OVERRIDES, CONFIG_DIR)
 def _doctor(arguments: argparse.Namespace) -> int:
-    """Check that a checkpoint is asked rightly, with synthetic media.
+    """Check that a checkpoint is prompted correctly, with synthetic media.
 
-    Every kind of prompt that the checkpoint takes is asked as a run would and the
-    plain way of transformers; tokens, logits, answers and likelihoods must be the
-    same.
+    Every kind of prompt that the checkpoint accepts goes through a run's own code
+    and through plain transformers; tokens, logits, answers and likelihoods must be
+    the same.
 
     keys that you will want
       model.checkpoint=FOLDER        or a hub id
-      model.dtype=float16            as for a run; so are model.device, ...
+      model.dtype=float16            as for a run, like model.device, ...
       conversation=plain             for checkpoints without a chat template
 
     exit codes
@@ -245,9 +245,9 @@ def _published(arguments: argparse.Namespace) -> int:
     argument("shell", choices=("bash", "zsh", "fish"), help="the shell that reads the script"),
 )
 def _completion(arguments: argparse.Namespace) -> int:
-    """Write a script that completes commands, options, keys and choices.
+    """Print a script that completes commands, options, keys and choices.
 
-    where the script goes
+    where to save the script
       bash  ~/.local/share/bash-completion/completions/llava-eval
       zsh   a folder of $fpath, as _llava-eval
       fish  ~/.config/fish/completions/llava-eval.fish

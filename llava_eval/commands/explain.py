@@ -1,4 +1,4 @@
-"""Commands that look into finished runs, and answer some of their questions anew."""
+"""Commands that examine finished runs: explain, show, rerun, probes, audit."""
 
 from __future__ import annotations
 
@@ -32,26 +32,27 @@ from llava_eval.results import files
     number_argument(
         "--run",
         "N",
-        "answer the questions of N groups (videos) anew, one difference switched at a time",
+        "answer the questions of N groups (videos) again, one difference switched at a time",
         type=int,
         dest="num_groups",
     ),
-    argument("--seed", type=int, default=0, help="of the draw of these groups (default 0)"),
+    argument("--seed", type=int, default=0, help="seed of the draw of these groups (default 0)"),
     path_argument(
         "--out",
         "DIR",
         "folder for Markdown, JSON and the runs of --run (default for --run: "
-        "results/explain/...); again: continues there",
+        "results/explain/...); the same folder again continues there",
     ),
     JSON,
 )
 def _explain(arguments: argparse.Namespace) -> int:
-    """Say why a number is what it is.
+    """Explain a score, or its gap to another run or published number.
 
-    Without a model: the same texts under every rule and denominator of the
-    benchmark, and in what settings, prompts and frames another run or a published
-    number differs. With --run, how much of the gap each difference explains, with
-    an interval; what no single difference accounts for is said to be unexplained.
+    Without a model: scores of the same texts under every rule and denominator of
+    the benchmark, and the settings, prompts and frames in which another run or a
+    published number differs. With --run also the part of the gap that each
+    difference explains, with an interval; what no single difference accounts for
+    is reported as unexplained.
 
     for instance
       llava-eval explain runs/mine
@@ -94,7 +95,7 @@ def _explain(arguments: argparse.Namespace) -> int:
         write_out(to_terminal(explanation, width=terminal_width()))
         if out is not None:
             write_out(f"\nwrote explain.md and {EXPLANATION} into {printable(str(out))}")
-    if num_groups is not None:  # last: others' runs may not be written to
+    if num_groups is not None:  # last: another user's run may not be writable
         files.write_json(path / EXPLANATION, content)
     return 0
 
@@ -103,17 +104,17 @@ def _explain(arguments: argparse.Namespace) -> int:
     "show",
     "RUN ID [--out FILE.png] [--json]",
     path_argument("run", "RUN", "run directory"),
-    argument("id", metavar="ID", help="of the sample"),
+    argument("id", metavar="ID", help="id of the sample"),
     CONFIG_DIR,
     path_argument("--out", "FILE", "write its frames as a PNG"),
     JSON,
 )
 def _show(arguments: argparse.Namespace) -> int:
-    """Show one sample: frames, prompt, text, and how rules read it.
+    """Show one sample: frames, prompt, text, and how each rule reads it.
 
-    Frames and prompt are made again, by the run's configuration and without the
-    model's weights; terminals that draw pictures show the frames. The text is read
-    by every rule of the benchmark.
+    Frames and prompt are made again from the run's configuration, without the
+    model's weights. Terminals that can draw pictures show the frames. The text is
+    read by every rule of the benchmark.
     """
     from llava_eval.commands.show import show
     from llava_eval.engine.console import messages_shown
@@ -126,13 +127,13 @@ def _show(arguments: argparse.Namespace) -> int:
     "rerun",
     "RUN ID [ID ...] [--out DIR] [--json]",
     path_argument("run", "RUN", "run directory; it stays as it is"),
-    argument("ids", metavar="ID", nargs="+", help="of samples"),
+    argument("ids", metavar="ID", nargs="+", help="ids of the samples"),
     CONFIG_DIR,
     path_argument("--out", "DIR", "run directory for the answers (default: new)"),
     JSON,
 )
 def _rerun(arguments: argparse.Namespace) -> int:
-    """Answer some samples of a run once more, as it is configured.
+    """Answer some samples of a run again, in the run's configuration.
 
     exit codes
       0  answered
@@ -159,7 +160,7 @@ def _rerun(arguments: argparse.Namespace) -> int:
     JSON,
 )
 def _probes(arguments: argparse.Namespace) -> int:
-    """Say what answers rest on: probes beside the plain run.
+    """Compare probes with the plain run: what do its answers rest on?
 
     for instance
       llava-eval -m probe=none,blind,shuffled_frames benchmark=videomme/official
@@ -187,18 +188,18 @@ def _probes(arguments: argparse.Namespace) -> int:
     path_argument("run", "RUN", "run directory; it stays as it is"),
     CONFIG_DIR,
     number_argument("--groups", "N", "videos to answer again (default 64)", type=int, default=64),
-    argument("--seed", type=int, default=0, help="of the draw of these (default 0)"),
+    argument("--seed", type=int, default=0, help="seed of the draw of these (default 0)"),
     number_argument(
-        "--limit", "PERCENT", "most answers that a switch may change (default 0)", default=0.0
+        "--limit", "PERCENT", "share of answers that a switch may change (default 0)", default=0.0
     ),
     JSON,
 )
 def _audit(arguments: argparse.Namespace) -> int:
-    """Answer some videos again in ways that should change nothing.
+    """Answer some videos again in ways that should not change answers.
 
-    As they were, one by one, in batches, with shared prefixes, in another
-    attention, with a cold cache and in float32; texts, answers and scores that
-    differ from the run's are counted for each.
+    Unchanged, one by one, in batches, with shared prefixes, with another attention
+    implementation, with a cold cache and in float32. For each the command counts
+    the texts, answers and scores that differ from the run's.
 
     exit codes
       0  no switch changes more answers than the limit

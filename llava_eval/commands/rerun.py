@@ -1,4 +1,4 @@
-"""Samples of a finished run, answered again: as they were, or in ways that must change nothing."""
+"""Answer samples of a finished run again: unchanged, or in ways that should change no answer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from llava_eval.video.cache import CACHE_VARIABLE
 
 
 def rerun(arguments: argparse.Namespace) -> int:
-    """Do what the command of this name was asked for, and return its exit code."""
+    """Run the command ``rerun`` and return its exit code."""
     reader = RunReader(arguments.config_dir)
     run = reader.read(arguments.run)
     before = {result.id: result for result in run.results}
@@ -58,9 +58,9 @@ def rerun(arguments: argparse.Namespace) -> int:
 def answered_again(
     run: Path, config: Mapping[str, Any], ids: Collection[str], directory: Path
 ) -> Sequence[SampleResult]:
-    """Return results of some samples of a run under a configuration; a run directory keeps them.
+    """Answer some samples of a run under a configuration, in a run directory, and return results.
 
-    What the run's judge has said of the same texts is not asked again.
+    Verdicts that the run's judge gave on the same texts are reused.
     """
     changes = {"output_dir": str(directory), "resume": None, "tracker": None}
     program.run(composed_of({**config, **changes}), only=ids, replies_of=[run])
@@ -91,13 +91,13 @@ def _value(result: SampleResult) -> str:
     return "-" if result.score.value is None else f"{result.score.value:g}"
 
 
-#: What is changed, by its name for people: settings by dotted key.
+#: Settings that each switch changes, by dotted key; the name is what people see.
 SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "as it was": {},
     "alone": {"runner.batch_size": 1, "runner.share_prefixes": False},
-    # without shared prefixes every prompt is asked alone: a batch there is shares them
+    # a batch of more than one prompt needs shared prefixes: without them each prompt runs alone
     "in batches of 8": {"runner.batch_size": 8, "runner.share_prefixes": "auto"},
-    "shared": {"runner.share_prefixes": True},  # or it says why they are not
+    "shared": {"runner.share_prefixes": True},  # fails with the reason if they cannot be
     "attention eager": {"model.attention": "eager"},
     "cold cache": {},
     "float32": {"model.dtype": "float32"},
@@ -106,13 +106,13 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Switched:
-    """The differences that one switch made.
+    """The differences from the run that one switch caused.
 
     Attributes:
-        name: of the switch.
-        num_samples: that were answered on both sides.
-        num_texts, num_answers, num_scores: that differ from the run's.
-        reason: why nothing was answered, or not all; empty where it was.
+        name: the switch's name.
+        num_samples: samples that were answered in the run and under the switch.
+        num_texts, num_answers, num_scores: how many of them differ from the run's.
+        reason: why none or not all samples were answered; empty if all were.
     """
 
     name: str
@@ -124,12 +124,12 @@ class Switched:
 
     @property
     def percent(self) -> float:
-        """Answers that differ, in percent."""
+        """Percentage of answers that differ."""
         return 100 * self.num_answers / self.num_samples if self.num_samples else 0.0
 
 
 def audit(arguments: argparse.Namespace) -> int:
-    """Do what the command of this name was asked for, and return its exit code."""
+    """Run the command ``audit`` and return its exit code."""
     seed, limit = arguments.seed, arguments.limit
     run = RunReader(arguments.config_dir).read(arguments.run)
     groups = drawn_groups([result.group for result in run.results], arguments.groups, seed)
@@ -184,7 +184,7 @@ def _switched(run: Run, name: str, before: Mapping[str, SampleResult], folder: P
 
 @contextmanager
 def _cold_cache(folder: Path) -> Iterator[None]:
-    """Use an empty folder as the cache."""
+    """Use an empty folder as the cache while the block runs."""
     kept = {name: text for name, text in os.environ.items() if name == CACHE_VARIABLE}
     os.environ[CACHE_VARIABLE] = str(folder)
     try:

@@ -57,10 +57,10 @@ def _compare(arguments: argparse.Namespace) -> int:
     """Compare runs of the same questions, or the runs of a sweep.
 
     Samples are paired by id. Intervals and p-values treat the questions of one
-    video as one cluster; McNemar's exact test takes samples as independent. Of runs
-    that saw the same frames it says what tells them apart with how many samples:
-    the score, answers that changed, and, where both ran with
-    runner.keep_choice_logprobs=true, the divergence of the options' letters.
+    video as one cluster; McNemar's exact test treats samples as independent. For
+    runs that saw the same frames a table shows how many samples distinguish them by
+    the score, by changed answers and, if both ran with
+    runner.keep_choice_logprobs=true, by the divergence of the options' letters.
 
     exit codes
       0  compared
@@ -88,7 +88,7 @@ def _compare(arguments: argparse.Namespace) -> int:
             seeds = Seeds.of(runs)
         except ComparisonError:
             if not differences:
-                raise  # otherwise they are compared as any other runs
+                raise  # with --allow-differences they are compared like any other runs
     if seeds is not None:
         content: object = dataclasses.asdict(seeds)
         text = seeds_text(seeds, width=width)
@@ -119,25 +119,27 @@ def _compare(arguments: argparse.Namespace) -> int:
     number_argument(
         "--detect",
         "POINTS",
-        "the difference to be found, in the metric's unit (default: usual ones)",
+        "the difference to detect, in the metric's unit (default: the usual ones)",
     ),
     number_argument(
-        "--flips", "PERCENT", "samples whose score changes either way, where no pair of runs tells"
+        "--flips",
+        "PERCENT",
+        "samples whose score changes either way (default: as in the pair of runs)",
     ),
     number_argument(
         "--per-group",
         "N",
-        "samples of a group (video), where no run tells (default 1)",
+        "samples of a group (video), used without a run (default 1)",
         default=1.0,
     ),
     JSON,
 )
 def _plan(arguments: argparse.Namespace) -> int:
-    """Say how many samples a difference takes, and how long they take.
+    """Estimate the samples and the time needed to detect a difference.
 
-    A pair of runs tells best by how much chance moves a difference; one run gives
-    the safe side. The samples at hand are shown the other way round: what they
-    could detect.
+    A pair of runs gives the best estimate of how much a difference varies by
+    chance; one run gives a conservative estimate. The smallest difference that the
+    runs' own samples can detect is shown too.
 
     for instance
       llava-eval plan runs/base runs/nf4 --detect 1
@@ -171,7 +173,7 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _say_if_incomplete(run: Run) -> None:
-    """Say where a run that something is made of is not whole."""
+    """Print a remark if a run is not finished or lacks samples."""
     from llava_eval.engine.console import say
 
     if run.incomplete is not None:
@@ -194,7 +196,7 @@ def _say_if_incomplete(run: Run) -> None:
         help="run these settings, and end as soon as the verdict is known",
     ),
     argument(
-        "--seed", type=int, default=0, help="of the order of videos with --sequential (default 0)"
+        "--seed", type=int, default=0, help="seed of --sequential's order of videos (default 0)"
     ),
     path_argument("--baseline", "FILE_OR_RUN", "a written baseline, or another run directory"),
     path_argument("--write-baseline", "FILE", "write RUN's baseline and do nothing else"),
@@ -209,14 +211,14 @@ def _say_if_incomplete(run: Run) -> None:
         "--alpha",
         type=float,
         default=0.05,
-        help="how often a model as good as the baseline fails (default 0.05)",
+        help="probability that a model as good as the baseline fails (default 0.05)",
     ),
     argument(
         "--mode",
         choices=("regression", "noninferior"),
         default="regression",
-        help="noninferior: a metric with a tolerance passes only where it is shown to be worse by "
-        "less (default: regression, where it fails when it is shown to be worse)",
+        help="noninferior: a metric with a tolerance passes only if it is shown to be worse by "
+        "less (default: regression: it fails only if it is shown to be worse)",
     ),
     number_argument(
         "--max-slowdown", "FACTOR", "most model seconds a sample, as a multiple of the baseline's"
@@ -229,16 +231,17 @@ def _gate(arguments: argparse.Namespace) -> int:
     """Fail when a run is worse than a baseline.
 
     A metric has regressed when the whole paired interval of its difference,
-    clustered by video, lies below 0 and the drop exceeds the tolerance. More of any
-    metric is better; an error is given as its negative (scale: -1 of mean_score).
+    clustered by video, lies below 0 and the drop exceeds the tolerance. Higher is
+    taken as better: write an error measure as its negative (scale: -1 of
+    mean_score); a share of yes answers is checked only if it has a tolerance.
     Tolerances are in the metric's own points; unreadable=1 allows one percent more
-    unreadable answers, errors=1 one percent more failed samples, and each count
-    below a table has a name too: damaged=0, truncated=0, cut_at_limit=1,
+    unreadable answers, errors=1 one percent more failed samples, and the counts
+    below a table have names too: damaged=0, truncated=0, cut_at_limit=1,
     has_reasoning=1, ...
 
-    --sequential answers videos in a seeded order and looks after each: it ends at
-    "regressed" (worse by more than the tolerance) or "no worse", each wrong at most
-    at the rate alpha whenever it ends.
+    --sequential answers videos in a seeded order and tests after each one. It ends
+    with "regressed" (worse by more than the tolerance) or "no worse"; each verdict
+    is wrong with a probability of at most alpha, whenever it ends.
       llava-eval gate --sequential quantization=bnb_nf4 --baseline base.json
           --tolerance accuracy=2
 
@@ -313,11 +316,11 @@ def _gate_sequentially(
     ),
 )
 def _frames(arguments: argparse.Namespace) -> int:
-    """Say which samples of two runs saw other frames or prompts.
+    """Report the samples of two runs that saw different frames or prompts.
 
-    Pictures without loss of another tool's frames are compared, too: those of one
-    sample in FOLDER/ID, or of one video in FOLDER/NAME (its file name without the
-    ending), in natural order.
+    Frames that another tool wrote as lossless pictures are compared, too: those of
+    one sample in FOLDER/ID, or of one video in FOLDER/NAME (its file name without
+    the extension), in natural order.
 
     exit codes
       0  all samples saw the same
@@ -346,7 +349,7 @@ def _frames(arguments: argparse.Namespace) -> int:
     path_argument("--out", "DIR", "folder to write into", required=True),
 )
 def _export(arguments: argparse.Namespace) -> int:
-    """Write a run in the files of another tool; nothing is uploaded.
+    """Write a run in another tool's file format; nothing is uploaded.
 
     for instance
       llava-eval export runs/a --to inspect --out logs
@@ -383,11 +386,11 @@ def _export(arguments: argparse.Namespace) -> int:
     number_argument(
         "--thumbnails-mb",
         "MB",
-        "most that pictures of frames may add (default 8; 0: none)",
+        "most megabytes for pictures of frames (default 8; 0: none)",
         default=8.0,
     ),
     number_argument(
-        "--thumbnails-seconds", "S", "most time to take them in (default 10)", default=10.0
+        "--thumbnails-seconds", "S", "most seconds for making them (default 10)", default=10.0
     ),
     path_argument(
         "--export",
@@ -399,8 +402,8 @@ def _export(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> int:
     """Write one HTML page with runs and all their samples.
 
-    The page needs no network and no server. Videos that are missing have no
-    pictures; that is no error.
+    The page needs no network and no server. A missing video is no error; its
+    samples have no pictures.
 
     exit codes
       0  written
@@ -437,7 +440,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _read_frames(requests: Sequence[FrameRequest]) -> Generator[Any, None, None]:
-    """Yield frames (N, H, W, 3) of each video, and None for one that cannot be read."""
+    """Yield the frames (N, H, W, 3) of each video, or None if it cannot be read."""
     from llava_eval.types import Media, MediaKind
     from llava_eval.video import decode_ahead, read_media
     from llava_eval.video.media import IMAGE_SUFFIXES

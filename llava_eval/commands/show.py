@@ -1,4 +1,4 @@
-"""One sample of a run: what the model saw and read, what it wrote, and what rules make of it."""
+"""One sample of a run: its frames and prompt, the model's text, and each rule's reading of it."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ from llava_eval.types import Clip, Generation, SampleResult
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-#: Frames in one row of a contact sheet, and the widest that one is drawn.
+#: Frames in one row of a contact sheet, and the largest width of a frame in pixels.
 _COLUMNS, _FRAME_WIDTH = 4, 320
-#: Bytes of base64 that kitty takes at once.
+#: Bytes of base64 in one chunk of kitty's graphics protocol, at most.
 _KITTY_CHUNK = 4096
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Do what the command of this name was asked for, and return its exit code."""
+    """Run the command ``show`` and return its exit code."""
     out, as_json, config_dir = arguments.out, arguments.json, arguments.config_dir
     run = RunReader(config_dir).read(arguments.run)
     result = next((item for item in run.results if item.id == arguments.id), None)
@@ -101,7 +101,7 @@ def _text(
 
 
 def _token_lines(result: SampleResult, asked: Asked) -> list[str]:
-    """Return the tokens of a prompt, and how many they were where that is another number."""
+    """Return lines with a prompt's tokens, and with the run's own token count if it differs."""
     lines = []
     earlier = result.generation.num_input_tokens
     if None not in (earlier, asked.num_tokens) and earlier != asked.num_tokens:
@@ -118,7 +118,7 @@ def _reply_lines(generation: Generation) -> list[str]:
         lines = [f"  nothing: {generation.error}"]
     else:
         lines = [f"  {line}" for line in (generation.text or "(empty)").splitlines()]
-        facts = []  # texts of other tools come without
+        facts = []  # none for texts of other tools
         if generation.num_output_tokens is not None:
             facts.append(count(generation.num_output_tokens, "token"))
         if generation.stop_reason:
@@ -133,7 +133,7 @@ def _reply_lines(generation: Generation) -> list[str]:
 
 
 def _indented(line: str, width: int) -> str:
-    """Return a line wrapped, all of it as far to the right as it begins, at most half way."""
+    """Return a line wrapped with its own indentation, limited to half the width."""
     indent = " " * min(len(line) - len(line.lstrip()), width // 2)
     return textwrap.indent(wrapped(line, width - len(indent)), indent)
 
@@ -165,7 +165,7 @@ def _content(
 
 
 def contact_sheet(clips: Sequence[Clip]) -> Image:
-    """Return all frames of some clips on one picture, in reading order."""
+    """Return one picture of all frames of some clips, row by row."""
     from PIL import Image
 
     frames = [frame for clip in clips for frame in clip.pixels]
@@ -186,9 +186,9 @@ def _png(picture: Image) -> bytes:
 
 
 def _drawn_in_terminal(png: bytes) -> str:
-    """Return what draws a picture in this terminal; empty for one that draws none.
+    """Return the escape sequence that draws a picture in this terminal, empty if it cannot.
 
-    Kitty and Ghostty take kitty's graphics protocol, iTerm2 and WezTerm iTerm2's inline images.
+    Kitty and Ghostty get kitty's graphics protocol, iTerm2 and WezTerm iTerm2's inline images.
     """
     if not sys.stdout.isatty():
         return ""

@@ -45,24 +45,24 @@ from llava_eval.results.formatting import (
 from llava_eval.results.runs import RunReader
 from llava_eval.results.tables import read_tables
 
-#: More seeds than anybody has the time for.
+#: The largest number of seeds that is accepted; nobody has the time for more.
 _MOST_SEEDS = 1000
 
-#: Columns of the table at the end: settings that are cut to a terminal's width tell no runs apart.
+#: Width of the table at the end: settings cut to a terminal's width could look the same.
 _UNCUT = 10_000
 
-#: Submitit's name of the cluster that each launcher hands jobs to; None: this process runs them.
+#: Submitit's name of the cluster that each launcher submits to; None: this process runs them.
 _CLUSTERS = {"BasicLauncher": None, "SlurmLauncher": "slurm", "LocalLauncher": "local"}
 
 
 @dataclass(frozen=True)
 class SweepRun:
-    """One run of a sweep, in this process or wherever it is unpickled.
+    """One run of a sweep; it can be called here or in the process that unpickles it.
 
     Attributes:
-        number: of the run, from 0.
+        number: the run's number, from 0.
         overrides: its settings, as on the command line.
-        directory: its run directory; one that the settings name wins.
+        directory: its run directory, unless ``overrides`` has an ``output_dir``.
         config_dir: a user's folder of configurations.
         verbosity: see :func:`llava_eval.engine.console.messages_shown`.
     """
@@ -75,23 +75,23 @@ class SweepRun:
 
     @property
     def shown(self) -> str:
-        """Its settings as they are printed."""
+        """Its settings, printable and without secrets."""
         return printable(without_secrets(" ".join(self.overrides)))
 
     def __call__(self) -> int:
-        """Run it and return its exit code; an error that ends it is printed."""
+        """Run it and return its exit code; print the error that ends it."""
         # First, so that an output_dir among the settings wins.
         overrides = [f"output_dir={quoted(self.directory)}", *self.overrides]
         try:
             with messages_shown(self.verbosity):
                 return print_outcome(run.run(compose_config(overrides, self.config_dir)))
-        except (Exception, SystemExit) as error:  # one run's defect
-            if isinstance(error, OSError) and error.filename is None:  # its output goes nowhere
+        except (Exception, SystemExit) as error:  # a defect ends this run, not the sweep
+            if isinstance(error, OSError) and error.filename is None:  # stdout cannot be written
                 raise
             return ended_by(error)
 
     def checkpoint(self) -> Any:
-        """Return what Submitit queues again when the cluster takes the job's machine back."""
+        """Return the job that Submitit queues again when the cluster preempts this one."""
         import submitit
 
         return submitit.helpers.DelayedSubmission(self)
@@ -104,14 +104,14 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
 
     Args:
         overrides: as on the command line; ``key=a,b`` gives a key several values, ``seeds=5`` runs
-            five seeds of sampled decoding and tells what they do, and the keys of ``hydra`` say
-            where the runs are kept and which cluster they are handed to.
+            sampled decoding with five seeds and prints their spread, and the keys of ``hydra`` set
+            the folder of the runs and the cluster that executes them.
         config_dir: a user's folder of configurations.
         verbosity: see :func:`llava_eval.engine.console.messages_shown`.
 
     Raises:
         ConfigError: a mistake in one of the values, or a launcher that cannot be used.
-        EngineError: the cluster refuses the jobs.
+        EngineError: the cluster rejects the jobs.
     """
     num_seeds, overrides = take_seeds(overrides)
     runs, launcher = plan_sweep(overrides, config_dir, samples=num_seeds is not None)
@@ -133,10 +133,10 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
 
 
 def _next_command(runs: Sequence[SweepRun], codes: Sequence[int]) -> str | None:
-    """Return the command that looks at several runs together; None where there is nothing to see.
+    """Return the command that compares a sweep's runs; None if there is nothing to compare.
 
     Args:
-        runs: of one sweep.
+        runs: the runs of one sweep.
         codes: the exit code of each.
     """
     folder, *others = {each.directory.parent for each in runs}
@@ -149,16 +149,16 @@ def _next_command(runs: Sequence[SweepRun], codes: Sequence[int]) -> str | None:
 
 
 def take_seeds(overrides: Sequence[str]) -> tuple[int | None, list[str]]:
-    """Take ``seeds=N`` out of overrides, which then have N values of ``seed``.
+    """Replace ``seeds=N`` in overrides by N values of ``seed``.
 
     Args:
         overrides: as on the command line.
 
     Returns:
-        N, None where there is none, and the overrides; an ``output_dir`` holds all of the runs.
+        N, or None without ``seeds``, and the overrides; an ``output_dir`` becomes their parent.
 
     Raises:
-        ConfigError: it is no number of at least 2, or a seed stands beside it.
+        ConfigError: N is not a number from 2 to 1000, or ``seed`` is given, too.
     """
     given = [text for text in overrides if text.partition("=")[0] == "seeds"]
     others = [text for text in overrides if text not in given]
@@ -170,13 +170,13 @@ def take_seeds(overrides: Sequence[str]) -> tuple[int | None, list[str]]:
     if any(text.partition("=")[0].lstrip("+") == "seed" for text in others):
         raise ConfigError(f"{given[-1]} runs the seeds from 0 on; expected no seed= beside it")
     folder, others = take_path("output_dir", others)
-    if folder is not None:  # of one run each below it
+    if folder is not None:  # each run gets a folder below it
         others.append(f"hydra.sweep.dir={quoted(folder)}")
     return int(number), [*others, f"seed={','.join(map(str, range(int(number))))}"]
 
 
 def _over_seeds(directories: Sequence[Path], config_dir: Path | None) -> str:
-    """Return what the seeds of a sweep do, for each of its other settings."""
+    """Return the spread over the seeds of a sweep, for each combination of its other settings."""
     reader = RunReader(config_dir)
     try:
         groups = over_seeds([reader.read(path) for path in directories])
@@ -186,7 +186,7 @@ def _over_seeds(directories: Sequence[Path], config_dir: Path | None) -> str:
 
 
 def _run_here(runs: Sequence[SweepRun]) -> list[int]:
-    """Run one after the other in this process, and say how far the sweep is."""
+    """Run one after the other in this process, and print the progress of the sweep."""
     codes: list[int] = []
     start = time.monotonic()
     with pool_kept():
@@ -201,10 +201,10 @@ def _run_here(runs: Sequence[SweepRun]) -> list[int]:
 
 
 def results_table(runs: Sequence[SweepRun], codes: Sequence[int]) -> Table:
-    """Return what came of every run: its settings where they differ, and its headline.
+    """Return a table with each run's varied settings, headline metric and exit code.
 
     Args:
-        runs: of one sweep.
+        runs: the runs of one sweep.
         codes: the exit code of each.
     """
     constant = set.intersection(*(set(each.overrides) for each in runs))
@@ -213,14 +213,14 @@ def results_table(runs: Sequence[SweepRun], codes: Sequence[int]) -> Table:
         varied = [text.partition("=") for text in each.overrides if text not in constant]
         named = short_keys({key.lstrip("+"): value for key, _, value in varied})
         settings = [f"{key}={value}" for key, value in named.items()]
-        # of what was refused the directory may hold a run with other settings
+        # after a refused command the directory may contain a run with other settings
         came = _headline(each.directory) if code < ConfigError.exit_code else ["-"] * 3
         rows.append([str(each.number), " ".join(settings), *came, str(code)])
     return Table(["run", "settings", "metric", *VALUE_COLUMNS[:2], "exit code"], rows, 3)
 
 
 def _headline(directory: Path) -> list[str]:
-    """Return name, value and interval of a run's first metric; dashes where it has none."""
+    """Return name, value and interval of a run's first metric; dashes if it has none."""
     try:
         name, value = next(iter(read_tables(directory).metrics.items()))
     except (LlavaEvalError, StopIteration):
@@ -236,7 +236,7 @@ def plan_sweep(
     Args:
         overrides: see :func:`run_sweep`.
         config_dir: see :func:`run_sweep`.
-        samples: its runs have to sample: it is about their seeds.
+        samples: the runs must decode by sampling, as their seeds are varied.
 
     Raises:
         ConfigError: a mistake in one of the values.
@@ -261,7 +261,7 @@ def plan_sweep(
         if root.resume and "resume" in given and not given & {"hydra.sweep.dir", "output_dir"}:
             newest = max(folder.parent.glob("*/"), default=folder.parent / "FOLDER")
             raise ConfigError(
-                "resume=true: a sweep goes on in its own folder, which hydra.sweep.dir names; the "
+                "resume=true: a sweep continues in its own folder, set by hydra.sweep.dir; the "
                 f"newest is hydra.sweep.dir={newest}"
             )
     options = [*presets, *about_runs]
@@ -277,7 +277,7 @@ def plan_sweep(
     with hydra_session():
         for number, chosen in enumerate(itertools.product(*sweep_options(options, config_dir))):
             root = _run_of_sweep([*search, *chosen, *about_sweep], number)
-            root.hydra.sweep.dir = str(folder)  # the time in its name is taken once
+            root.hydra.sweep.dir = str(folder)  # one time stamp for all runs
             sweep = _mapping(root.hydra, "sweep")
             named, _ = take_path("output_dir", chosen)
             below = Path(str(sweep["dir"]), str(sweep["subdir"]))
@@ -287,9 +287,9 @@ def plan_sweep(
 
 
 def _run_of_sweep(overrides: Sequence[str], number: int) -> DictConfig:
-    """Compose a run of a sweep with Hydra's own part, which knows its number.
+    """Compose a run of a sweep with Hydra's own configuration, and set the run's number there.
 
-    The number is no override, with which Hydra would compose every run from its files anew.
+    The number is not an override, for then Hydra would read the files again for every run.
     """
     root = compose_root(overrides)
     root.hydra.job.num = number
@@ -297,7 +297,7 @@ def _run_of_sweep(overrides: Sequence[str], number: int) -> DictConfig:
 
 
 def _check_directories(directories: Sequence[Path]) -> None:
-    """Raise ConfigError where a run of a sweep would go on in, or replace, another's directory."""
+    """Raise ConfigError if two runs of a sweep would have the same run directory."""
     directory, number = Counter(directories).most_common(1)[0]
     if number > 1:
         raise ConfigError(
@@ -315,12 +315,12 @@ def _mapping(hydra: DictConfig, name: str) -> dict[str, Any]:
 
 
 def _is_about_sweep(override: Override) -> bool:
-    """Return whether an override is of Hydra's own, which say where and how a sweep runs."""
+    """Return whether an override sets a key of ``hydra``: where and how a sweep runs."""
     return override.key_or_group.partition(".")[0].partition("/")[0] == "hydra"
 
 
 def _check_launcher(about_sweep: Sequence[Override]) -> None:
-    """Raise ConfigError for what cannot say where the runs of a sweep are started."""
+    """Raise ConfigError for Hydra overrides that a sweep cannot use to start its runs."""
     for override in about_sweep:
         key, value = str(override.key_or_group), override.value()
         if "/" not in key and not override.is_delete():
@@ -336,7 +336,7 @@ def _check_launcher(about_sweep: Sequence[Override]) -> None:
 
 
 def _cluster(launcher: Mapping[str, Any]) -> str | None:
-    """Return Submitit's name of the cluster that a launcher hands runs to; None for no cluster."""
+    """Return Submitit's name of the cluster that a launcher submits to; None for this process."""
     target = str(launcher.get("_target_")).rpartition(".")[2]
     if target not in _CLUSTERS:
         raise ConfigError(
@@ -347,9 +347,9 @@ def _cluster(launcher: Mapping[str, Any]) -> str | None:
 
 
 def _run_as_jobs(runs: Sequence[SweepRun], cluster: str, launcher: Mapping[str, Any]) -> list[int]:
-    """Hand every run to a cluster, wait for all, and return their exit codes.
+    """Submit every run to a cluster, wait for all, and return their exit codes.
 
-    ``launcher`` holds Submitit's settings under the names of hydra-submitit-launcher.
+    ``launcher`` has Submitit's settings under the names of hydra-submitit-launcher.
     """
     import submitit
     from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
@@ -373,7 +373,7 @@ def _run_as_jobs(runs: Sequence[SweepRun], cluster: str, launcher: Mapping[str, 
 
 
 def _exit_code(job: Any) -> int:
-    """Wait for a job and return its run's exit code; one that did not succeed is named."""
+    """Wait for a job and return its run's exit code; print a remark if it did not succeed."""
     import submitit
 
     try:

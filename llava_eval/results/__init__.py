@@ -1,1 +1,1 @@
-"""The files that a run leaves behind: the ledger, the manifest, and the tables made of them."""
+"""The files of a run: the ledger, the manifest, and the tables computed from them."""

@@ -1,4 +1,4 @@
-"""Line charts with intervals: what they show, their axes, and a drawing of characters."""
+"""Line charts with intervals: their data, their axes, and a drawing for the terminal."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import wcwidth
 
 from llava_eval.results.formatting import cut, fitted, printable
 
-#: A range of this ratio or more is drawn on a logarithmic axis.
+#: An x range whose ends have this ratio or more is drawn on a logarithmic axis.
 _LOG_RATIO = 8.0
-#: A character for each series, and the height of a drawing of characters.
+#: A character for each series in the terminal, and the number of lines of the plot there.
 _MARKS = "ox+*#@%&"
 _NUM_LINES = 14
 
@@ -23,10 +23,10 @@ class Point:
     """One measurement.
 
     Attributes:
-        x, y: what was measured.
-        low, high: interval of y; None for none.
-        label: what stands beside it.
-        on_line: the line of its series goes through it.
+        x, y: its coordinates, in the units of the data.
+        low, high: ends of y's interval; None if there is none.
+        label: text next to the point.
+        on_line: whether the line of its series goes through it.
     """
 
     x: float
@@ -51,8 +51,8 @@ class Axis:
 
     Attributes:
         low, high: its ends, in the units of the data.
-        ticks: where it is marked.
-        is_log: distances are ratios.
+        ticks: values that are marked.
+        is_log: whether the axis is logarithmic.
     """
 
     low: float
@@ -61,7 +61,7 @@ class Axis:
     is_log: bool = False
 
     def share(self, value: float) -> float:
-        """Return where a value lies: 0 at the low end, 1 at the high end."""
+        """Return a value's position on the axis: 0 at the low end, 1 at the high end."""
         low, high, at = (
             (math.log(number) if self.is_log else number) for number in (self.low, self.high, value)
         )
@@ -73,12 +73,12 @@ class Chart:
     """A chart of one or more series.
 
     Attributes:
-        title: what it shows.
-        x_name, y_name: of the axes, with units.
-        series: colours and marks repeat beyond seven.
-        frontier: points (x, y) that no other beats in both; drawn as a step line.
-        reference: a height to mark, for instance chance level; with its name.
-        unit: of y.
+        title: the chart's title.
+        x_name, y_name: names of the axes, with units.
+        series: the lines; in pictures colours repeat after seven, shapes of markers after four.
+        frontier: points (x, y) that no other point beats in both; drawn as a step line.
+        reference: a value of y to mark, for instance the chance level, and its name.
+        unit: the unit of y.
     """
 
     title: str
@@ -91,18 +91,18 @@ class Chart:
 
     @property
     def points(self) -> list[Point]:
-        """All points."""
+        """The points of all series."""
         return [point for series in self.series for point in series.points]
 
     def offset(self, number: int) -> float:
-        """Return how many steps to the right a series is drawn of where it is.
+        """Return by how many steps a series is shifted to the right.
 
-        Those at the same x stand beside each other, so that their intervals can be seen.
+        The shifts separate points at the same x, so that their intervals stay visible.
         """
         return 0.0 if self.frontier else number - (len(self.series) - 1) / 2
 
     def x_axis(self) -> Axis:
-        """Return an axis that holds all points; ticks stand at the values where they are few."""
+        """Return an axis that contains all points; up to eight whole values become its ticks."""
         values = sorted({point.x for point in self.points})
         is_log = values[0] > 0 and values[-1] / values[0] >= _LOG_RATIO
         if is_log:
@@ -116,7 +116,7 @@ class Chart:
         return Axis(low, high, ticks, is_log)
 
     def y_axis(self) -> Axis:
-        """Return an axis that holds all points with their intervals."""
+        """Return an axis that contains all points with their intervals."""
         heights = [
             height
             for point in self.points
@@ -146,12 +146,12 @@ def _ticks(low: float, high: float, *, is_log: bool) -> list[float]:
 
 
 def tick_text(value: float) -> str:
-    """Write a tick's value."""
+    """Return a tick's value as text."""
     return f"{value:.10g}" if abs(value) < 1e6 else f"{value:.3g}"
 
 
 def step_line(frontier: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the corners of a frontier: the best height that can be had up to each x."""
+    """Return the corners of a frontier's step line: the best y that is reached up to each x."""
     corners: list[tuple[float, float]] = []
     for x, y in sorted(frontier):
         if corners:
@@ -161,10 +161,10 @@ def step_line(frontier: Sequence[tuple[float, float]]) -> list[tuple[float, floa
 
 
 def to_text(chart: Chart, *, width: int = 80) -> str:
-    """Return a chart of characters: a mark for each point, a bar for its interval.
+    """Return a chart drawn with characters: a mark for each point, a bar for its interval.
 
     Args:
-        chart: what to draw.
+        chart: the chart to draw.
         width: columns of the terminal.
     """
     x_axis, y_axis = chart.x_axis(), chart.y_axis()
@@ -208,7 +208,7 @@ def to_text(chart: Chart, *, width: int = 80) -> str:
             below[start : start + len(text)] = text
     return "\n".join(
         [
-            # Nothing stands beside a point of characters, as the name of the axis says.
+            # The axis name's second part explains labels, which are not drawn here.
             cut(printable(f"{chart.title} ({chart.y_name.partition('; ')[0]})"), width),
             *lines,
             f"{'':>{margin}} +{'-' * columns}",
@@ -220,7 +220,7 @@ def to_text(chart: Chart, *, width: int = 80) -> str:
 
 
 def _legend(chart: Chart, width: int) -> list[str]:
-    """Return the names of series in one line, or in one each where they do not fit."""
+    """Return the names of all series on one line, or on one line each if they do not fit."""
     texts = fitted([printable(series.name) for series in chart.series], width - 4)
     marks = itertools.cycle(_MARKS)
     names = [f"{mark} {text}" for mark, text in zip(marks, texts, strict=False) if text]

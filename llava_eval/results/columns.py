@@ -1,4 +1,4 @@
-"""The columns that several tables have, and how their cells are written."""
+"""Columns that several tables share, and how their cells are written."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results.formatting import interval, number
 from llava_eval.types import MetricValue
 
-#: In files: which number a row is of (the whole set has an empty facet and level), and the number.
+#: In files: the columns that name a number (the whole set has no facet and level), and its own.
 KEY_COLUMNS = ("facet", "level", "metric")
 NUMBER_COLUMNS = tuple(field.name for field in fields(MetricValue) if field.name != "note")
 
-#: On screens and pages: the interval of a value or difference.
+#: In terminals and reports: header of the interval of a value or a difference.
 INTERVAL = "95 % interval"
 VALUE_COLUMNS = ("value", INTERVAL, "samples")
 
-#: What tables call the flags of samples.
+#: The words that tables use for the flags of samples.
 FLAG_WORDS = {
     "cut_at_limit": "cut at the limit of tokens",
     "hidden_answer": "with a hidden answer",
@@ -63,12 +63,12 @@ def paired_cells(estimate: PairedEstimate | None, unit: str) -> list[str]:
 
 
 def detectable_cell(smallest: float | None, unit: str) -> str:
-    """Return the smallest difference that is mostly found; one beyond the scale says so."""
+    """Return the cell of the smallest detectable difference, noting one beyond the scale."""
     text = number(smallest, unit)
     return f"{text} (none is as large)" if is_beyond_scale(smallest, unit) else text
 
 
 def is_beyond_scale(smallest: float | None, unit: str) -> bool:
-    """Return whether no difference is as large as the smallest one that would be found."""
+    """Return whether the smallest detectable difference exceeds the width of the metric's scale."""
     width = width_of(unit)
     return width is not None and smallest is not None and smallest > width

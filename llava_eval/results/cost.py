@@ -1,4 +1,4 @@
-"""The cost of a run: time of the model and of its media, memory, tokens, a judge's fee."""
+"""The cost of a run: time for the model and for media, memory, tokens, the judge's fee."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from llava_eval.models.clock import MODEL_STAGES, PREPARE_STAGE
 from llava_eval.results.manifest import Manifest, Session, WarmUp
 from llava_eval.types import SampleResult
 
-#: Stages that are done once, without the model, or beside it.
+#: Stages that run once, without the model, or in parallel to it.
 _NOT_GENERATING = ("load_rows", "load_model", "score", PREPARE_STAGE)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of one run; None where its manifest does not say.
+    """The cost of one run; None for anything that its manifest does not record.
 
-    The model's seconds say what a setting costs. How long its media took depends on the disk, the
-    video's codec and whether an earlier run left the frames in the cache, and the wall time on how
-    much of that was hidden behind the model; both stand beside it.
+    The model's seconds measure what a setting costs. The time for media depends on the disk, the
+    videos' codec and the frames that an earlier run left in the cache; the wall time also depends
+    on how much of it overlapped with the model. Both are reported next to the model's seconds.
 
     Attributes:
-        num_generated: samples that were generated, over all processes of the run.
+        num_generated: samples that the processes of the run generated, added up.
         seconds: wall time of preparing media and generating, without loading rows and model.
-        model_seconds_per_sample: of the model (vision, prefill, decode; of a served one the waits
-            for its replies, of a user's own its ``generate``) by the samples that it answered,
-            without the first batch of each process, if there are others.
-        prepare_seconds: of reading, decoding and resizing media, added up over all threads.
+        model_seconds_per_sample: time of the model (vision, prefill, decode; for a served one the
+            wait for its replies, for a user's own its ``generate``) per answered sample, without
+            the first batch of each process if there are others.
+        prepare_seconds: time of reading, decoding and resizing media, summed over all threads.
         num_cached_frames, num_decoded_frames: where the frames came from.
-        stage_seconds: by stage, over all processes.
-        weights_bytes: of the model's weights.
-        peak_device_bytes: most memory held on a CUDA device.
+        stage_seconds: seconds by stage, summed over all processes.
+        weights_bytes: size of the model's weights.
+        peak_device_bytes: peak memory on a CUDA device.
         peak_host_bytes: largest resident set of a process; in a sweep, of all its runs so far.
-        num_input_tokens, num_output_tokens: of all samples in the ledger.
+        num_input_tokens, num_output_tokens: tokens of all samples in the ledger.
         num_samples: samples in the ledger.
-        num_with_tokens: those whose tokens are known; of a failed one they are not.
-        judge_cost: of all replies of a judge, in the currency of its prices.
-        machine: processor or device that it ran on.
+        num_with_tokens: samples whose token counts are known; a failed sample has none.
+        judge_cost: cost of all replies of the judge, in the currency of its prices.
+        machine: name of the device, or of the processor without one.
     """
 
     num_generated: int
@@ -60,17 +60,17 @@ class Cost:
 
     @property
     def seconds_per_sample(self) -> float | None:
-        """Wall time of one sample."""
+        """Wall time per sample."""
         return None if self.seconds is None else self.seconds / self.num_generated
 
     @property
     def samples_per_second(self) -> float | None:
-        """Samples in one second of wall time."""
+        """Samples per second of wall time."""
         return None if not self.seconds else self.num_generated / self.seconds
 
     @property
     def prepare_seconds_per_sample(self) -> float | None:
-        """Time of reading, decoding and resizing the media of one sample."""
+        """Time of reading, decoding and resizing media, per sample."""
         return None if self.prepare_seconds is None else self.prepare_seconds / self.num_generated
 
     @property
@@ -81,13 +81,13 @@ class Cost:
 
 
 def cost_of(manifest: Manifest, results: Sequence[SampleResult]) -> Cost:
-    """Return what a run cost.
+    """Return the cost of a run.
 
     Only processes that generated something count; a later one that only scored does not.
 
     Args:
-        manifest: of the run.
-        results: its ledger.
+        manifest: the run's manifest.
+        results: the results in its ledger.
     """
     sessions = [session for session in manifest.sessions if session.num_generated]
     stages: defaultdict[str, float] = defaultdict(float)
@@ -122,14 +122,14 @@ def cost_of(manifest: Manifest, results: Sequence[SampleResult]) -> Cost:
 def _generating_seconds(session: Session) -> float:
     if session.generating_seconds is not None:
         return session.generating_seconds
-    # Of an earlier version: its stages, which overlap with several workers.
+    # An earlier version recorded stages only, which overlap if there are several workers.
     stages = session.stage_seconds.items()
     seconds_of_stages = sum(seconds for stage, seconds in stages if stage not in _NOT_GENERATING)
     return min(session.wall_seconds or 0.0, seconds_of_stages)
 
 
 def _model_seconds_per_sample(sessions: Sequence[Session]) -> float | None:
-    """Return the model's time for a sample, without warm-ups unless there is nothing else."""
+    """Return the model's time per sample, without warm-ups unless there is nothing else."""
     warm_ups = [session.warm_up for session in sessions if session.warm_up is not None]
     num_samples = sum((session.num_generated or 0) - session.num_failed for session in sessions)
     num_warm_up = sum(warm_up.num_generated for warm_up in warm_ups)
@@ -158,14 +158,14 @@ def _machine(manifest: Manifest, sessions: Sequence[Session]) -> str:
 
 
 def megabytes(size_bytes: int | None) -> float | None:
-    """Return a size in MB; None where it is not known."""
+    """Return a size in MB; None if it is not known."""
     return None if size_bytes is None else size_bytes / 1e6
 
 
 def comparable_memory(costs: list[Cost]) -> tuple[str, list[int | None]]:
-    """Return the name of a size that all runs know, and it in bytes, by which they are compared.
+    """Return a measure of memory by which all runs can be compared: its name and their bytes.
 
-    The host's peak is no such size: it holds all libraries, and in a sweep the largest run so far.
+    The host's peak is not used: it includes all libraries, and in a sweep the largest run so far.
     """
     if all(cost.peak_device_bytes is not None for cost in costs):
         return "peak device memory", [cost.peak_device_bytes for cost in costs]

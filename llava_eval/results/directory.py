@@ -1,4 +1,4 @@
-"""Run directories: where they lie, whose run they hold, and which samples in them are finished."""
+"""Run directories: their paths, the identity of the run in them, and its finished samples."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ log = logging.getLogger(__name__)
 
 
 def runs_of(benchmark: str, model: str, root: Path = RUNS_ROOT) -> Path:
-    """Return the folder that holds the runs of one benchmark and model."""
+    """Return the folder for the runs of one benchmark and model."""
     return root / _safe_path(benchmark) / _safe_path(model)
 
 
 def new_run_directory(parent: Path) -> Path:
-    """Return a path for a new run below ``parent``, named by the time, that does not exist."""
+    """Return a path below ``parent``, named by the time, that does not exist yet."""
     stamp = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     candidates = (parent / (stamp if n == 1 else f"{stamp}_{n}") for n in range(1, 1000))
     return next(path for path in candidates if not path.exists())
 
 
 def find_unfinished(parent: Path, identity: Identity) -> Path | None:
-    """Return the newest run of this identity below ``parent`` that is not done, if any.
+    """Return the newest unfinished run with this identity below ``parent``, if any.
 
-    A run that ended with failed samples is not done: they are asked again.
+    A run that ended with failed samples counts as unfinished: they are asked again.
     """
     wanted = digest(identity)
     runs = [path.parent for path in parent.glob(f"*/{files.MANIFEST}")]
@@ -62,13 +62,13 @@ def _is_done(run: Path, manifest: Manifest) -> bool:
 
 @contextlib.contextmanager
 def claim(directory: Path) -> Iterator[Path]:
-    """Make the directory where needed and keep other processes out of it while the block runs.
+    """Make the directory if needed and keep other processes out of it while the block runs.
 
-    Halves of files that a killed process left there are removed.
+    Partial files that a killed process left there are removed.
 
     Raises:
         RunDirectoryError: another process is writing there.
-        StorageError: it cannot be made.
+        StorageError: the directory cannot be made.
     """
     with storage_errors(directory):
         folders = (directory, *directory.parents)
@@ -84,13 +84,13 @@ def claim(directory: Path) -> Iterator[Path]:
                 f"{directory} is in use by another llava-eval process; wait for it or choose "
                 "another output_dir"
             ) from error
-        except OSError as error:  # of a file system without locks
+        except OSError as error:  # a file system without locks
             log.debug("%s cannot be locked: %s", directory, error)
         files.remove_partial_files(directory)
         yield directory
     finally:
         os.close(descriptor)
-        # What failed before it wrote anything leaves no empty folders.
+        # A run that failed before it wrote anything leaves no empty folders.
         with contextlib.suppress(OSError):
             for path in missing:
                 path.rmdir()
@@ -98,10 +98,10 @@ def claim(directory: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def claim_new(parent: Path) -> Iterator[Path]:
-    """Claim a new run directory below a folder, also where processes start in the same second.
+    """Claim a new run directory below a folder, even if other processes start in the same second.
 
     Raises:
-        StorageError: it cannot be made.
+        StorageError: the directory cannot be made.
     """
     with contextlib.ExitStack() as stack:
         while True:
@@ -112,18 +112,18 @@ def claim_new(parent: Path) -> Iterator[Path]:
 
 
 def check_same_run(directory: Path, identity: Identity, *, resume: bool | None) -> Manifest | None:
-    """Check that a directory holds no other run than this one.
+    """Check that a directory contains no run with another identity.
 
     Args:
         directory: the claimed run directory.
-        identity: of this run.
-        resume: False refuses a directory that already holds a run.
+        identity: the identity of this run.
+        resume: False rejects a directory that already contains a run.
 
     Returns:
-        The manifest of a run of the same identity; None where the directory holds no run.
+        The manifest of the run with this identity; None if the directory contains no run.
 
     Raises:
-        RunDirectoryError: it holds something else.
+        RunDirectoryError: the directory contains something else.
     """
     manifest = read_manifest(directory)
     if manifest is None:
@@ -148,12 +148,12 @@ def check_same_run(directory: Path, identity: Identity, *, resume: bool | None) 
 
 
 def finished_results(directory: Path, samples: Mapping[str, Sample]) -> dict[str, SampleResult]:
-    """Return the finished results of a resumed run by sample id, and ready its ledger for more.
+    """Return a resumed run's finished results by sample id, and drop the others from its ledger.
 
-    Failed samples are not finished: whatever failed may work now, so they are asked again.
+    Failed samples are not finished: they are asked again, because the cause may be gone.
 
     Raises:
-        RunDirectoryError: the ledger is damaged, or holds samples that are not asked for.
+        RunDirectoryError: the ledger is damaged, or contains samples that are not in ``samples``.
     """
     path = directory / files.LEDGER
     results = read_ledger(path)

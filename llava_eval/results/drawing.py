@@ -1,4 +1,4 @@
-"""Charts as SVG, for pages and papers, and as PDF and PNG."""
+"""Charts as SVG for reports and papers, and as PDF and PNG."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 560, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 20, 74, 50
 _FONT = 12.0
-#: Between series at the same x.
+#: Horizontal shift between series at the same x.
 _STEP = 5.0
 #: Width of an average character, as a share of the font size.
 _CHARACTER = 0.56
@@ -37,15 +37,15 @@ _COLOUR_OF = {
     **{f"series-{number}": colour for number, colour in enumerate(COLOURS)},
 }
 
-#: A position on the drawing; x grows to the right, y downwards, from the upper left corner.
+#: A position on the drawing; the origin is the upper left corner, and y grows downwards.
 Position = tuple[float, float]
 Anchor = Literal["start", "middle", "end"]
-#: Markers differ in shape too, for prints without colour; with their names in matplotlib.
+#: Shapes of markers, for prints without colour, with their names in matplotlib.
 SHAPES = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D"}
 
 
 def series_style(number: int) -> tuple[str, str, str]:
-    """Return role (a class of the page's style sheet), colour and shape of a series."""
+    """Return a series' role (a class in the page's style sheet), colour and marker shape."""
     return (
         f"series-{number % len(COLOURS)}",
         COLOURS[number % len(COLOURS)],
@@ -57,11 +57,11 @@ _SVG_FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 
 
 def to_svg(chart: Chart, *, name: str = "chart", background: str | None = "#ffffff") -> str:
-    """Return an SVG element.
+    """Return a chart as an SVG element.
 
     Args:
-        chart: what to draw.
-        name: unique within a page.
+        chart: the chart to draw.
+        name: prefix of the element's ids, unique within a page.
         background: colour behind the chart; None leaves it to the page, whose style sheet can also
             restyle every part by its class ("series-0", "ink", "muted", "grid", "axis").
     """
@@ -78,18 +78,18 @@ def to_svg(chart: Chart, *, name: str = "chart", background: str | None = "#ffff
     )
 
 
-#: Left, upper, right and lower end of something that is drawn.
+#: Left, upper, right and lower end of a drawn element.
 Box = tuple[float, float, float, float]
 
 
 class _SvgDrawing:
     """The elements of a chart, :data:`WIDTH` units wide.
 
-    Each has a role as its class, "series-2" for instance, so that a page can restyle it.
+    The class of each is its role, for instance "series-2", so that a page can restyle it.
 
     Attributes:
-        elements: in the order in which they are drawn.
-        height: :data:`HEIGHT`, and more where names of series take several lines.
+        elements: SVG elements in drawing order.
+        height: :data:`HEIGHT`, or more if the names of series take several lines.
     """
 
     def __init__(self, chart: Chart) -> None:
@@ -173,9 +173,9 @@ class _SvgDrawing:
                 )
 
     def _draw_labels(self, positions: Sequence[Sequence[Position]]) -> None:
-        """Write labels where nothing else stands, those of the Pareto set first.
+        """Write labels at free positions next to their points, those of the Pareto set first.
 
-        One without a free side is left out; the hint of its point has it too.
+        A label without a free position is left out; the tooltip of its point has it too.
         """
         taken: list[Box] = [(x - 6, y - 6, x + 6, y + 6) for series in positions for x, y in series]
         labelled = [
@@ -195,7 +195,7 @@ class _SvgDrawing:
                     break
 
     def _draw_legend(self) -> float:
-        """Draw it, and return the height of its lines beyond the first."""
+        """Draw the legend, and return the height of its lines beyond the first."""
         x, y = 12.0, 40.0
         named = [(number, series.name) for number, series in enumerate(self._chart.series)]
         pareto = [(-1, "Pareto set")] if len(self._chart.frontier) > 1 else []
@@ -254,7 +254,7 @@ def _text_width(text: str, size: float) -> float:
 
 
 def _sides(position: Position, width: float) -> Iterator[Position]:
-    """Yield where a label beside a point may begin, the best side first."""
+    """Yield possible positions of the label of a point, the best side first."""
     x, y = position
     yield from ((x + 8, y - 6), (x + 8, y + 14), (x - 8 - width, y - 6), (x - 8 - width, y + 14))
     yield from ((x - width / 2, y - 10), (x - width / 2, y + 19))
@@ -265,7 +265,7 @@ def _overlap(box: Box, other: Box) -> bool:
 
 
 def _outline(position: Position, shape: str) -> list[Position]:
-    """Return the corners of a marker; a circle has many."""
+    """Return the corners of a marker; a circle has 24."""
     sides, turn, radius = {
         "circle": (24, 0.0, 4.0),
         "square": (4, 45.0, 5.0),
@@ -278,9 +278,9 @@ def _outline(position: Position, shape: str) -> list[Position]:
 
 
 ImageForm = Literal["pdf", "png"]
-#: Characters of a title's and a legend's lines, and of names that stand within the axes.
+#: Most characters of a title's line, of a legend's line, and of names in a legend within the axes.
 _TITLE_CHARACTERS, _LEGEND_CHARACTERS, _INSIDE_CHARACTERS = 52, 80, 40
-#: What a file would say of when and by what it was made: the same chart is the same bytes.
+#: Metadata about time and software, left out so that equal charts are equal bytes.
 _UNSAID = {
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
@@ -288,13 +288,13 @@ _UNSAID = {
 
 
 def to_image(chart: Chart, form: ImageForm) -> bytes:
-    """Return a PNG file of 1120 x 760 pixels, or a PDF, drawn by matplotlib.
+    """Return a chart as a PNG file of 1120 x 760 pixels, or as a PDF, drawn by matplotlib.
 
-    Long names of series stand below the axes, for which it is higher.
+    Long names of series are written below the axes, which makes the picture higher.
 
     Args:
-        chart: what to draw.
-        form: of the file.
+        chart: the chart to draw.
+        form: the file format.
 
     Raises:
         ImportError: matplotlib is not installed (llava-eval[plots]).
@@ -304,7 +304,7 @@ def to_image(chart: Chart, form: ImageForm) -> bytes:
     from matplotlib.transforms import ScaledTranslation
 
     stream = io.BytesIO()
-    # A dollar sign in a name begins no formula, and a letter that the font lacks is only a box.
+    # A dollar sign in a name starts no formula; a glyph missing in the font is only a box.
     with (
         matplotlib.rc_context({"text.parse_math": False, "pdf.fonttype": 42}),
         warnings.catch_warnings(action="ignore"),

@@ -1,4 +1,4 @@
-"""The code and the machine of this process, as a manifest tells them."""
+"""The code and the machine of this process, as a manifest records them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import llava_eval
 
-#: Packages whose version can move a number or a time.
+#: Packages whose version can change a score or a time.
 PACKAGES = (
     *("torch", "torchvision", "transformers", "tokenizers", "safetensors", "av", "numpy", "pandas"),
     *("pillow", "datasets", "hydra-core", "scipy"),
@@ -24,9 +24,9 @@ PACKAGES = (
 )
 
 
-@functools.cache  # a run asks three times, and each package's whole description is parsed
+@functools.cache  # a run calls it three times, and each package's metadata is parsed
 def versions() -> Mapping[str, str]:
-    """Return the versions of llava_eval, Python and every package of note that is installed."""
+    """Return the versions of llava_eval, Python and the installed ones of :data:`PACKAGES`."""
     result = {"llava_eval": llava_eval.__version__, "python": platform.python_version()}
     for name in PACKAGES:
         with suppress(importlib.metadata.PackageNotFoundError):
@@ -35,9 +35,9 @@ def versions() -> Mapping[str, str]:
 
 
 def git_commit() -> str | None:
-    """Return the commit of the checkout that llava_eval runs from, "+changes" where it has any.
+    """Return the commit of llava_eval's checkout, followed by "+changes" if files were modified.
 
-    None where it does not run from a checkout (an installed wheel), or git is missing.
+    None if the code is not in a checkout (an installed wheel), or git is missing.
     """
     folder = Path(llava_eval.__file__).resolve().parent.parent
     if not (folder / ".git").exists():
@@ -52,7 +52,7 @@ def git_commit() -> str | None:
 
 
 def machine() -> dict[str, Any]:
-    """Return what is known of the machine without importing torch."""
+    """Return facts about the machine that need no import of torch."""
     return {
         "platform": platform.platform(),
         "processor": processor_name(),
@@ -62,7 +62,7 @@ def machine() -> dict[str, Any]:
 
 
 def processor_name() -> str:
-    """Return the CPU's product name where the system tells it."""
+    """Return the CPU's product name if the system reports it, or else its architecture."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -71,6 +71,6 @@ def processor_name() -> str:
 
 
 def peak_host_memory_bytes() -> int:
-    """Return the largest resident set of this process so far."""
+    """Return the largest resident set of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

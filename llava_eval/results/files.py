@@ -1,4 +1,4 @@
-"""Names of the files in a run directory, and writing that never leaves half a file."""
+"""Names of the files in a run directory, and writing that never leaves a partial file."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ LOG = "run.log"
 
 
 def file_name(name: str) -> str:
-    """Return a benchmark's name as a part of a file's name."""
+    """Return a name, for instance a benchmark's, as a safe part of a file name."""
     return re.sub(r"[^\w.-]+", "_", name).strip("._") or "unnamed"
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:
-    """Return :func:`file_name` of each name, with a number where another name has the same.
+    """Return :func:`file_name` of each name, with a number if another name has the same.
 
-    File names that differ in case alone are one file on some systems.
+    File names that differ in case only are the same file on some systems.
     """
     result: dict[str, str] = {}
     for name in dict.fromkeys(names):
@@ -47,11 +47,11 @@ def file_names(names: Iterable[str]) -> dict[str, str]:
 
 @contextmanager
 def reading_errors(path: Path, kind: type[LlavaEvalError] = ComparisonError) -> Iterator[None]:
-    """Turn what keeps a file from being read into one line; that it is missing is left as it is.
+    """Convert errors of reading a file into one line; FileNotFoundError passes unchanged.
 
     Args:
         path: the file.
-        kind: the error that is raised for any other OSError, and for JSON that is damaged.
+        kind: the error that is raised for any other OSError, and for damaged JSON.
     """
     try:
         yield
@@ -65,7 +65,7 @@ def reading_errors(path: Path, kind: type[LlavaEvalError] = ComparisonError) -> 
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file's content at once: readers see the old or the new one, never a part.
+    """Replace a file's content atomically: readers see the old or the new one, never a part.
 
     Raises:
         StorageError: the file cannot be written; the old one is untouched.
@@ -77,7 +77,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def remove_partial_files(directory: Path) -> None:
-    """Remove what :func:`write_bytes` left of a run's files where its process was killed."""
+    """Remove partial files of a run that a killed process left in :func:`write_bytes`."""
     tables = (METRICS_JSON, METRICS_CSV, METRICS_MARKDOWN)
     for name in (CONFIG, MANIFEST, LEDGER, *tables, SUBMISSION, SUBMISSION_SHEET):
         for path in directory.glob(f".{name}.*.partial"):
@@ -85,10 +85,10 @@ def remove_partial_files(directory: Path) -> None:
 
 
 def write_submission(directory: Path, content: Any) -> None:
-    """Write what goes to a server: bytes as a spreadsheet, anything else as JSON.
+    """Write a submission for a benchmark's server: bytes as a spreadsheet, others as JSON.
 
     Raises:
-        ConfigError: it is neither; what made it may be the user's.
+        ConfigError: it is neither bytes nor JSON; the function that made it may be the user's.
         StorageError: it cannot be written.
     """
     if isinstance(content, bytes):
@@ -103,20 +103,20 @@ def write_submission(directory: Path, content: Any) -> None:
 def write_text(path: Path, text: str) -> None:
     """Replace a file's content with UTF-8 text, as :func:`write_bytes` does.
 
-    Half a surrogate pair, which UTF-8 cannot hold, is written as its code (in JSON its escape).
+    A lone surrogate, which UTF-8 cannot encode, is written as its escape (valid in JSON).
     """
     write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a value as indented JSON; NaN and infinities are refused."""
+    """Write a value as indented JSON; NaN and infinities raise ValueError."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_files(folder: Path, contents: Mapping[str, Any]) -> list[Path]:
-    """Write files by their paths below a folder: texts and bytes as they are, the others as JSON.
+    """Write files by their paths below a folder: text and bytes unchanged, other content as JSON.
 
-    Half a surrogate pair in JSON is "?": readers of other tools refuse a file with its escape.
+    A lone surrogate in JSON becomes "?", because other tools reject a file with its escape.
 
     Raises:
         StorageError: one of them cannot be written.
@@ -131,9 +131,9 @@ def write_files(folder: Path, contents: Mapping[str, Any]) -> list[Path]:
 
 
 def write_output(path: Path, content: str | bytes) -> None:
-    """Write a file that the command line names, or one below such a folder, and make its folder.
+    """Write a file that the command line names, or one in such a folder; make its folder.
 
-    What is a link, a device or a pipe (``/dev/stdout``) is written to and not replaced.
+    A link, a device or a pipe (``/dev/stdout``) is written to and not replaced.
 
     Raises:
         StorageError: it cannot be written.

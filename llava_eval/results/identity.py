@@ -1,7 +1,7 @@
 """The identity of a run: everything that can change a generation.
 
-Two runs may share generations exactly when their identities are equal. Whatever only changes how
-fast the work is done, where it lies, or how texts are scored is no part of it.
+Two runs may share generations if and only if their identities are equal. Speed, the places of
+files and the scoring of texts are no part of it.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from llava_eval.video.remote import is_address
 
 Identity = Mapping[str, Any]
 
-#: What of a medium has a place of its own in the digest.
+#: Fields of a medium that the digest lists separately from all others.
 _NAMED_APART = {"kind", "path", "start_seconds", "end_seconds", "upright", "data"}
 
 
 def samples_digest(samples: Iterable[Sample]) -> str:
-    """Return a digest of what is asked: ids, texts and media, in order.
+    """Return a digest of the prompts: ids, texts and media, in order.
 
-    Media count by file name and cut, not by folder: moving a data set does not change it. Targets
-    do not count: a corrected label is a matter of scoring.
+    Media count by file name and time span, not by folder: moving a data set changes nothing.
+    Targets do not count, because a corrected label changes only the scoring.
     """
     asked = []
     for sample in samples:
@@ -39,9 +39,9 @@ def samples_digest(samples: Iterable[Sample]) -> str:
 
 
 def media_places(samples: Iterable[Sample]) -> str:
-    """Return a digest of where media lie, links followed: media elsewhere may be other files.
+    """Return a digest of the media's paths, links resolved: media elsewhere may be other files.
 
-    It is no part of an identity, as moving a data set changes nothing.
+    It is no part of an identity, because moving a data set must not change that.
     """
     folder = cache(lambda path: str(path.resolve() if is_surely_folder(path) else path))
     media = (medium for sample in samples for medium in sample.media if medium.data is None)
@@ -72,12 +72,12 @@ def _asked_piece(piece: str | Media | FrameDependentPart) -> Any:
 
 
 def first_difference(ours: Identity, theirs: Identity, wording: str) -> str:
-    """Return the first key in which two identities differ, in words.
+    """Return a sentence about the first key in which two identities differ.
 
     Args:
         ours: one identity.
         theirs: the other.
-        wording: the sentence, with ``{key}``, ``{ours}`` and ``{theirs}`` for what differs.
+        wording: the sentence, with placeholders ``{key}``, ``{ours}`` and ``{theirs}``.
     """
     left, right = flat(ours), flat(theirs)
     for key in {**left, **right}:

@@ -1,9 +1,9 @@
 """The ledger, samples.jsonl: one JSON object per sample, appended as samples finish.
 
-While a run goes on, lines stand in the order in which samples finished, each flushed to the
-operating system at once, so that a killed process loses at most the line it was writing. When the
-run ends the file is rewritten in the order of the source rows with the final scores. Nothing in a
-line depends on when or how fast it was made: a resumed run ends with the same file as an unbroken
+During a run, lines are in the order in which samples finished. Each is passed to the operating
+system at once, so that a killed process loses at most the line it was writing. At the end of the
+run the file is rewritten in the order of the source rows, with the final scores. Nothing in a line
+depends on when or how fast it was made: a resumed run ends with the same file as an uninterrupted
 one.
 """
 
@@ -24,14 +24,14 @@ from llava_eval.results.files import reading_errors, write_text
 from llava_eval.types import MediaInput, SampleResult
 
 _OTHER_LINE_BREAKS = ("\x85", "\u2028", "\u2029")
-#: Keys of a line's score; all others are details.
+#: The keys of a line's score that are fields of Score; all other keys are its details.
 _SCORE_KEYS = ("value", "answer", "unreadable", "explanation")
-#: Keys that every line's generation has.
+#: Keys of a line's generation that are written even if they are null.
 _GENERATION_KEYS = ("text", "num_input_tokens", "num_output_tokens", "stop_reason", "error")
 
 
 def to_line(result: SampleResult) -> str:
-    """Return a result as one line of JSON, without the line feed."""
+    """Return a result as one line of JSON, without a line feed."""
     indices = [list(frames) for frames in result.frame_indices]
     score: dict[str, Any] = {
         "value": result.score.value,
@@ -54,7 +54,7 @@ def to_line(result: SampleResult) -> str:
         "choices": list(result.choices),
         "prompt": result.prompt,
         "media": list(result.media),
-        # One list of frames where there is one medium, as nearly always; otherwise a list of lists.
+        # One list of frames for one medium, the usual case; otherwise a list of lists.
         "frame_indices": indices[0] if len(indices) == 1 else indices,
         **({"inputs": [*map(_input_of, result.inputs)]} if result.inputs else {}),
         "target": list(result.target),
@@ -65,7 +65,7 @@ def to_line(result: SampleResult) -> str:
 
 
 def json_line(content: object) -> str:
-    """Return JSON in one line, also for str.splitlines() and editors that know more line ends."""
+    """Return JSON on one line, also for str.splitlines() and editors with more line ends."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False)
     for character in _OTHER_LINE_BREAKS:
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -73,14 +73,14 @@ def json_line(content: object) -> str:
 
 
 def _input_of(medium: MediaInput) -> dict[str, Any]:
-    """Return what was read of a medium as a JSON object; times to the microsecond."""
+    """Return the input of a medium as a JSON object; times are rounded to microseconds."""
     content = dataclasses.asdict(medium)
     content["pts_seconds"] = [round(time, 6) for time in medium.pts_seconds]
     return {name: value for name, value in content.items() if value not in (None, ())}
 
 
 def from_line(line: str | bytes) -> SampleResult:
-    """Return the result that a line holds.
+    """Return the result that a line contains.
 
     Raises:
         JsonError: the line is not a complete ledger line; the message says what is wrong.
@@ -97,7 +97,7 @@ def from_line(line: str | bytes) -> SampleResult:
 
 
 def read_ledger(path: Path) -> list[SampleResult]:
-    """Read a ledger; an incomplete last line, as a killed process leaves it, is dropped.
+    """Read a ledger; an incomplete last line, which a killed process leaves, is dropped.
 
     Raises:
         RunDirectoryError: another line is damaged, or an id occurs twice.
@@ -109,12 +109,12 @@ def read_ledger(path: Path) -> list[SampleResult]:
 
 
 def iterate_ledger(path: Path, *, finished: bool = False) -> Iterator[SampleResult]:
-    """Yield what :func:`read_ledger` returns, line by line.
+    """Yield the results of :func:`read_ledger` line by line; a missing file raises.
 
     Args:
         path: the ledger.
-        finished: no process writes it any more, so that a last line that is whole counts even
-            without its line feed, as editors leave it.
+        finished: no process writes it any more: a complete last line counts even without its line
+            feed, which some editors leave out.
 
     Raises:
         RunDirectoryError: as for :func:`read_ledger`.
@@ -143,14 +143,14 @@ def rewrite_ledger(path: Path, results: Iterable[SampleResult]) -> None:
     """Replace the ledger with these results in the order of their source rows.
 
     Raises:
-        StorageError: it cannot be written; the old ledger is untouched.
+        StorageError: the ledger cannot be written; the old one is untouched.
     """
     ordered = sorted(results, key=lambda result: result.row)
     write_text(path, "".join(f"{to_line(result)}\n" for result in ordered))
 
 
 class LedgerWriter:
-    """Appends results to a ledger, each in one write that is flushed at once."""
+    """Appends results to a ledger, each by one unbuffered write."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -161,8 +161,8 @@ class LedgerWriter:
         """Write one line.
 
         Raises:
-            StorageError: it cannot be written; what was written of it is cut off again if possible.
-                Or the file was removed or replaced meanwhile, so that a line would be lost.
+            StorageError: the line cannot be written (a partial one is cut off again if possible),
+                or the file was removed or replaced meanwhile, so that the line would be lost.
         """
         with storage_errors(self._path):
             if not self._is_in_place():
@@ -170,7 +170,7 @@ class LedgerWriter:
                     f"{self._path} was removed or replaced while the run was writing to it; the "
                     "run stops here"
                 )
-            # Half a surrogate pair, which UTF-8 cannot hold, becomes its JSON escape.
+            # A lone surrogate, which UTF-8 cannot encode, becomes its JSON escape.
             line = f"{to_line(result)}\n".encode(errors="backslashreplace")
             append_line(self._stream, line)
 

@@ -1,4 +1,4 @@
-"""The manifest of a run: who ran what, on what machine, and how long each stage took."""
+"""The manifest of a run: its configuration, code and machine, and how long each stage took."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from llava_eval.types import SampleResult
 
 log = logging.getLogger(__name__)
 
-#: Between the names of models that answered one after another.
+#: Separates the names of models that answered one after another.
 _AND = " and "
 _ADDRESS = re.compile(r"(?:https?|ftp)[:;]", re.IGNORECASE)
 
@@ -41,11 +41,11 @@ class Machine:
 
 @dataclass(frozen=True)
 class WarmUp:
-    """The first batch of a process, which includes what is done once (checks, tuning).
+    """The first batch of a process, which includes work that is done once (checks, tuning).
 
     Attributes:
-        num_generated: its samples.
-        stage_seconds: of the model until its end.
+        num_generated: the number of its samples.
+        stage_seconds: seconds of the model by stage, until the batch ended.
     """
 
     num_generated: Count = 0
@@ -54,7 +54,7 @@ class WarmUp:
 
 @dataclass(frozen=True)
 class FrameCounts:
-    """Frames that a process found in the cache, and those that it decoded."""
+    """The numbers of frames that a process found in the cache, and that it decoded."""
 
     num_cached: Count = 0
     num_decoded: Count = 0
@@ -67,15 +67,15 @@ class Session:
     Attributes:
         started: when it began, in UTC.
         ended: when its manifest was last written, in UTC.
-        num_generated, num_failed: samples that it asked, and those of them without a reply.
-        generating_seconds: of preparing media and generating, from the first sample on.
-        wall_seconds: of the whole process.
-        stage_seconds: by stage; stages of several workers overlap.
+        num_generated, num_failed: samples that it processed, and those that failed.
+        generating_seconds: time of preparing media and generating, from the first sample on.
+        wall_seconds: wall time of the whole process.
+        stage_seconds: seconds by stage; stages of several workers overlap.
         warm_up: its first batch.
-        frames: where they came from.
-        peak_device_memory_bytes: most memory held on a CUDA device.
+        frames: how many frames came from the cache, and how many were decoded.
+        peak_device_memory_bytes: peak memory on a CUDA device.
         peak_host_memory_bytes: largest resident set of the process.
-        machine: that it ran on.
+        machine: the machine that it ran on.
     """
 
     started: str | None = None
@@ -94,7 +94,7 @@ class Session:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """The model, as a manifest describes it: its weights, or of a served one what answered."""
+    """A manifest's description of the model: its weights, or the name a server answered as."""
 
     weights_sha256: str | None = None
     stored_quantization: str | None = None
@@ -112,22 +112,22 @@ class JudgeCost:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The content of a manifest that is read back.
+    """The entries of a manifest that are read back.
 
     Attributes:
         status: "finished", "running", "interrupted", "failed" or "stopped".
         fingerprint: digest of the identity.
         identity: everything that can change a generation.
-        benchmark: name of the protocol with every override beside it.
-        model_label: name of the model, likewise.
-        config: the resolved configuration; of scored texts only what judged them.
-        versions: of packages, by name.
-        git_commit: of the code.
-        code: digests of the user's own functions and classes, by the key that names each.
-        model: what was loaded.
-        judge: what the judge cost, where one judged.
+        benchmark: name of the protocol, followed by all overrides.
+        model_label: name of the model, followed by all overrides.
+        config: the resolved configuration; for scored texts only the part that scores.
+        versions: package versions by name.
+        git_commit: commit of the code.
+        code: digests of the user's own functions and classes, by the configuration key of each.
+        model: the model that was loaded.
+        judge: the judge's fee, if one judged.
         sessions: the processes of the run, in order.
-        content: the whole object as it was read.
+        content: the whole JSON object.
     """
 
     status: str = "finished"
@@ -146,10 +146,10 @@ class Manifest:
 
 
 def read_manifest(directory: Path) -> Manifest | None:
-    """Return the manifest of a run directory, or None when it has none.
+    """Return the manifest of a run directory, or None if it has none.
 
     Raises:
-        RunDirectoryError: there is one that cannot be read.
+        RunDirectoryError: the manifest cannot be read.
     """
     path = directory / files.MANIFEST
     try:
@@ -161,7 +161,7 @@ def read_manifest(directory: Path) -> Manifest | None:
 
 
 def provenance(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a manifest says first: whose run it is, and by which code it was made."""
+    """Return the first entries of a manifest: identity, package versions, and the code's commit."""
     return {
         "fingerprint": digest(identity),
         "identity": identity,
@@ -176,7 +176,7 @@ def _now() -> str:
 
 
 def _without_secret_addresses(value: Any) -> Any:
-    """Return a part of a configuration whose addresses hold no passwords or keys."""
+    """Return a part of a configuration without passwords or keys in its addresses."""
     if isinstance(value, Mapping):
         return {name: _without_secret_addresses(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -186,21 +186,21 @@ def _without_secret_addresses(value: Any) -> Any:
 
 
 class RunRecord:
-    """Writes the manifest of one run as it goes on; its block's end is the run's.
+    """Writes the manifest of one run during the run; the ``with`` block ends with the run.
 
-    The last status is "finished" (or what :attr:`end` says), "interrupted" after Ctrl-C, or
-    "failed" after an error of ours. What fails before :meth:`begin` leaves no manifest.
+    The last status is :attr:`end` ("finished" by default), "interrupted" after Ctrl-C, or "failed"
+    after a LlavaEvalError. A run that fails before :meth:`begin` leaves no manifest.
 
     Args:
         directory: the run directory.
-        content: what is known from the start: identity, configuration, labels.
-        earlier: the manifest that an earlier process left; what it holds is kept.
-        stage_seconds: by stage of this process; read whenever the manifest is written.
+        content: entries that are known from the start: identity, configuration, labels.
+        earlier: the manifest that an earlier process left; its entries are kept.
+        stage_seconds: this process's seconds by stage; read whenever the manifest is written.
 
     Attributes:
         directory: the run directory.
         end: status of a run that ends without an error.
-        is_written: this process has written the manifest.
+        is_written: whether this process has written the manifest.
     """
 
     def __init__(
@@ -237,11 +237,11 @@ class RunRecord:
                 self.write("failed")
 
     def begin(self, model: Mapping[str, Any], *, has_results: bool = True) -> None:
-        """Write config.yaml and the first manifest: from here on the run can be continued.
+        """Write config.yaml and the first manifest, with which the run can be continued.
 
         Args:
-            model: what was loaded; empty where nothing was.
-            has_results: samples of the earlier manifest's model are kept.
+            model: facts about the loaded model; empty if none was loaded.
+            has_results: whether results of the earlier manifest's model are kept.
 
         Raises:
             StorageError: they cannot be written.
@@ -262,24 +262,24 @@ class RunRecord:
 
     @property
     def notes(self) -> list[str]:
-        """Note beside every number: that a server's name has stood for several models."""
+        """A note for all numbers if several models answered under one name of a server."""
         model = {**self._earlier, **self._content}.get("model") or {}
         names = str(model.get("answers_as"))
         return [f"answers are of {names}, by one name of a server"] if _AND in names else []
 
     def add_work(self, **work: Any) -> None:
-        """Add facts about this process's own share, for instance how much it generated."""
+        """Add facts about this process's session, for instance how many samples it generated."""
         self._session.update(work)
 
     @contextlib.contextmanager
     def counting(self, results: Sequence[SampleResult], clock: StageClock) -> Iterator[None]:
-        """Note how much the block has generated and in what time, also where Ctrl-C ends it.
+        """Record how much the block has generated and how long it took, also after Ctrl-C.
 
-        After an error nothing is noted: waits for a server that is lost cost no model's time.
+        After an error nothing is recorded: the wait for a lost server is not the model's time.
 
         Args:
-            results: of this process; the block adds to them.
-            clock: of the engine.
+            results: results of this process; the block adds to them.
+            clock: the engine's clock.
         """
         start = time.perf_counter()
 
@@ -303,7 +303,7 @@ class RunRecord:
         note()
 
     def add(self, **content: Any) -> None:
-        """Add facts that the next write will hold."""
+        """Add entries that the next write will include."""
         self._content.update(content)
 
     def write(self, status: str) -> None:
@@ -312,7 +312,7 @@ class RunRecord:
         Raises:
             StorageError: it cannot be written.
         """
-        # workers on other machines may have held more than this process
+        # workers on other machines may have used more than this process
         of_workers = self._session.get("peak_host_memory_bytes", 0)
         self._session.update(
             ended=_now(),

@@ -1,4 +1,4 @@
-"""Names of runs beside each other, in tables, pages and papers."""
+"""Names that distinguish runs in tables, reports and papers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from llava_eval.config.roles import UNKNOWN
 from llava_eval.results.formatting import count
 from llava_eval.results.runs import Run, differing_settings, own_settings
 
-#: Short key of the setting that says how many frames are shown.
+#: Short key of the setting for the number of frames.
 FRAMES = "num_frames"
 
 
@@ -23,19 +23,19 @@ def letters(num_runs: int) -> list[str]:
 
 
 def settings_texts(runs: Sequence[Run]) -> list[str]:
-    """Return for each run the settings in which the runs differ: "num_frames=8, ..."."""
+    """Return each run's values of the settings in which the runs differ: "num_frames=8, ..."."""
     return [", ".join(f"{key}={value}" for key, value in own.items()) for own in own_settings(runs)]
 
 
 def paper_names(runs: Sequence[Run]) -> dict[str, str]:
-    """Return by letter what a paper calls each run: what differs, or else model or folder."""
+    """Return each run's name in a paper, by its letter: settings, or else model or folder."""
     choices = (settings_texts(runs), [run.model for run in runs], _folders(runs))
     names = next((names for names in choices if len(set(names)) == len(runs)), choices[-1])
     return dict(zip(letters(len(runs)), names, strict=True))
 
 
 def run_names(runs: Sequence[Run]) -> list[str]:
-    """Return what tells the runs apart: the model and the settings in which they differ."""
+    """Return names that distinguish the runs: the model and settings in which they differ."""
     models = [run.model.partition(" (")[0].rpartition("/")[2] for run in runs]
     labels = " ".join(f"{run.label} {run.model}" for run in runs)
     columns = [models] if len(set(models)) > 1 else []
@@ -54,14 +54,14 @@ def _joined(parts: Iterable[str]) -> str:
 
 
 def _folders(runs: Sequence[Run]) -> list[str]:
-    """Return the names of their folders, or whole paths where some are called alike."""
+    """Return the names of the runs' folders, or whole paths if some names are equal."""
     names = [run.path.name for run in runs]
     paths = [run.name for run in runs]
     return names if len(set(names)) == len(set(paths)) else paths
 
 
 def _shown(key: str, value: str) -> str:
-    """Write a setting's value: "16 frames", "bnb_nf4", "quantization=none"; none is empty."""
+    """Return a setting as "16 frames", "bnb_nf4" or "quantization=none"; empty if unset."""
     if value in ("null", UNKNOWN):
         return ""
     if key == FRAMES and value.isdecimal():
@@ -71,7 +71,7 @@ def _shown(key: str, value: str) -> str:
 
 
 def _full_names(runs: Sequence[Run]) -> list[str]:
-    """Return the models, with the benchmark's overrides where runs differ in them."""
+    """Return the models, with the benchmark's overrides if the runs differ in them."""
     if len({run.label for run in runs}) == 1:
         return [run.model for run in runs]
     overrides = [run.label.removeprefix(run.benchmark).strip(" ()") for run in runs]

@@ -41,14 +41,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class BenchmarkPart:
-    """The benchmark's part of a run's configuration, as far as it is read back.
+    """The entries of a run's ``benchmark`` configuration that are read back.
 
     Attributes:
-        name, version: of the protocol.
-        metrics: nodes of the configuration, the headline first.
+        name, version: the protocol's name and version.
+        metrics: the metrics' configuration nodes by name, the headline first.
         facets: columns to group by.
-        chance: by metric name, the score that guessing reaches.
-        media_root: folder that the media lie in.
+        chance: the score that guessing reaches, by metric name.
+        media_root: folder of the media.
     """
 
     name: str | None = None
@@ -61,14 +61,14 @@ class BenchmarkPart:
 
 @dataclass(frozen=True)
 class ErrorsPart:
-    """The errors' part of a run's configuration."""
+    """The entries of a run's ``errors`` configuration that are read back."""
 
     max: Count = 0
 
 
 @dataclass(frozen=True)
 class ConfigParts:
-    """The parts of a run's configuration that are read back and not only compared."""
+    """The parts of a run's configuration that are read with types, not only compared."""
 
     benchmark: BenchmarkPart = BenchmarkPart()
     errors: ErrorsPart = ErrorsPart()
@@ -77,21 +77,21 @@ class ConfigParts:
 
 @dataclass(frozen=True, eq=False)
 class ComparableRun:
-    """A run as far as comparing needs it, from a run directory or from a baseline file.
+    """The part of a run that a comparison needs, from a run directory or a baseline file.
 
     Attributes:
-        name: its path as people gave it.
-        label: benchmark and protocol with every override beside them.
-        model: the model with every override beside it.
-        config: the resolved configuration as far as it is known: of scored texts what judged them,
-            of a baseline the protocol.
-        parts: of the configuration, typed.
-        results: of the samples, in their order.
-        cost: what it took.
+        name: its path as the user gave it.
+        label: benchmark and protocol, followed by all overrides.
+        model: the model, followed by all overrides.
+        config: the resolved configuration as far as it is known: for scored texts the part that
+            judged them, for a baseline the protocol.
+        parts: the configuration's parts that are read with types.
+        results: results of the samples, in the ledger's order.
+        cost: the run's cost.
         origin: software, weights and device by name.
-        incomplete: why this is not a whole run, in words that follow its name; None if it is.
-        allowed_targets: metrics of the user's own that may be called, by dotted path. A run
-            directory may come from anyone, so nothing is imported because it names it.
+        incomplete: why the run is not complete, as words that follow its name; None if it is.
+        allowed_targets: dotted paths of the user's own metrics that may be called. A run directory
+            may come from anyone, so its configuration alone never causes an import.
     """
 
     name: str
@@ -120,7 +120,7 @@ class ComparableRun:
         return self.parts.benchmark.metrics
 
     def is_directed(self, metric: str) -> bool:
-        """Whether more of a metric is better; of how often yes is said it is not."""
+        """Whether a higher value of a metric is better; for the share of yes answers it is not."""
         return self.metric_nodes.get(metric, {}).get("measure") not in UNDIRECTED
 
     @property
@@ -130,12 +130,12 @@ class ComparableRun:
 
     @property
     def num_errors(self) -> int:
-        """Samples whose generation failed."""
+        """The number of samples whose generation failed."""
         return len(self.failed)
 
     @property
     def num_unreadable(self) -> int:
-        """Texts in which no answer was found."""
+        """The number of texts in which no answer was found."""
         return sum(result.score.unreadable for result in self.results)
 
 
@@ -146,7 +146,7 @@ class Run(ComparableRun):
     Attributes:
         path: the directory.
         manifest: its manifest.json.
-        tables: its metrics.json; empty where there is none.
+        tables: its metrics.json; empty if there is none.
     """
 
     path: Path
@@ -155,9 +155,9 @@ class Run(ComparableRun):
 
     @functools.cached_property
     def full_score(self) -> float:
-        """A sample's score that is all right: 1, or where the headline has its range, its end.
+        """The score of a perfectly answered sample: 1, or the end of the headline metric's range.
 
-        0 where it is an error, of which less is better: the headline's scale is negative.
+        0 if the headline is an error measure, of which less is better (its scale is negative).
         """
         scale = next(iter(self.metric_nodes.values()), {}).get("scale")
         scale = scale if isinstance(scale, int | float) and scale else None
@@ -167,23 +167,23 @@ class Run(ComparableRun):
         if (ends := range_of(unit)) is None:
             return 1.0
         if unit == "percent" and all((item.score.value or 0) <= 1 for item in self.results):
-            return 1.0  # shares, whatever they are multiplied by
+            return 1.0  # fractions, whatever their scale
         if scale is None:
-            scale = 100.0 if ends[1] == 100 else 1.0  # as of the mean where none is named
+            scale = 100.0 if ends[1] == 100 else 1.0  # the default of the mean
         return ends[1] / scale
 
     @property
     def choices(self) -> Mapping[str, str]:
-        """The option chosen in each group; empty where the manifest does not say."""
+        """The option chosen in each configuration group; empty if the manifest has none."""
         choices = self.manifest.content.get("choices")
         named = dict(choices) if isinstance(choices, Mapping) else {}
         return named if {"benchmark", "model"} <= named.keys() else {}
 
     @functools.cached_property
     def samples(self) -> DataFrame:
-        """One row a sample: what was asked, generated and scored, and a column for each facet.
+        """One row per sample: prompt, generation and score, and a column for each facet.
 
-        A facet that is called as another column ("answer") has "facet_" before its name.
+        A facet with the name of another column ("answer") gets the prefix "facet_".
         """
         import pandas as pd
 
@@ -207,7 +207,7 @@ class Run(ComparableRun):
 
     @functools.cached_property
     def metrics(self) -> DataFrame:
-        """One row for each metric, of the whole set (without a facet) and of each level."""
+        """One row per metric, for the whole set (without a facet) and for each level."""
         import pandas as pd
 
         fields = [item.name for item in dataclasses.fields(MetricValue)]
@@ -220,35 +220,35 @@ class Run(ComparableRun):
 
 
 def facets_beside(taken: Collection[str], result: SampleResult) -> dict[str, str]:
-    """Return a sample's facets, those called as one of other columns with "facet_" before."""
+    """Return a sample's facets; one with a name in ``taken`` gets the prefix "facet_"."""
     return {(f"facet_{n}" if n in taken else n): level for n, level in result.facets.items()}
 
 
 def writable(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of a table; half a surrogate pair, which pandas refuses, becomes its escape."""
+    """Return a table's row with lone surrogates, which pandas rejects, as escapes."""
     return {
         name: value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
         for name, value in row.items()
     }
 
 
-#: What pandas calls a field's type.
+#: pandas' nullable types for the types of fields.
 _TYPES = {"float | None": "Float64", "int | None": "Int64", "str | None": "string"}
 
 
 def with_types(data: DataFrame, *kinds: type) -> DataFrame:
-    """Give columns pandas' types with missing values, those of fields whatever they hold."""
+    """Convert columns to pandas' nullable types; fields of ``kinds`` to their declared types."""
     fields = [item for kind in kinds for item in dataclasses.fields(kind) if item.name in data]
     types = {item.name: _TYPES[str(item.type)] for item in fields if item.type in _TYPES}
     return data.convert_dtypes().astype(types)
 
 
-#: What many samples, or the runs of one benchmark, have in common.
+#: Fields that many samples, or the runs of one benchmark, have in common.
 _SHARED = ("id", "group", "question", "choices", "prompt", "media", "target", "inputs")
 
 
 class RunReader:
-    """Reads runs; what several samples or runs have in common is kept once.
+    """Reads runs; equal values of several samples or runs are stored in memory once.
 
     Runs of one benchmark repeat prompts, options, targets and often frames, which are most of a
     ledger.
@@ -268,7 +268,7 @@ class RunReader:
         """Read one run directory.
 
         Raises:
-            ComparisonError: it is none, or one of its files cannot be read.
+            ComparisonError: it is no run directory, or one of its files cannot be read.
             RunDirectoryError: its ledger or manifest is damaged.
         """
         with files.reading_errors(path):
@@ -306,7 +306,7 @@ class RunReader:
         return [self.read(run) for run in dict.fromkeys(found)]
 
     def _shared(self, result: SampleResult) -> SampleResult:
-        """Return a result whose values are the objects that equal ones of earlier results are."""
+        """Return a result that shares the objects of equal values with earlier results."""
         shared: dict[str, Any] = {}
         for name in (*_SHARED, "frame_indices"):
             value = getattr(result, name)
@@ -328,7 +328,7 @@ def _incomplete(manifest: Manifest, tables: Tables, num_results: int) -> str | N
     return None
 
 
-#: Begins what differences call code of the user's own; the key that names it follows.
+#: Prefix of differences in the user's own code; the configuration key that names it follows.
 OWN_CODE = "code of "
 
 
@@ -354,11 +354,11 @@ def is_run(path: Path) -> bool:
 def find_runs(path: Path) -> list[Path]:
     """Return a run directory itself, or the run directories below a folder, in natural order.
 
-    Folders that are linked there count too, each folder once. It is warned of links to nowhere, and
-    of a ledger without a manifest.
+    Links to folders are followed, and each folder counts once. Broken links and ledgers without a
+    manifest cause a warning.
 
     Raises:
-        ComparisonError: there is no such folder, no run in it, or one below it may not be read.
+        ComparisonError: the folder is missing, contains no run, or a part of it is not readable.
     """
     if is_run(path):
         return [path]
@@ -384,15 +384,15 @@ def find_runs(path: Path) -> list[Path]:
 def natural_order(name: str) -> list[int | str]:
     """Return a key that sorts numbers within names by their values: "run_9" before "run_10".
 
-    A number stands before any letter. In a folder of frames it stands after, see
-    :func:`llava_eval.video.media.frame_files`: one order for both would show other frames.
+    A number sorts before any letter. In a folder of frames it sorts after, see
+    :func:`llava_eval.video.media.frame_files`; one order for both would show other frames.
     """
-    # texts and numbers take turns, so that like is compared with like
+    # texts and numbers alternate, so that equal types are compared
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
 def targets_in(config_dir: Path | None) -> Iterator[str]:
-    """Yield the dotted paths that configuration files below a folder name as functions.
+    """Yield the dotted paths (``_target_``) in the configuration files below a folder.
 
     Raises:
         ConfigError: there is no such folder, or one of its files cannot be read.
@@ -403,7 +403,7 @@ def targets_in(config_dir: Path | None) -> Iterator[str]:
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(f"{path} cannot be read: {error}") from error
         nodes: list[object] = [content]
-        for node in nodes:  # which grows by what it holds
+        for node in nodes:  # grows during the loop
             if isinstance(node, Mapping):
                 if isinstance(node.get(TARGET_KEY), str):
                     yield node[TARGET_KEY]
@@ -413,7 +413,7 @@ def targets_in(config_dir: Path | None) -> Iterator[str]:
 
 
 def by_benchmark(runs: Iterable[Run]) -> dict[str, list[Run]]:
-    """Return the runs of each benchmark, in the order of their first runs."""
+    """Return the runs by benchmark, in the order of each benchmark's first run."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.benchmark, []).append(run)
@@ -422,13 +422,13 @@ def by_benchmark(runs: Iterable[Run]) -> dict[str, list[Run]]:
 
 @dataclass(frozen=True)
 class Difference:
-    """Something in which runs differ.
+    """A setting or fact in which runs differ.
 
     Attributes:
         name: short key of a setting, or a package, "commit", "code of scorer", "weights",
             "answers_as", "device".
-        role: of the setting: what its change means; "software" for all others.
-        values: one for each run, as text.
+        role: the role of the setting; "software" for everything else.
+        values: the value of each run, as text.
     """
 
     name: str
@@ -437,9 +437,9 @@ class Difference:
 
 
 def differences_of(runs: Sequence[ComparableRun]) -> list[Difference]:
-    """Return in which settings, software, weights and devices runs differ.
+    """Return the settings, software, weights and devices in which runs differ.
 
-    What changes the meaning of a number stands first, then what answers, then how fast.
+    Settings are sorted by role: protocol first, then model, then the others. Software comes last.
     """
     roles = list(get_args(Role))
     changed = differences([run.config for run in runs])
@@ -453,19 +453,19 @@ def differences_of(runs: Sequence[ComparableRun]) -> list[Difference]:
 
 
 def differing_settings(runs: Sequence[ComparableRun]) -> dict[str, Sequence[str]]:
-    """Return, by short key, the values of settings in which runs differ, one per run."""
+    """Return the values of settings in which runs differ, one per run, by short key."""
     changed = short_keys(differences([run.config for run in runs]))
     return {name: _texts_in_one_line(values) for name, values in changed.items()}
 
 
 def own_settings(runs: Sequence[ComparableRun]) -> list[dict[str, str]]:
-    """Return for each run the values of the settings in which the runs differ, by short key."""
+    """Return each run's values of the settings in which the runs differ, by short key."""
     varying = differing_settings(runs).items()
     return [{key: values[index] for key, values in varying} for index in range(len(runs))]
 
 
 def differing_versions(runs: Sequence[ComparableRun]) -> dict[str, list[str]]:
-    """Return in which software, weights and devices runs differ, one value per run."""
+    """Return the software, weights and devices in which runs differ, one value per run."""
     return {
         key: _texts_in_one_line([run.origin.get(key) for run in runs])
         for key in dict.fromkeys(key for run in runs for key in run.origin)
@@ -474,7 +474,7 @@ def differing_versions(runs: Sequence[ComparableRun]) -> dict[str, list[str]]:
 
 
 def _texts_in_one_line(values: Sequence[object]) -> list[str]:
-    """Return values in one line each, long ones cut where they can still be told apart."""
+    """Return values on one line each; long ones are cut if that keeps them distinct."""
     whole = [setting_text(value) for value in values]
     for texts in (whole, from_difference(whole)):
         cut = [_cut(text) for text in texts]

@@ -1,4 +1,4 @@
-"""Sample sizes: how many samples a difference takes, and how long they take."""
+"""Sample sizes: how many samples detect a difference, and how long they take."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from llava_eval.results.formatting import Table, count, duration, wrapped
 from llava_eval.results.run_names import letters
 from llava_eval.results.runs import Run
 
-#: Differences that are planned for where none is asked for, as shares of the metric's scale.
+#: Differences that are planned for by default, as shares of the metric's scale.
 _USUAL = (0.005, 0.01, 0.02, 0.05, 0.1)
 
 
 @dataclass(frozen=True)
 class SamplePlan:
-    """The samples and time that it takes to show one difference.
+    """The samples and the time that are needed to detect one difference.
 
     Attributes:
-        difference: in the metric's unit.
-        num_samples, num_groups: that show it four times in five.
-        seconds: by run, how long they take at that run's own speed.
+        difference: the difference, in the metric's unit.
+        num_samples, num_groups: sizes that detect it with a probability of 4/5.
+        seconds: for each run, the time that they take at that run's own speed.
     """
 
     difference: float
@@ -40,16 +40,16 @@ class SamplePlan:
 
 @dataclass(frozen=True)
 class SamplePlans:
-    """Sample sizes for several differences, and what the samples at hand show.
+    """Sample sizes for several differences, and the difference that the given samples detect.
 
     Attributes:
-        subject: the metric and what it is of, in words.
-        basis: what the spread rests on, in words.
-        unit: of the differences.
-        plans: by increasing difference.
-        at_hand: samples of the runs; None where there is no run.
-        detectable: the smallest difference that these show; None likewise.
-        num_rows: of the whole benchmark; None where that is not known.
+        subject: the metric, benchmark and number of samples, in words.
+        basis: how the spread was estimated, in words.
+        unit: the unit of the differences.
+        plans: one for each difference, in increasing order.
+        at_hand: number of the runs' samples; None without a run.
+        detectable: the smallest difference that these samples detect; None without a run.
+        num_rows: rows of the whole benchmark; None if not known.
     """
 
     subject: str
@@ -67,13 +67,13 @@ def plans_of(
     flips: float | None = None,
     per_group: float = 1.0,
 ) -> SamplePlans:
-    """Return how many samples differences take.
+    """Return the samples that are needed to detect differences.
 
     Args:
         runs: none, one, or a pair of the same questions.
-        detect: the difference, in the metric's unit; None plans for usual ones.
-        flips: percent of samples whose score changes either way; None takes it from the runs.
-        per_group: samples of a group (video), where no run tells.
+        detect: the difference, in the metric's unit; None for the usual ones.
+        flips: percentage of samples whose score changes either way; None takes it from the runs.
+        per_group: samples per group (video), used without a run.
 
     Raises:
         ComparisonError: nothing can be planned from these runs.
@@ -103,8 +103,8 @@ def _of_runs(runs: Sequence[Run], detect: float | None, flips: float | None) -> 
     ends = range_of(headline.unit)
     scale = 100.0 if ends is None else ends[1]
     if mean is not None:
-        scale = mean.scale * (runs[0].full_score or 1.0)  # that of an error is 0
-    num_samples = estimate.num_samples  # of a mean without those that it does not count
+        scale = mean.scale * (runs[0].full_score or 1.0)  # full_score is 0 for an error measure
+    num_samples = estimate.num_samples  # without samples that the mean does not count
     per_group = num_samples / estimate.num_clusters
     spread: Spread | None
     if flips is not None:
@@ -141,7 +141,7 @@ def _of_runs(runs: Sequence[Run], detect: float | None, flips: float | None) -> 
     if spread is None:
         raise ComparisonError(
             f"{runs[0].name}: {_why_no_spread(headline.name, len(runs), pairing.num_clusters)}, "
-            "which says nothing of chance; --flips PERCENT states it"
+            "so that the chance variation is not known; --flips PERCENT states it"
         )
     rows = runs[0].manifest.config.get("benchmark", {}).get("num_rows")
     return SamplePlans(
@@ -156,7 +156,7 @@ def _of_runs(runs: Sequence[Run], detect: float | None, flips: float | None) -> 
 
 
 def _why_no_spread(metric: str, num_runs: int, num_groups: int) -> str:
-    """Return why a spread is not known, of a metric of one run or of the difference of two."""
+    """Return why the spread of one run's metric, or of two runs' difference, is not known."""
     if num_groups < 2:
         return "all samples are of one group"
     if num_groups < 1 + num_runs:
@@ -181,11 +181,11 @@ def _planned(
 
 
 def plans_text(plans: SamplePlans, names: Sequence[str], *, width: int = 80) -> str:
-    """Return plans as people read them.
+    """Return plans as text for the terminal.
 
     Args:
-        plans: of some runs.
-        names: of these runs.
+        plans: the plans of some runs.
+        names: the names of these runs.
         width: columns of the terminal.
     """
     columns = letters(len(names))

@@ -1,4 +1,4 @@
-"""The numbers of a run: counts, metrics, metrics by facet, and published numbers beside them."""
+"""The numbers of a run: counts, metrics, metrics by facet, and published numbers beside ours."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class Summary:
     """All numbers of one run.
 
     Attributes:
-        benchmark: name of benchmark and protocol, with every override beside it.
-        model: name of the model, likewise; None where the texts' origin is not known.
-        num_samples: samples that were to be asked.
+        benchmark: name of benchmark and protocol, followed by all overrides.
+        model: name of the model, followed by all overrides; None if it is not known.
+        num_samples: number of all samples.
         num_scored: samples with a score.
         num_unreadable: texts in which the rule found no answer.
         num_errors: samples without a text.
-        metrics: by metric name, the headline first.
-        groups: by facet, level and metric name.
-        chance: by metric name, the score that guessing reaches.
-        judge: what the judge did, where one judged.
+        metrics: values by metric name, the headline first.
+        groups: values by facet, level and metric name.
+        chance: the score that guessing reaches, by metric name.
+        judge: the judge's report, if one judged.
         published: published numbers, each beside ours.
-        flags: samples of which something must be known beside their score, by
+        flags: number of samples with each flag; see
             :attr:`~llava_eval.types.SampleResult.flags`.
-        notes: what must be known beside every number, in sentences.
+        notes: sentences that qualify all numbers.
     """
 
     benchmark: str
@@ -55,7 +55,7 @@ class Summary:
 
     @property
     def num_random(self) -> int:
-        """Answers that the rule drew at random, for want of one in the text."""
+        """Answers that the rule chose at random because the text has none."""
         return self.flags.get("chosen_at_random", 0)
 
 
@@ -71,16 +71,16 @@ def summarise(
 ) -> Summary:
     """Compute every metric over all results and over each level of each facet.
 
-    Levels stand in the order in which they first occur in the source rows.
+    Levels are in the order in which they first occur in the source rows.
 
     Args:
-        results: of all samples, in any order.
-        metrics: functions by name, the headline first.
-        benchmark: its name with its overrides.
-        model: its name with its overrides; None where it is not known.
+        results: results of all samples, in any order.
+        metrics: metric functions by name, the headline first.
+        benchmark: the benchmark's name with its overrides.
+        model: the model's name with its overrides; None if it is not known.
         facets: columns to group by.
-        facet_metrics: names of the metrics that are computed for each level; None for all.
-        chance: by metric name, the score that guessing reaches.
+        facet_metrics: names of the metrics to compute for each level; None for all.
+        chance: the score that guessing reaches, by metric name.
     """
     by_level = {
         name: metric
@@ -104,7 +104,7 @@ def summarise(
 
 
 def _published_verdicts(results: Sequence[SampleResult]) -> list[str]:
-    """Return on how many samples our scores agree with the verdicts that came with the texts."""
+    """Return a note on how many of our scores agree with the verdicts published with the texts."""
     num_agreeing, differing = 0, []
     for result in results:
         published = result.generation.published_correct
@@ -129,7 +129,7 @@ def flag_counts(results: Sequence[SampleResult]) -> dict[str, int]:
 def _by_level(
     results: Sequence[SampleResult], facet: str, metrics: Mapping[str, Metric]
 ) -> MetricsByLevel:
-    """Compute metrics over each level; a sample counts under each of the levels that it has."""
+    """Compute metrics for each level; a sample with several levels counts under each of them."""
     of_samples = rows_by_level(results, facet, of_whole_groups=False)
     of_groups = rows_by_level(results, facet, of_whole_groups=True)
 
@@ -144,7 +144,7 @@ def _by_level(
 
 
 def named_with_overrides(name: str, overrides: Mapping[str, object]) -> str:
-    """Return "name (key=value, ...)", or the name alone where nothing was overridden."""
+    """Return "name (key=value, ...)", or the name alone without overrides."""
     if not overrides:
         return name
     listed = ", ".join(f"{key}={_short_text(value)}" for key, value in overrides.items())
@@ -160,13 +160,13 @@ def _short_text(value: object) -> str:
 class PublishedComparison:
     """A published number beside ours, in the metric's unit.
 
-    The interval is ours alone, from the spread over videos; the published run's own chance (sampled
-    decoding, another judge snapshot) is not known. Both were asked the same questions, so a
-    difference inside the interval is no proof of agreement, while one outside it is a difference.
+    The interval is only ours, from the spread over videos; the random variation of the published
+    run (sampled decoding, another judge snapshot) is not known. Both runs answered the same
+    questions: a published number outside the interval differs, but one inside proves no agreement.
 
     Attributes:
         published: the published number and its source.
-        value: ours; without a number where nothing was scored.
+        value: our number; its value is None if nothing was scored.
     """
 
     published: PublishedConfig
@@ -174,7 +174,7 @@ class PublishedComparison:
 
     @property
     def name(self) -> str:
-        """The metric, with the level of the facet that it is of."""
+        """The metric, with the facet's level if it is for one."""
         part = f" ({self.published.level})" if self.published.facet is not None else ""
         return f"{self.published.metric}{part}"
 
@@ -190,7 +190,7 @@ class PublishedComparison:
 
     @property
     def is_within_interval(self) -> bool | None:
-        """Whether the published value, give or take its rounding, lies in our interval, if any."""
+        """Whether our interval, if any, contains the published value, within its rounding."""
         low, high, step = self.value.ci_low, self.value.ci_high, self.published.half_step
         if low is None or high is None:
             return None
@@ -198,11 +198,11 @@ class PublishedComparison:
 
 
 def compare_to_published(summary: Summary, published: PublishedConfig) -> PublishedComparison:
-    """Return one published number beside ours.
+    """Return a published number beside ours.
 
     Args:
         summary: our numbers.
-        published: the number, with the metric and, where it is of a part, the level of a facet.
+        published: the published number, its metric and, if it is for a part, its facet and level.
     """
     metrics = summary.metrics
     if published.facet is not None:
@@ -210,24 +210,24 @@ def compare_to_published(summary: Summary, published: PublishedConfig) -> Publis
     return PublishedComparison(published, metrics.get(published.metric, MetricValue.none(0, "")))
 
 
-#: What differs between failures of one cause: words with a slash or a digit in them.
+#: Details that differ between failures with the same cause: words with a slash or a digit.
 _PARTICULARS = re.compile(r"(?:[^\s:;,(][^\s:;,]*)?[/\d][^\s:;,]*")
 
 
 def cause_of(result: SampleResult) -> str:
-    """Return a failure without what differs from sample to sample: paths, ids and numbers.
+    """Return a sample's error without details of the sample: paths, ids and numbers.
 
     Args:
-        result: of a sample that failed.
+        result: result of a failed sample.
     """
     return _PARTICULARS.sub("...", result.generation.error or "")
 
 
 def failures_by_cause(results: Iterable[SampleResult]) -> list[str]:
-    """Return what samples failed of, the most frequent cause first, with one example each.
+    """Return a line for each cause of failures, the most frequent first, with an example.
 
     Args:
-        results: of a run, failed or not.
+        results: a run's results, failed or not.
     """
     failed = [result for result in results if result.generation.error is not None]
     counts = Counter(cause_of(result) for result in failed)

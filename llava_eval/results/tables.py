@@ -1,4 +1,4 @@
-"""The tables of a run: metrics.json, metrics.csv, metrics.md, and the one in the terminal."""
+"""The tables of a run: metrics.json, metrics.csv, metrics.md, and the terminal's."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CSV_COLUMNS = ("benchmark", "model", *KEY_COLUMNS, *NUMBER_COLUMNS, "chance")
 
 
 def all_values(tables: Summary | Tables) -> Iterator[tuple[str, str, str, MetricValue]]:
-    """Yield facet, level and name of each number; the whole set has an empty facet and level."""
+    """Yield facet, level, name and value of each number; no facet and level for the whole set."""
     for name, value in tables.metrics.items():
         yield "", "", name, value
     for facet, levels in tables.groups.items():
@@ -48,7 +48,7 @@ def all_values(tables: Summary | Tables) -> Iterator[tuple[str, str, str, Metric
 
 @dataclass(frozen=True)
 class Tables:
-    """The content of metrics.json that is read back; see :class:`.summary.Summary`."""
+    """The entries of metrics.json that are read back; see :class:`.summary.Summary`."""
 
     benchmark: str | None = None
     model: str | None = None
@@ -67,10 +67,10 @@ class Tables:
 
 
 def read_tables(directory: Path) -> Tables:
-    """Return what the metrics.json of a run directory holds; nothing where there is none.
+    """Return the content of a run directory's metrics.json; empty tables if there is none.
 
     Raises:
-        ComparisonError: there is one that cannot be read.
+        ComparisonError: the file cannot be read.
     """
     path = directory / files.METRICS_JSON
     try:
@@ -85,7 +85,7 @@ def write_tables(directory: Path, summary: Summary) -> None:
 
     Args:
         directory: the run directory.
-        summary: the numbers of the run.
+        summary: the run's numbers.
 
     Raises:
         StorageError: one of them cannot be written.
@@ -96,7 +96,7 @@ def write_tables(directory: Path, summary: Summary) -> None:
 
 
 def to_json(summary: Summary) -> dict[str, Any]:
-    """Return the content of metrics.json, whose layout other programs rely on."""
+    """Return the content of metrics.json; other programs rely on its layout."""
     return {
         "benchmark": summary.benchmark,
         "model": summary.model,
@@ -129,7 +129,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
 
 
 def _fields(value: MetricValue) -> dict[str, Any]:
-    """Return a number without its note, which is of the whole set and stands beside the table."""
+    """Return a number's columns without its note, which is written next to the table."""
     return {name: getattr(value, name) for name in NUMBER_COLUMNS}
 
 
@@ -157,7 +157,7 @@ def _published_fields(comparison: PublishedComparison) -> dict[str, Any]:
 
 
 def to_csv(summary: Summary) -> str:
-    """Return one row per metric, facet and level; the whole set has an empty facet."""
+    """Return CSV with a row per metric, facet and level; the whole set has an empty facet."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
@@ -192,7 +192,7 @@ def to_markdown(summary: Summary) -> str:
 
 
 def _inline(text: str) -> str:
-    """Return text that Markdown shows as it is; a bar, which only tables act on, is escaped."""
+    """Return text escaped for Markdown outside tables, bars included."""
     return "\\|".join(map(markdown_text, text.split("|")))
 
 
@@ -206,7 +206,7 @@ def _overall_table(summary: Summary) -> Table:
 
 
 def to_terminal(summary: Summary, *, width: int = 80) -> str:
-    """Return the tables for a terminal: the headline by facet, everything else overall."""
+    """Return the tables for a terminal: all metrics overall, only the headline by facet."""
     title = [printable(summary.benchmark)]
     if summary.model:
         title.append(f"model: {printable(summary.model)}")
@@ -245,7 +245,7 @@ def _published_cells(comparison: PublishedComparison) -> list[str]:
 
 
 def _sources(summary: Summary) -> list[str]:
-    """Return each source and each note once."""
+    """Return the sources and notes of published numbers, each once."""
     published = [item.published for item in summary.published]
     lines = [f"source: {item.source}" for item in published]
     lines += [f"note: {item.note}" for item in published if item.note]
@@ -253,7 +253,7 @@ def _sources(summary: Summary) -> list[str]:
 
 
 def counts_line(summary: Summary) -> str:
-    """Return the counts that stand beside every number, in words that scripts can look for."""
+    """Return the counts that qualify all numbers, in fixed words that scripts can search for."""
     flags = [f", {number} {FLAG_WORDS.get(flag, flag)}" for flag, number in summary.flags.items()]
     return (
         f"{summary.num_samples} samples: {summary.num_scored} scored, "

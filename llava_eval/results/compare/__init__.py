@@ -1,1 +1,1 @@
-"""Two or more runs of the same questions, compared sample by sample."""
+"""Comparisons of two or more runs of the same questions, sample by sample."""

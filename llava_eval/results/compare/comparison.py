@@ -30,12 +30,12 @@ from llava_eval.results.runs import ComparableRun
 
 @dataclass(frozen=True)
 class ComparedLevel:
-    """One level of a facet.
+    """The difference of two runs on one level of a facet.
 
     Attributes:
-        level: its name.
-        estimate: of one metric; None where one of the runs has no value.
-        adjusted_p_value: Holm's, over the levels of the facet.
+        level: the level's name.
+        estimate: the metric's paired difference; None if one of the runs has no value.
+        adjusted_p_value: p-value after Holm's correction over the levels of the facet.
     """
 
     level: str
@@ -48,10 +48,10 @@ class Flip:
     """A sample whose headline score changed.
 
     Attributes:
-        id, group: of the sample.
-        media: what it shows.
+        id, group: the sample's id and group.
+        media: the sample's media.
         target: accepted answers.
-        before, after: answers that were read; None where none could be read.
+        before, after: the answers that were read; None if none could be read.
         change: score of the second run minus that of the first, in the metric's unit.
     """
 
@@ -66,7 +66,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Counts of compared samples on which two runs wrote or answered the same."""
+    """Numbers of compared samples with the same text, or the same answer, in two runs."""
 
     num_samples: int
     num_same_text: int
@@ -78,11 +78,11 @@ class RunComparison:
     """Two runs compared.
 
     Attributes:
-        letter: what tables call the second run; the first is A.
+        letter: the second run's letter in tables; the first is A.
         pairing: the runs and their common samples.
-        metrics: as the protocol lists them.
-        headline_index: of the first of them by which all runs that are compared could be.
-        adjusted_p_values: by metric name, Holm's over the runs compared at once.
+        metrics: in the order of the protocol.
+        headline_index: index of the first metric with a value in every comparison that has any.
+        adjusted_p_values: by metric name, after Holm's correction over all runs compared at once.
     """
 
     letter: str
@@ -92,19 +92,19 @@ class RunComparison:
     adjusted_p_values: Mapping[str, float | None]
 
     def __repr__(self) -> str:
-        """Return what ``llava-eval compare`` prints: a notebook shows no thousands of samples."""
-        from llava_eval.results.compare.terminal import comparison_text  # which is made of these
+        """Return the output of ``llava-eval compare``: a notebook must not show all samples."""
+        from llava_eval.results.compare.terminal import comparison_text  # imports this module
 
         return comparison_text([self.pairing.first, self.pairing.second], [self])
 
     @property
     def headline(self) -> ComparedMetric:
-        """The metric that tables look at."""
+        """The metric that tables of samples and levels are about."""
         return self.metrics[self.headline_index]
 
     @property
     def level_metric(self) -> ComparedMetric:
-        """The headline, or the first metric after it that levels have in the runs' own tables."""
+        """The headline, or the first metric after it that the runs compute for each level."""
         of_levels = flat(self.pairing.first.config).get("benchmark.facet_metrics")
         for item in self.metrics[self.headline_index :]:
             if not isinstance(of_levels, list) or item.name in of_levels:
@@ -113,9 +113,9 @@ class RunComparison:
 
     @functools.cached_property
     def facets(self) -> Mapping[str, Sequence[ComparedLevel]]:
-        """By facet, its levels by :attr:`level_metric`, in the order of the samples.
+        """The levels of each facet, compared by :attr:`level_metric`, in the order of the samples.
 
-        A sample counts under each level that it has, as in the runs' own tables.
+        A sample counts under each of its levels, as in the runs' own tables.
         """
         pairing, paired = self.pairing, self.level_metric.paired
         if paired is None:
@@ -139,17 +139,17 @@ class RunComparison:
 
     @property
     def better(self) -> Sequence[Flip]:
-        """Samples that the second run did better on, the largest change first."""
+        """Samples on which the second run is better, the largest change first."""
         return self._flips[0]
 
     @property
     def worse(self) -> Sequence[Flip]:
-        """Samples that the second run did worse on, the largest change first."""
+        """Samples on which the second run is worse, the largest change first."""
         return self._flips[1]
 
     @functools.cached_property
     def agreement(self) -> Agreement:
-        """How often texts and answers are the same."""
+        """How many texts and answers are the same."""
         pairs = list(zip(self.pairing.firsts, self.pairing.seconds, strict=True))
         return Agreement(
             len(pairs),
@@ -159,7 +159,7 @@ class RunComparison:
 
     @functools.cached_property
     def fidelity(self) -> Sequence[Measure]:
-        """How far the answers are apart, by several measures; none for other frames."""
+        """How much the runs differ, by several measures; empty if they saw different frames."""
         return fidelity_of(self.pairing, self.headline)
 
 
@@ -169,12 +169,12 @@ def compare_runs(
     """Compare every run with the first.
 
     Args:
-        runs: at least two.
-        allow_differences: compare runs that are incomplete or were not asked the same, and leave
-            out one without a sample in common, see :func:`all_notes`.
+        runs: at least two runs.
+        allow_differences: compare runs that are incomplete or had different prompts, targets or
+            media, and leave out those without a sample in common, see :func:`all_notes`.
 
     Raises:
-        ComparisonError: they must not be compared, or none is left; the message says why.
+        ComparisonError: the runs must not be compared, or none is left; the message says why.
     """
     pairings: dict[str, Pairing] = {}
     names = letters(len(runs))
@@ -187,11 +187,11 @@ def compare_runs(
             if not allow_differences or (not pairings and name == names[-1]):
                 raise
     metrics = [compare_metrics(pairing) for pairing in pairings.values()]
-    # The headline is the first with an estimate in each comparison that has any.
+    # The headline is the first metric with an estimate in each comparison that has any.
     has_estimate = [[item.estimate is not None for item in items] for items in metrics]
     by_metric = zip(*filter(any, has_estimate), strict=True)
     headline_index = next((n for n, found in enumerate(by_metric) if all(found)), 0)
-    adjusted = {}  # by metric name, one for each comparison
+    adjusted = {}  # by metric name, one p-value per comparison
     for items in zip(*metrics, strict=True):
         adjusted[items[0].name] = holm_of(item.estimate for item in items)
     comparisons = []
@@ -202,10 +202,10 @@ def compare_runs(
 
 
 def refuse_differences(pairing: Pairing) -> None:
-    """Raise for runs that are not whole, or were not asked the same.
+    """Raise for runs that are incomplete, or had different prompts, targets or media.
 
     Raises:
-        ComparisonError: with every reason.
+        ComparisonError: a run is incomplete, or they differ; all differences are named.
     """
     first, second = pairing.first, pairing.second
     for run in (first, second):
@@ -220,9 +220,9 @@ def refuse_differences(pairing: Pairing) -> None:
 
 
 def flips_of(pairing: Pairing, headline: ComparedMetric) -> tuple[list[Flip], list[Flip]]:
-    """Return the samples that the second run did better and worse on, largest changes first.
+    """Return the samples on which the second run is better, and worse, largest changes first.
 
-    Empty for a metric that is no mean over samples.
+    Both are empty for a metric that is not a mean over samples.
     """
     if not isinstance(headline.paired, PairedMean):
         return [], []
@@ -241,7 +241,7 @@ def flips_of(pairing: Pairing, headline: ComparedMetric) -> tuple[list[Flip], li
 def all_notes(
     comparisons: Sequence[RunComparison], runs: Sequence[ComparableRun] = ()
 ) -> list[str]:
-    """Return each of :func:`notes` once, and which of the runs are not compared with the first."""
+    """Return all :func:`notes`, each once, and which runs are not compared with the first."""
     is_pair = len(comparisons) == 1
     compared = {"A", *(item.letter for item in comparisons)}
     left_out = [name for name in letters(len(runs)) if name not in compared]
@@ -251,11 +251,11 @@ def all_notes(
 
 
 def notes(comparison: RunComparison, *, is_pair: bool = True) -> list[str]:
-    """Return what a reader must know beside the numbers.
+    """Return sentences that a reader needs to interpret the numbers of a comparison.
 
     Args:
-        comparison: of two runs.
-        is_pair: no other run is compared with the first.
+        comparison: the comparison of two runs.
+        is_pair: whether no other run is compared with the first.
     """
     pairing, first, second = comparison.pairing, "A", comparison.letter
     of = "" if is_pair else f" of {first} and {second}"

@@ -17,12 +17,12 @@ from llava_eval.results.run_names import letters
 from llava_eval.results.runs import ComparableRun, differences_of
 from llava_eval.results.summary import flag_counts
 
-#: Level of a test at which a difference is marked.
+#: Corrected p-values below this level are marked with a star.
 SIGNIFICANT = 0.05
 
-#: What a column of :func:`agreement_table` says.
+#: Explanation of the column "detectable" of :func:`agreement_table`.
 DETECTABLE_WORDS = "the smallest true difference that so many samples show four times in five."
-#: What the columns of :func:`fidelity_table` say.
+#: Explanation of the columns of :func:`fidelity_table`.
 FIDELITY_WORDS = (
     "Told apart by: the mean, which is 0 for runs that are the same, and the samples needed to "
     "find one as large, by that alone. KL of letters: of the options' distribution at the first "
@@ -31,7 +31,7 @@ FIDELITY_WORDS = (
 
 
 def runs_table(runs: Sequence[ComparableRun]) -> Table:
-    """Return which run is which."""
+    """Return the table of the runs' letters, paths, models and benchmarks."""
     rows = [
         [letter, run.name, run.model, run.label]
         for letter, run in zip(letters(len(runs)), runs, strict=True)
@@ -40,7 +40,7 @@ def runs_table(runs: Sequence[ComparableRun]) -> Table:
 
 
 def settings_table(runs: Sequence[ComparableRun]) -> Table | None:
-    """Return the settings, versions and weights in which the runs differ; None where in none."""
+    """Return the table of settings, versions and weights that differ; None if none does."""
     rows = [[item.name, item.role, *item.values] for item in differences_of(runs)]
     if not rows:
         return None
@@ -48,7 +48,7 @@ def settings_table(runs: Sequence[ComparableRun]) -> Table | None:
 
 
 def metrics_table(comparisons: Sequence[RunComparison]) -> Table:
-    """Return values, paired differences and tests of every metric."""
+    """Return the table of each metric's values, paired differences and tests."""
     return _pair_table(comparisons[0]) if len(comparisons) == 1 else _many_table(comparisons)
 
 
@@ -71,7 +71,7 @@ def _pair_table(comparison: RunComparison) -> Table:
 
 
 def _better(estimates: Sequence[PairedEstimate | None], column: int) -> list[tuple[int, int]]:
-    """Return the cells of the better run in each row; the first one's are in ``column``."""
+    """Return the cell of the better run in each row; the first run is in column ``column``."""
     return [
         (row, column + index)
         for row, item in enumerate(estimates)
@@ -110,9 +110,9 @@ def _many_table(comparisons: Sequence[RunComparison]) -> Table:
 def values_of_first(
     comparisons: Sequence[RunComparison], estimates: Sequence[PairedEstimate | None], unit: str
 ) -> dict[str, str]:
-    """Return A's value by "A", or by "A, as B" for each run where it has several.
+    """Return run A's value under the key "A", or under "A, as B" for each run if they differ.
 
-    Each run is compared with A on the samples that both answered, which differ between runs.
+    Each run is compared with A on the samples that both answered, and A's value depends on these.
     """
     values = [number(item.first if item else None, unit) for item in estimates]
     known = {value for value, item in zip(values, estimates, strict=True) if item is not None}
@@ -122,13 +122,13 @@ def values_of_first(
 
 
 def agreement_table(comparisons: Sequence[RunComparison]) -> Table:
-    """Return how alike the runs are, and how small a difference could have been seen."""
+    """Return the table of how often runs agree, and of the smallest detectable difference."""
     rows = []
     for item in comparisons:
         agreement, estimate, unit = item.agreement, item.headline.estimate, item.headline.unit
         total = agreement.num_samples
         smallest = estimate.smallest_detectable if estimate else None
-        # Of what is no mean over samples nobody can say which of them are better.
+        # Only for a mean over samples is a single sample better or worse.
         is_mean = isinstance(item.headline.paired, PairedMean)
         rows.append(
             [
@@ -148,7 +148,7 @@ def agreement_table(comparisons: Sequence[RunComparison]) -> Table:
 
 
 def fidelity_table(comparisons: Sequence[RunComparison]) -> Table | None:
-    """Return what tells runs of the same frames apart, and how many samples it takes."""
+    """Return the table of measures that tell runs of the same frames apart; None without any."""
     rows = [
         [
             f"{item.letter} - A",
@@ -169,7 +169,7 @@ def fidelity_table(comparisons: Sequence[RunComparison]) -> Table | None:
 
 
 def facet_tables(comparisons: Sequence[RunComparison]) -> list[Table]:
-    """Return a metric in each level of each facet: A's value, and the differences to it."""
+    """Return a table per facet: A's value on each level, and the differences to it."""
     facets = dict.fromkeys(facet for item in comparisons for facet in item.facets)
     if len(comparisons) == 1:
         return [_pair_facet(comparisons[0], facet) for facet in facets]
@@ -212,7 +212,7 @@ def _many_facet(comparisons: Sequence[RunComparison], facet: str) -> Table:
 
 
 def marked(estimate: PairedEstimate | None, p_value: float | None, unit: str) -> str:
-    """Return an estimate's difference as a cell, with room for the star."""
+    """Return an estimate's difference as a cell, with a star or a space after it."""
     if estimate is None:
         return "-"
     difference = number(estimate.difference, unit, signed=True)
@@ -220,14 +220,14 @@ def marked(estimate: PairedEstimate | None, p_value: float | None, unit: str) ->
 
 
 def starred(text: str, p_value: float | None) -> str:
-    """Return a difference with a star behind it where its corrected p-value is significant."""
+    """Return a difference, followed by a star if its corrected p-value is significant."""
     return f"{text}*" if p_value is not None and p_value < SIGNIFICANT else text
 
 
 def flips_table(
     flips: Sequence[Flip], metric: ComparedMetric, *, first: str = "A", second: str = "B"
 ) -> Table:
-    """Return samples that changed, with the videos; with sizes where they differ."""
+    """Return the table of changed samples; with sizes of changes unless all are right or wrong."""
     rows = [
         [
             flip.id,
@@ -245,7 +245,7 @@ def flips_table(
 
 
 def counts_table(runs: Sequence[ComparableRun], names: Sequence[str] | None = None) -> Table | None:
-    """Return what must be known of the samples of each run; None where there is nothing."""
+    """Return the table of unreadable, failed and flagged samples; None if there are none."""
     flags = [flag_counts(run.results) for run in runs]
     counted = {
         "unreadable": [run.num_unreadable for run in runs],
@@ -258,11 +258,11 @@ def counts_table(runs: Sequence[ComparableRun], names: Sequence[str] | None = No
 
 
 def cost_table(runs: Sequence[ComparableRun]) -> Table:
-    """Return what each run cost; rows that no run knows are left out."""
+    """Return the table of the runs' costs; rows without any value are left out."""
     costs = [run.cost for run in runs]
     stages = dict.fromkeys(stage for cost in costs for stage in cost.stage_seconds)
     stages.pop(PREPARE_STAGE, None)  # shown by sample
-    # A process that is killed says nothing of what it did.
+    # A killed process does not record the samples that it generated.
     is_whole = all(cost.num_generated in (0, cost.num_samples) for cost in costs)
     lines: list[tuple[str, str, Callable[[Cost], float | None]]] = [
         ("samples timed", "", lambda cost: None if is_whole else cost.num_generated),

@@ -1,6 +1,6 @@
 """A comparison as files: JSON for programs, tables and curves for papers, and data.
 
-In the data every number has all its digits, in a column of its own.
+The data have unrounded numbers, each in a column of its own.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _DIFFERENCES = (
 def export_comparison(
     folder: Path, runs: Sequence[Run], comparisons: Sequence[RunComparison]
 ) -> list[Path]:
-    """Write comparison.json, every table as Markdown and LaTeX, and the numbers as CSV.
+    """Write comparison.json, every table as Markdown and LaTeX, and data as CSV and Parquet.
 
     Raises:
         StorageError: one of them cannot be written.
@@ -88,7 +88,7 @@ def comparison_content(runs: Sequence[Run], comparisons: Sequence[RunComparison]
 
 
 def export_sweeps(folder: Path, sweeps: Sequence[Sweep]) -> list[Path]:
-    """Write sweep.json, the tables, and every curve as SVG, PDF and PNG.
+    """Write sweep.json, the tables, and every curve as SVG and, with matplotlib, PDF and PNG.
 
     Raises:
         StorageError: one of them cannot be written.
@@ -126,16 +126,16 @@ def export_tables(
     data: Mapping[str, DataFrame],
     names: Mapping[str, str] | None = None,
 ) -> list[Path]:
-    """Write all tables into one Markdown file, each into a LaTeX file, and its data as CSV.
+    """Write one Markdown file of all tables, and a LaTeX file and data files for each table.
 
     Args:
-        folder: to write into.
-        name: that all files begin with.
+        folder: the folder to write into.
+        name: the prefix of all file names.
         parts: the tables by name.
-        lines: below the tables in Markdown.
-        data: rows of numbers with all their digits, by name: the CSV and Parquet files of a table.
-            A table without them has no CSV file: its own cells are rounded.
-        names: by letter, what LaTeX calls a run.
+        lines: Markdown below the tables.
+        data: unrounded numbers by the name of their table, for its CSV and Parquet files. A table
+            without data has no such file, because its own cells are rounded.
+        names: the runs' names in LaTeX, by letter.
 
     Raises:
         StorageError: one of them cannot be written.
@@ -152,7 +152,7 @@ def export_tables(
 
 
 def write_charts(folder: Path, name: str, charts: Mapping[str, Chart]) -> list[Path]:
-    """Write each chart as SVG, and as PDF and PNG where matplotlib is installed.
+    """Write each chart as SVG, and as PDF and PNG if matplotlib is installed.
 
     Raises:
         StorageError: one of them cannot be written.
@@ -264,16 +264,16 @@ def _setting(setting: SweepPoint) -> dict[str, Any]:
 def metrics_data(
     runs: Sequence[Run], comparisons: Sequence[RunComparison] = (), *, name: str = "metrics"
 ) -> dict[str, DataFrame]:
-    """Return one row for each run, facet, level and metric; the whole set has an empty facet.
+    """Return a row per run, facet, level and metric; the facet is empty for the whole set.
 
     Args:
-        runs: with their own numbers, as their metrics.json holds them.
-        comparisons: of every run but the first with the first: paired differences, on the samples
-            that both have.
-        name: of all rows.
+        runs: the runs; their own numbers come from their metrics.json.
+        comparisons: comparisons of each run with the first; they add paired differences over the
+            samples that both answered.
+        name: the key of all rows in the result.
 
     Returns:
-        All rows, and those of each facet as "by_FACET".
+        All rows under ``name``, and those of each facet under "by_FACET".
     """
     import pandas as pd
 
@@ -293,7 +293,7 @@ def metrics_data(
 
 
 def cost_data(runs: Sequence[Run]) -> DataFrame:
-    """Return what each run cost, and what must be known of its samples, one row a run."""
+    """Return a row per run: its cost, and its counts of unreadable, failed and flagged samples."""
     return _frame(
         {"run": run.name, "settings": settings, **_counts(run), **asdict(run.cost)}
         for run, settings in zip(runs, settings_texts(runs), strict=True)
@@ -308,7 +308,7 @@ def _frame(rows: Iterable[Mapping[str, Any]]) -> DataFrame:
 
 
 def agreement_data(comparisons: Sequence[RunComparison]) -> DataFrame:
-    """Return how much of what two runs wrote is the same, one row a comparison."""
+    """Return a row per comparison: how many texts and answers of its runs are the same."""
     return _frame(
         {
             "run": item.pairing.second.name,
@@ -344,13 +344,13 @@ def _difference(
 
 
 def sweep_data(sweep: Sweep) -> DataFrame:
-    """Return one row for each run of a sweep, with its paired difference to the best one."""
+    """Return a row per run of a sweep, with its paired difference to the best one."""
     best = next((item.run.name for item in sweep.settings if item.is_best), "")
     settings = settings_texts([item.run for item in sweep.settings])
     return _frame(
         {
             **dict(zip(_NAMES, (item.run.name, item.run.model, item.run.label, text), strict=True)),
-            # a sweep's judge.model, which is "model" for short, is no run's model
+            # a sweep's judge.model has the short key "model", but is not the run's model
             **{f"setting_{key}" if key in _NAMES else key: v for key, v in item.values.items()},
             "metric": sweep.metric,
             **{name: getattr(item.score, name) for name in NUMBER_COLUMNS},
@@ -369,10 +369,10 @@ def sweep_data(sweep: Sweep) -> DataFrame:
 
 
 def data_files(name: str, data: DataFrame) -> dict[str, str | bytes]:
-    """Return rows as CSV, which a spreadsheet opens and runs nothing of, and as Parquet.
+    """Return rows as CSV without cells that a spreadsheet would execute, and as Parquet.
 
     Args:
-        name: of both files, without its ending.
+        name: the name of both files, without extension.
         data: the rows.
     """
     safe = data.copy()

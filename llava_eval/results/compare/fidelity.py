@@ -1,7 +1,7 @@
-"""Fidelity: how far a run's answers are from those of another run that saw the same frames.
+"""Fidelity: how much a run's answers differ from those of another run that saw the same frames.
 
-Two runs of a model, one of them quantized, mostly reach the same score. That some answers change,
-and by how much the model's first choice moves, shows with far fewer samples.
+A model and its quantized version mostly reach the same score. Changed answers, and shifts in the
+distribution of the first token, show a difference with far fewer samples.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from llava_eval.metrics.power import Spread
 from llava_eval.results.compare.pairing import ComparedMetric, Pairing
 from llava_eval.types import SampleResult
 
-#: What is measured beside the headline metric.
+#: Names of the measures other than the headline metric.
 CHANGED = "answers changed"
 DIVERGENCE = "KL of letters"
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One way to tell two runs apart.
+    """One measure of the difference between two runs.
 
     Attributes:
-        name: the headline metric's, :data:`CHANGED` or :data:`DIVERGENCE`.
-        unit: of the estimate.
-        estimate: how far the second run is from the first; 0 where they are the same.
+        name: the headline metric's name, :data:`CHANGED` or :data:`DIVERGENCE`.
+        unit: the unit of the estimate.
+        estimate: the difference between the runs; 0 if they are the same.
     """
 
     name: str
@@ -40,21 +40,21 @@ class Measure:
 
     @property
     def num_samples_needed(self) -> int | None:
-        """Samples that show as much four times in five; None where nothing differs."""
+        """Samples that detect this difference with a probability of 4/5; None if there is none."""
         spread, size = Spread.of_pair(self.estimate), abs(self.estimate.difference)
         return spread.samples_for(size) if spread and size else None
 
 
 def fidelity_of(pairing: Pairing, headline: ComparedMetric) -> list[Measure]:
-    """Return how far two runs are apart, by each measure that both allow.
+    """Return the difference between two runs by each measure that both allow.
 
     Args:
         pairing: the runs.
-        headline: the metric that tables look at.
+        headline: the comparison's headline metric.
 
     Returns:
         The headline, the share of answers that changed, and the divergence KL(first || second) of
-        the options' distribution at the first new token, in nats; none for runs of other frames.
+        the options' distribution at the first new token, in nats; empty if the frames differ.
     """
     pairs = list(zip(pairing.firsts, pairing.seconds, strict=True))
     if any(left.frame_indices != right.frame_indices for left, right in pairs):
@@ -69,7 +69,7 @@ def fidelity_of(pairing: Pairing, headline: ComparedMetric) -> list[Measure]:
 
 
 def _divergence_of(left: SampleResult, right: SampleResult) -> float:
-    """Return the divergence of a sample's options in nats; NaN where they are not known of both."""
+    """Return the divergence of a sample's options in nats; NaN unless both runs recorded them."""
     before, after = left.generation.choice_logprobs, right.generation.choice_logprobs
     if before is None or after is None or len(before) != len(after):
         return np.nan
@@ -79,7 +79,7 @@ def _divergence_of(left: SampleResult, right: SampleResult) -> float:
 def _measure(
     name: str, unit: str, scale: float, values: Sequence[float], membership: npt.NDArray[np.int64]
 ) -> list[Measure]:
-    """Return the mean of values that are 0 for equal runs; nothing without any (NaN: not known)."""
+    """Return the mean of values (0 for equal runs, NaN if unknown) as a list; empty without any."""
     column = np.array(values, np.float64)
     nothing = np.where(np.isnan(column), np.nan, 0.0)
     found = paired_means(nothing, column, membership)
@@ -88,17 +88,17 @@ def _measure(
     estimate = found.scaled(scale)
     low = None if estimate.low is None else max(0.0, estimate.low)
     high = estimate.high
-    if unit == "nats" and not np.nanmax(column):  # how far others may diverge is not known
+    if unit == "nats" and not np.nanmax(column):  # no bound for the divergence of other samples
         low = high = None
     return [Measure(name, unit, replace(estimate, low=low, high=high))]
 
 
 def divergence(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return the Kullback-Leibler divergence of the second from the first distribution, in nats.
+    """Return the Kullback-Leibler divergence KL(first || second), in nats.
 
     Args:
-        first: log-probabilities of the options among all tokens; of their sum each is a share.
-        second: likewise, of the same options.
+        first: log-probabilities of the options among all tokens; they are normalised here.
+        second: the same for the other run, in the same order of options.
     """
     before, after = (log_softmax(np.array(side, np.float64)) for side in (first, second))
     distribution: FloatArray = np.exp(before)

@@ -1,9 +1,9 @@
 """Samples of two runs that were shown different frames: ``llava-eval frames diff``.
 
-A ledger line keeps for each frame its index, time and the digest of its RGB bytes as they were
-decoded, and for each medium a digest of what the model's processor made of it. Another tool's
-frames are compared as pictures without loss in a folder: the frames of one sample in FOLDER/ID, or
-those of one video in FOLDER/NAME (its file name without the ending), in natural order.
+A ledger line records the index, the time and the digest of the decoded RGB bytes of each frame,
+and for each medium a digest of the model's pixel input. Another tool's frames are compared as
+lossless pictures in a folder: the frames of one sample in FOLDER/ID, or those of one video in
+FOLDER/NAME (its file name without the extension), in natural order.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from llava_eval.results.formatting import Table, count, listed, printable, wrapp
 from llava_eval.results.runs import Run, RunReader, is_run, natural_order
 from llava_eval.types import MediaInput, PixelProof, SampleResult
 
-#: Samples that are listed.
+#: The most samples that are listed.
 SHOWN_SAMPLES = 20
 
 
-#: One medium as it was shown: indices of its frames, and what was read of it; empty where unknown.
+#: One medium as it was shown: indices of its frames, and its recorded input; empty if unknown.
 Shown = tuple[tuple[int, ...], MediaInput]
 
 
 @dataclass(frozen=True)
 class FramesDifference:
-    """The differences between what two sides showed to the same samples.
+    """The differences between the frames and prompts that the same samples saw on two sides.
 
     Attributes:
-        num_same: samples that saw the same.
-        changed: by sample id, the first difference.
-        unknown: ids of samples of which one side does not know what they saw.
-        media: by sample id, names of its media.
-        absent: ids of samples that failed on one side, or that it lacks.
+        num_same: number of samples without a difference.
+        changed: the first difference of each other sample, by id.
+        unknown: ids of samples whose frames one side did not record.
+        media: names of each sample's media, by id.
+        absent: ids of samples that failed, or are missing, on one side.
     """
 
     num_same: int
@@ -62,7 +62,7 @@ def _num_frames(medium: Shown) -> int:
 
 
 def _compare_seen(run: Run, seen: Mapping[str, SampleResult]) -> FramesDifference:
-    """Compare what the samples of a run saw with what another side showed them, by sample id."""
+    """Compare what the samples of a run saw with what they saw on another side, by sample id."""
     changed: dict[str, str] = {}
     unknown, num_same = [], 0
     media = {result.id: result.media for result in run.results}
@@ -86,9 +86,9 @@ def _compare_seen(run: Run, seen: Mapping[str, SampleResult]) -> FramesDifferenc
 
 
 def first_seen_difference(left: SampleResult, right: SampleResult) -> str | None:
-    """Return the first thing in which two sides differ, in words; None where they saw the same.
+    """Return the first difference between two sides in words; None if they saw the same.
 
-    Where both know the pixels, the pixels decide: a still video shows the same at any index.
+    If both recorded digests of pixels, these decide: a still video has equal frames at any index.
     """
     sides = _media_of(left), _media_of(right)
     if len(sides[0]) != len(sides[1]):
@@ -122,7 +122,7 @@ def _media_difference(left: Shown, right: Shown) -> str | None:
 
 
 def _at(number: int, left: Sequence[int], right: Sequence[int]) -> str:
-    """Return in what two frames differ: their indices, where both are known, or their pixels."""
+    """Return how two frames differ: by index if both are known, or by their pixels."""
     if number >= len(left):
         return "other pixels"
     if number >= len(right) or left[number] == right[number]:
@@ -131,7 +131,7 @@ def _at(number: int, left: Sequence[int], right: Sequence[int]) -> str:
 
 
 def _pictures_in(folder: Path, run: Run) -> dict[str, SampleResult]:
-    """Return the samples of a run as a folder of pictures, see the module, shows them."""
+    """Return the samples of a run with the frames in a folder of pictures, see the module."""
     medium_in = functools.cache(_read_pictures)
     seen = {}
     for result in run.results:
@@ -143,7 +143,7 @@ def _pictures_in(folder: Path, run: Run) -> dict[str, SampleResult]:
     return seen
 
 
-#: The size of pictures that are not all of one.
+#: The size that is recorded for pictures of different sizes.
 _NO_SIZE = "0x0"
 
 
@@ -165,7 +165,7 @@ def _read_pictures(folder: Path) -> MediaInput:
 
 
 def difference_text(result: FramesDifference, *, width: int = 80) -> str:
-    """Return a difference for a terminal.
+    """Return a difference as text for the terminal.
 
     Args:
         result: the difference.
@@ -198,13 +198,13 @@ def diff_frames(left: Path, right: Path) -> tuple[FramesDifference, str]:
 
     Args:
         left: a run directory.
-        right: another one, or a folder of pictures.
+        right: another run directory, or a folder of pictures.
 
     Returns:
-        The difference, and a line that says of what it is.
+        The difference, and a line that names both sides.
 
     Raises:
-        ComparisonError: they cannot be read or compared.
+        ComparisonError: one of them cannot be read, or they cannot be compared.
         RunDirectoryError: a ledger or manifest is damaged.
     """
     reader = RunReader()

@@ -1,4 +1,4 @@
-"""Two runs side by side: the samples that both hold, and the metrics' paired differences."""
+"""The samples that two runs have in common, and the metrics' paired differences."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Pairing:
 
     Attributes:
         first, second: the runs.
-        firsts, seconds: results of the compared samples in the first run's order; both answered.
+        firsts, seconds: results of samples that both answered, in the first run's order.
         membership: (N,) clusters of the compared samples, numbered from 0.
-        first_only, second_only: ids that only one run holds.
-        failures: results that failed in either run, one for each sample; it is not compared.
-        differences: in what the two were not asked the same, in words.
+        first_only, second_only: ids that only one run has.
+        failures: one failed result for each sample that failed in either run; not compared.
+        differences: differing benchmarks, prompts, targets and media, in words.
     """
 
     first: ComparableRun
@@ -47,12 +47,12 @@ class Pairing:
 
     @property
     def failed(self) -> list[str]:
-        """The ids of what failed in either run."""
+        """The ids of samples that failed in either run."""
         return [result.id for result in self.failures]
 
     @property
     def num_clusters(self) -> int:
-        """Groups (videos) of the compared samples."""
+        """The number of groups (videos) of the compared samples."""
         return int(self.membership.max()) + 1 if len(self.membership) else 0
 
 
@@ -60,7 +60,7 @@ def pair(first: ComparableRun, second: ComparableRun) -> Pairing:
     """Pair two runs by sample id.
 
     Raises:
-        ComparisonError: they have no sample in common that both answered.
+        ComparisonError: there is no sample that both answered.
     """
     by_id = {result.id: result for result in second.results}
     both = [(left, by_id[left.id]) for left in first.results if left.id in by_id]
@@ -115,22 +115,22 @@ def _question_differences(both: Sequence[tuple[SampleResult, SampleResult]]) -> 
 
 
 def _same_media(left: SampleResult, right: SampleResult) -> bool:
-    """Media are the same by file name: folder and container of a data set may differ."""
-    if left.media == right.media:  # as nearly always, and quick
+    """Return whether media have the same file names; folders and extensions may differ."""
+    if left.media == right.media:  # the usual case, and fast
         return True
     stems = [[PurePath(path).stem for path in result.media] for result in (left, right)]
     return stems[0] == stems[1]
 
 
-#: Where the functions of metrics live. Nothing else is imported for a run that names it: a run
+#: Packages with metric functions. A run's configuration causes no other import, because a run
 #: directory may come from anyone.
 _METRICS_PACKAGES = ("llava_eval.metrics.", "llava_eval.scoring.captions.")
-#: What a metric may raise on results that it was not made for.
+#: Errors that a metric may raise on results that it was not made for.
 METRIC_ERRORS = (
     *(ValueError, TypeError, LookupError, ArithmeticError, AttributeError, ImportError),
     ConfigError,
 )
-#: A scorer whose score (and this detail) weighs words by the whole set that was judged.
+#: A scorer whose score (and this detail) weights words by the whole set of scored samples.
 _SET_SCORER = ("llava_eval.scoring.captions.corpus.CaptionScorer", "cider")
 
 
@@ -139,12 +139,12 @@ class ComparedMetric:
     """One metric of two runs.
 
     Attributes:
-        name: as in the tables.
-        unit: of the values.
+        name: the metric's name in tables.
+        unit: the unit of the values.
         estimate: values and difference on the compared samples; None with ``reason``.
-        mcnemar: exact test; None where values are not right or wrong.
-        paired: for subsets of the samples; None with ``reason``.
-        reason: why the metric is not compared.
+        mcnemar: McNemar's exact test; None unless all values are right or wrong.
+        paired: the metric on subsets of the samples; None with ``reason``.
+        reason: why the metric is not compared; None if it is.
     """
 
     name: str
@@ -169,8 +169,8 @@ def compared(name: str, node: Mapping[str, Any], pairing: Pairing) -> ComparedMe
     """Compare one metric.
 
     Args:
-        name: as in the tables.
-        node: of the configuration.
+        name: the metric's name in tables.
+        node: the metric's configuration node.
         pairing: the runs.
     """
     if (reason := _set_reason(node, pairing)) is not None:
@@ -191,15 +191,15 @@ def compared(name: str, node: Mapping[str, Any], pairing: Pairing) -> ComparedMe
 
 
 def metric_of(node: Mapping[str, Any], allowed: Collection[str] = ()) -> Metric:
-    """Return the function that a node of the configuration names, with its parameters bound.
+    """Return the metric function of a configuration node, with its parameters bound.
 
     Args:
-        node: of a run's configuration.
-        allowed: dotted paths outside of this package that may be imported.
+        node: the node of a run's configuration.
+        allowed: dotted paths outside this package that may be imported.
 
     Raises:
-        ValueError: it is neither one of this package nor allowed.
-        ConfigError: it cannot be imported, or a parameter does not suit it.
+        ValueError: the function is neither in this package nor allowed.
+        ConfigError: the function cannot be imported, or a parameter is wrong.
     """
     node = current_node({"_target_": "nothing", **node})
     target = node["_target_"]
@@ -213,18 +213,18 @@ def metric_of(node: Mapping[str, Any], allowed: Collection[str] = ()) -> Metric:
 
 
 def is_otherwise(name: str, first: ComparableRun, second: ComparableRun) -> bool:
-    """Return whether both runs have a metric of this name, each by a rule of its own."""
+    """Return whether both runs have a metric of this name, but with different configurations."""
     nodes = [run.metric_nodes.get(name) for run in (first, second)]
     return None not in nodes and flat({name: nodes[0]}) != flat({name: nodes[1]})
 
 
 def is_mean(node: Mapping[str, Any]) -> bool:
-    """Return whether a metric's node of a configuration, of any version, is a mean over samples."""
+    """Return whether a metric's configuration node, of any version, is a mean over samples."""
     return str(current_node({"_target_": "", **node})["_target_"]).endswith(".mean_score")
 
 
 def _set_reason(node: Mapping[str, Any], pairing: Pairing) -> str | None:
-    """Return why scores that depend on the whole set cannot be compared, or None."""
+    """Return why scores that depend on the whole set cannot be compared; None if they can."""
     scorer, detail = _SET_SCORER
     runs = (pairing.first, pairing.second)
     scorers = [current_target(str(run.parts.scorer.get("_target_"))) for run in runs]

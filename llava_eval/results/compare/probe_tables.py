@@ -1,4 +1,4 @@
-"""Probes beside the plain run: what answers rest on, by metric, by level of a facet, by letter."""
+"""Probes compared with the plain run, by metric, by level of a facet and by answer letter."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from llava_eval.results.runs import ComparableRun
 
 @dataclass(frozen=True, eq=False)
 class Probes:
-    """A plain run and the same questions under probes.
+    """A plain run, and runs of the same questions under probes.
 
     Attributes:
         plain: the run without a probe.
-        names: of the probes.
-        comparisons: of each with the plain run.
+        names: the names of the probes.
+        comparisons: the comparison of each with the plain run.
     """
 
     plain: ComparableRun
@@ -35,7 +35,7 @@ class Probes:
         """Find the plain run, and compare the others with it.
 
         Raises:
-            ComparisonError: there is not one plain run of the same questions and model.
+            ComparisonError: there is not exactly one plain run, or the runs cannot be compared.
         """
         plain = [run for run in runs if probe_of(run) is None]
         probed = [run for run in runs if probe_of(run) is not None]
@@ -54,7 +54,7 @@ class Probes:
 
     @property
     def chance(self) -> float | None:
-        """The headline metric's value that guessing reaches."""
+        """The headline metric's chance level, if the protocol states one."""
         return self.plain.parts.benchmark.chance.get(self.comparisons[0].headline.name)
 
 
@@ -65,7 +65,7 @@ def probe_of(run: ComparableRun) -> str | None:
 
 
 def probes_table(probes: Probes) -> Table:
-    """Return the headline under every probe, with what guessing reaches."""
+    """Return the table of the headline metric under every probe, and its chance level."""
     metric = probes.comparisons[0].headline
     estimates = [item.headline.estimate for item in probes.comparisons]
     firsts = values_of_first(probes.comparisons, estimates, metric.unit)
@@ -84,7 +84,8 @@ def probes_table(probes: Probes) -> Table:
 def answers_table(probes: Probes) -> Table | None:
     """Return how often each letter is right, and how often it is answered, in percent.
 
-    A probe that changes which letters are right (shuffled options) has a column of its own for it.
+    A probe that changes which letters are right (shuffled options) adds a column "right in ...".
+    None unless all targets are single letters.
     """
     runs = [probes.plain, *(comparison.pairing.second for comparison in probes.comparisons)]
     options = {target for run in runs for result in run.results for target in result.target}
@@ -108,13 +109,13 @@ def _shares(names: Sequence[str]) -> dict[str, float]:
 
 
 def probes_text(probes: Probes, *, width: int = 80) -> str:
-    """Return probes for a terminal of so many columns."""
+    """Return probes as text for a terminal with ``width`` columns."""
     first = probes.comparisons[0]
     metrics = " and, of levels, ".join(
         dict.fromkeys((first.headline.name, first.level_metric.name))
     )
     answers = answers_table(probes)
-    is_one = len(probes.comparisons) == 1  # its tables of levels have a column of p
+    is_one = len(probes.comparisons) == 1  # then the tables of levels have a column of p-values
     marked = "p by level is" if is_one else f"* is below {SIGNIFICANT},"
     blocks = [
         wrapped(f"{probes.plain.label}, {probes.plain.model}", width),

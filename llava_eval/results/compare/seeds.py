@@ -1,4 +1,4 @@
-"""Runs that differ in the seed of sampled decoding alone: what chance in the decoding does."""
+"""Runs that differ only in the seed of sampled decoding: the variation that sampling causes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from llava_eval.results.compare.comparison import compare_runs
 from llava_eval.results.formatting import Table, count, number, wrapped
 from llava_eval.results.runs import Run
 
-#: Samples that are listed, those that flip most first.
+#: The most samples that are listed; those that flip most come first.
 SHOWN_SAMPLES = 8
 
 
@@ -26,14 +26,14 @@ class Seeds:
 
     Attributes:
         subject: benchmark and model.
-        metric, unit: the headline, and of all values.
-        means: by seed, over all samples.
-        mean: of these.
-        spread_of_seeds: standard deviation between the seeds' means.
-        stderr_of_questions: standard error of the mean from the choice of questions, clustered;
+        metric, unit: name of the headline metric, and the unit of all values.
+        means: mean over all samples, by seed.
+        mean: mean of these means.
+        spread_of_seeds: standard deviation of the seeds' means.
+        stderr_of_questions: clustered standard error of the mean due to the choice of questions;
             None for fewer than two groups.
-        flips: by sample id, the share of seeds that are not what most are; those that flip.
-        num_samples: that all seeds answered.
+        flips: share of seeds without the most frequent value, by id; only samples that flip.
+        num_samples: number of samples that all seeds answered.
     """
 
     subject: str
@@ -48,13 +48,13 @@ class Seeds:
 
     @classmethod
     def of(cls, runs: Sequence[Run]) -> Seeds:
-        """Take runs together.
+        """Combine runs.
 
         Args:
-            runs: at least two that differ in their seed alone.
+            runs: at least two runs that differ only in their seed.
 
         Raises:
-            ComparisonError: their metric is no mean, or they did not answer the same samples.
+            ComparisonError: the metric is not a mean, or the runs answered different samples.
         """
         comparisons = compare_runs(runs)
         headline = comparisons[0].headline
@@ -68,8 +68,8 @@ class Seeds:
             reason = f"{headline.name} is not a mean over samples that has a value"
         if reason is not None:
             raise ComparisonError(
-                f"the runs differ in their seeds alone, but {reason}; --allow-differences shows "
-                "them as other runs"
+                f"the runs differ only in their seeds, but {reason}; --allow-differences compares "
+                "them like any other runs"
             )
         columns = [means_of_pairs[0].first, *(item.second for item in means_of_pairs)]
         # (seeds, samples), NaN outside the denominator
@@ -93,7 +93,7 @@ class Seeds:
 
 
 def _flips(ids: Sequence[str], values: FloatArray) -> dict[str, float]:
-    """Return the share of seeds outside of the most frequent value, for samples that flip."""
+    """Return the share of seeds without the most frequent value, for samples that flip."""
     flips = {}
     for name, column in zip(ids, values.T, strict=True):
         _, counts = np.unique(column, return_counts=True)
@@ -103,7 +103,7 @@ def _flips(ids: Sequence[str], values: FloatArray) -> dict[str, float]:
 
 
 def over_seeds(runs: Sequence[Run]) -> list[list[Run]]:
-    """Return the sets of runs that differ in their seed alone; none where a run has no other."""
+    """Return the groups of runs that differ only in their seed; empty if a run is alone."""
     if "seed" not in differences([run.config for run in runs]):
         return []
     groups: list[list[Run]] = []
@@ -118,13 +118,13 @@ def over_seeds(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def seeds_table(seeds: Seeds) -> Table:
-    """Return the metric under each seed, and its mean."""
+    """Return the table of the metric for each seed, and its mean."""
     values = {**seeds.means, "mean": seeds.mean}.items()
     return Table(["seed", seeds.metric], [[name, number(one, seeds.unit)] for name, one in values])
 
 
 def seeds_words(seeds: Seeds) -> str:
-    """Return how far seeds, and the choice of questions, move the metric."""
+    """Return sentences on how much seeds, and the choice of questions, change the metric."""
     stderr = seeds.stderr_of_questions
     return (
         f"Between seeds {seeds.metric} spreads by {seeds.spread_of_seeds:.2f} (standard "
@@ -136,7 +136,7 @@ def seeds_words(seeds: Seeds) -> str:
 
 
 def seeds_text(seeds: Seeds, *, width: int = 80) -> str:
-    """Return seeds for a terminal of so many columns."""
+    """Return seeds as text for a terminal with ``width`` columns."""
     blocks = [
         wrapped(f"{seeds.subject}, {count(seeds.num_samples, 'sample')}", width),
         seeds_table(seeds).to_text(width),

@@ -1,4 +1,4 @@
-"""A sweep as a table and as curves: what settings score and cost, and which none beats."""
+"""A sweep as a table and as curves: scores and costs of settings, and their Pareto sets."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class SweepPoint:
 
     Attributes:
         run: the run.
-        values: of the settings that vary, by short key.
-        name: the values of all of them but the number of frames.
-        score: the headline metric, by the rule of the first run.
-        num_frames: frames that a sample showed, on average.
-        memory_bytes: comparable between the runs of the sweep, see ``Sweep.memory_name``.
-        on_time_frontier, on_memory_frontier: no other run is better and at most as dear.
-        is_best: it has the highest score.
+        values: values of the settings that vary, by short key.
+        name: these values, except the number of frames.
+        score: the headline metric, computed by the first run's rule.
+        num_frames: average number of frames per sample.
+        memory_bytes: memory, comparable between the sweep's runs, see ``Sweep.memory_name``.
+        on_time_frontier, on_memory_frontier: whether it is in this set of :func:`frontier`.
+        is_best: whether it has the highest score.
         to_best: paired difference to the best run; None for the best itself.
-        p_value: of that difference, corrected for all pairs of runs.
+        p_value: p-value of that difference, corrected for all pairs of runs.
     """
 
     run: Run
@@ -61,7 +61,7 @@ class SweepPoint:
 
     @property
     def shown(self) -> str:
-        """The frames that samples showed, for a place beside the setting; empty if as set."""
+        """The average number of frames in parentheses; empty if it is the configured one."""
         is_other = self.num_frames and self.values.get(FRAMES) != f"{self.num_frames:g}"
         return f" ({formatted(self.num_frames, '.3g')} shown)" if is_other else ""
 
@@ -72,13 +72,13 @@ class Sweep:
 
     Attributes:
         benchmark: name and protocol.
-        label: the same with the overrides that all runs have.
-        model: its name with such overrides; empty where runs are of several.
+        label: the same, followed by the overrides that all runs share.
+        model: the model's name with such overrides; empty if there are several models.
         metric: name of the headline metric.
         chance: its chance level, if the protocol states one.
-        settings: in the order of the sweep.
-        memory_name: what ``memory_bytes`` is.
-        notes: runs that were left out or hold other samples.
+        settings: one point per run, in the order of the runs.
+        memory_name: the meaning of ``memory_bytes``.
+        notes: sentences on runs that were left out, failed samples and other differences.
     """
 
     benchmark: str
@@ -95,7 +95,7 @@ def sweeps_of(runs: Sequence[Run], *, allow_differences: bool = False) -> list[S
     """Return one sweep for each benchmark among the runs.
 
     Raises:
-        ComparisonError: the runs of a benchmark were not asked the same, or none is finished.
+        ComparisonError: runs of a benchmark had different prompts or media, or none is finished.
     """
     notes = [f"left out: {run.name} {run.incomplete}" for run in runs if run.incomplete is not None]
     whole = [run for run in runs if run.incomplete is None]
@@ -133,7 +133,7 @@ def _sweep(runs: Sequence[Run], notes: Sequence[str], allow_differences: bool) -
 
 
 def _in_common(labels: Sequence[str]) -> str:
-    """Return the name of labels with the overrides that all have; empty where names differ."""
+    """Return the labels' name with the overrides that all share; empty if the names differ."""
     names, overrides = zip(*(label.partition(" (")[::2] for label in labels), strict=True)
     listed = [text.removesuffix(")").split(", ") for text in overrides]
     shared = ", ".join(part for part in listed[0] if all(part in others for others in listed))
@@ -142,7 +142,7 @@ def _in_common(labels: Sequence[str]) -> str:
 
 
 def _sample_notes(runs: Sequence[Run], allow_differences: bool) -> list[str]:
-    """Return which samples failed, or are not of all runs; refuse runs that were asked others."""
+    """Return notes on failed and unshared samples; raise for runs that must not be compared."""
     failed = [run for run in runs if run.num_errors]
     notes = [f"{run.name}: {count(run.num_errors, 'sample')} failed" for run in failed]
     for run in runs[1:]:
@@ -163,7 +163,7 @@ def _sample_notes(runs: Sequence[Run], allow_differences: bool) -> list[str]:
 
 
 def _distinguishing_settings(runs: Sequence[Run]) -> list[dict[str, str]]:
-    """Return each run's own settings; where some are alike, with software, weights and folders."""
+    """Return each run's own settings; if some are equal, add software, weights and folders."""
     varying = own_settings(runs)
     for beside in (differing_versions(runs), {"folder": [run.name for run in runs]}):
         if len(set(map(str, varying))) < len(runs):
@@ -173,7 +173,7 @@ def _distinguishing_settings(runs: Sequence[Run]) -> list[dict[str, str]]:
 
 
 def _names(varying: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return the values of each run's other settings; files by name where that tells them apart."""
+    """Return the other settings of each run; paths as file names if that keeps runs distinct."""
     others = [[v for key, v in own.items() if key not in (FRAMES, "folder")] for own in varying]
     whole = [", ".join(values) for values in others]
     names = [", ".join(v.rstrip("/").rpartition("/")[2] for v in values) for values in others]
@@ -190,15 +190,15 @@ def _score(run: Run, metric: str, node: Mapping[str, Any]) -> MetricValue:
 
 
 def _num_frames(run: Run) -> float:
-    """Return the frames that a sample showed, on average; 0 where the ledger does not say."""
+    """Return the average number of frames per sample; 0 if the ledger does not record it."""
     shown = [sum(map(len, result.frame_indices)) for result in run.results]
     return statistics.fmean(filter(None, shown)) if any(shown) else 0.0
 
 
 def frontier(points: Sequence[tuple[float | None, float | None]]) -> list[bool]:
-    """Return for each (price, score) whether no other is at least as good and as cheap.
+    """Return for each (price, score) whether no other point is at least as good and as cheap.
 
-    A point without price or score is not in the set.
+    A point without price or score is not in this Pareto set.
     """
     known = [(price, score) for price, score in points if price is not None and score is not None]
     best = [
@@ -212,10 +212,10 @@ def frontier(points: Sequence[tuple[float | None, float | None]]) -> list[bool]:
 def _against_best(
     runs: Sequence[Run], scores: Sequence[float | None]
 ) -> list[tuple[bool, PairedEstimate | None, float | None]]:
-    """Return of each run whether it is the best one, its difference to that, and the p-value.
+    """Return for each run whether it is the best one, its difference to the best, and the p-value.
 
-    The best was chosen by the same scores, so p-values are corrected for all pairs of runs: any
-    of them might have been the one that is looked at.
+    The best is chosen by the same scores, so p-values are corrected for all pairs of runs: any
+    pair might have been the one that is tested.
     """
     scored = [index for index, score in enumerate(scores) if score is not None]
     name, node = next(iter(runs[0].metric_nodes.items()))
@@ -240,7 +240,7 @@ def _against_best(
 
 
 def sweep_table(sweep: Sweep) -> Table:
-    """Return what each setting scores and costs; :func:`legend` explains the columns."""
+    """Return the table of scores and costs of each setting; :func:`legend` explains it."""
     keys = _keys(sweep)
     header = [*keys, sweep.metric, INTERVAL, "to best", "s/sample"]
     rows = [
@@ -261,10 +261,10 @@ def sweep_table(sweep: Sweep) -> Table:
 
 
 def preparing_table(sweep: Sweep) -> Table | None:
-    """Return what the media of each setting took, beside the model's time; None where unknown.
+    """Return the table of the time for media next to the model's time; None if unknown.
 
-    Reading, decoding and resizing run ahead of the model in threads, so their seconds are not
-    added to its own; they depend on which frames an earlier run has left in the cache.
+    Reading, decoding and resizing run in threads ahead of the model, so their seconds are not
+    added to the model's; they depend on the frames that an earlier run left in the cache.
     """
     if all(setting.run.cost.prepare_seconds is None for setting in sweep.settings):
         return None
@@ -288,7 +288,7 @@ def _keys(sweep: Sweep) -> list[str]:
 
 
 def legend(sweep: Sweep) -> str:
-    """Return what the columns of the table mean."""
+    """Return the explanation of the table's columns."""
     num_pairs = math.comb(len(sweep.settings), 2)
     corrected = (
         f" after Holm's correction for all {num_pairs} pairs of runs, as any of them might have "
@@ -306,9 +306,9 @@ def legend(sweep: Sweep) -> str:
 
 
 def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
-    """Return the curves by a short name: score against frames, time and memory.
+    """Return charts of the score against frames, time and memory, by a short name.
 
-    A curve of something that does not vary, or that a run's files do not hold, is left out.
+    A chart is left out if its quantity does not vary or is not recorded.
     """
     y_name = f"{sweep.metric} ({sweep.settings[0].score.unit})"
     beside = "; beside points: frames" if len({s.num_frames for s in sweep.settings}) > 1 else ""

@@ -1,4 +1,4 @@
-"""A comparison, and a sweep, as people read them in a terminal."""
+"""A comparison, and a sweep, as text for a terminal."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from llava_eval.results.compare.sweep_curves import (
 from llava_eval.results.formatting import Table, count, interval, number, p_text, printable, wrapped
 from llava_eval.results.runs import ComparableRun
 
-#: Changed samples that are listed each way.
+#: The most samples that are listed as better, and as worse.
 SHOWN_FLIPS = 5
-#: Columns that a setting of a run, cut, takes at least, and that the name of a row takes at most.
+#: Least columns of a shortened setting of a run, and most columns of a row's name.
 _LEAST, _MOST = 8, 26
 
 
 def comparison_text(
     runs: Sequence[ComparableRun], comparisons: Sequence[RunComparison], *, width: int = 80
 ) -> str:
-    """Return everything that a comparison found.
+    """Return all results of a comparison as text for the terminal.
 
     Args:
-        runs: at least two.
-        comparisons: of every run but the first with the first.
+        runs: at least two runs.
+        comparisons: the comparison of each other run with the first.
         width: columns of the terminal.
     """
     fidelity = tables.fidelity_table(comparisons)
@@ -72,7 +72,7 @@ def sweep_text(sweep: Sweep, *, width: int = 80) -> str:
 
 
 def headline_sentence(comparison: RunComparison) -> str:
-    """Return what the headline metric says, in one sentence."""
+    """Return the result for the headline metric in one sentence."""
     headline, second = comparison.headline, comparison.letter
     estimate = headline.estimate
     if estimate is None:
@@ -124,12 +124,12 @@ def _flips(comparison: RunComparison, width: int) -> Iterator[str]:
 
 
 def _by_run(table: Table | None, width: int, *, num_names: int = 1) -> str:
-    """Return a table with a column for each run, in several where so many do not fit in one.
+    """Return a table with a column per run, split into several if the columns do not fit.
 
     Args:
-        table: None for no text.
+        table: the table; None gives an empty text.
         width: columns of the terminal.
-        num_names: columns from the left that name the rows of each.
+        num_names: columns from the left that name the rows, repeated in each part.
     """
     if table is None:
         return ""

@@ -1,1 +1,1 @@
-"""Files that other programs write or read: generated texts in, answers for a server out."""
+"""Files of other programs: generated texts, exported runs, and submissions to servers."""

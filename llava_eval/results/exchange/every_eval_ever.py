@@ -1,4 +1,4 @@
-"""A run in the schema of Every Eval Ever, version 0.3.0: an aggregate and one line a sample.
+"""A run in the schema of Every Eval Ever, version 0.3.0: an aggregate and a line per sample.
 
 Source: evaleval/every_eval_ever, eval.schema.json and instance_level_eval.schema.json.
 """
@@ -21,31 +21,30 @@ from llava_eval.results.runs import facets_beside
 from llava_eval.types import MetricValue, SampleResult
 
 SCHEMA_VERSION = "0.3.0"
-#: The schema has no other place to say so.
+#: A metric without a better direction; the schema has no other place for it.
 _UNDIRECTED = {"direction": "neither more nor less of it is better"}
-#: What the converter of inspect's logs says of a sample beside what we do.
+#: Metadata of a sample that only the converter of inspect's logs writes.
 _CONVERTED = frozenset({"epoch", "stop_reason"})
-#: What the data store's validator takes in no folder's name.
+#: Characters that the data store's validator rejects in a folder's name.
 _NOT_IN_FOLDERS = re.compile(r'[<>:"\\|?*/\x00-\x1f]')
 
 
 def every_eval_ever(facts: RunFacts) -> dict[str, Any]:
     """Return both files, by path below the root of the data store (``data/...``).
 
-    Metrics without a value have no place in the schema and are left out. Samples that have no
-    score are none of its instances either; their number stands in the aggregate's details, and
-    where no sample has one there is no second file, which the validator wants at least a line of.
+    The schema has no place for metrics without a value or samples without a score; both are left
+    out. The aggregate's details have the numbers of scored, unreadable and failed samples. If no
+    sample has a score there is no second file, because the validator requires at least one line.
     """
     run, is_local = facts.run, facts.is_local
     transformers = run.manifest.versions.get("transformers") if is_local else None
     has_developer = "/" in facts.model
     model_id = facts.model if has_developer else f"local/{facts.model}"
-    # one folder each; "llava:7b" is a model of Ollama's, and no name of a folder everywhere
+    # one folder each; "llava:7b" is a model name of Ollama, but not a valid folder everywhere
     developer, name = (_NOT_IN_FOLDERS.sub("_", part) for part in model_id.split("/", 1))
     seconds = int(datetime.datetime.fromisoformat(facts.started).timestamp())
     evaluation_id = f"{facts.file_name}/{model_id.replace('/', '_')}/{seconds}"
-    # the same run has the same name, wherever and however often it is exported; texts scored by
-    # two rules are two
+    # the same run gets the same name in every export; the same texts scored by two rules get two
     name_of_run = "\n".join([facts.fingerprint, evaluation_id, run.label])
     identity = uuid.UUID(bytes=hashlib.sha256(name_of_run.encode()).digest()[:16], version=4)
     below = f"data/{facts.file_name}/{developer}/{name}/{identity}"

@@ -1,16 +1,16 @@
-"""Texts in the files of other tools; which tool wrote a file is seen from its content.
+"""Texts in the files of other tools; the content of a file shows which tool wrote it.
 
-* lm-eval and lmms-eval: ``*samples_*.jsonl``, one object a line with ``resps``, or (lmms-eval from
-  0.5 on, where nothing was filtered) ``filtered_resps`` alone; lmms-eval 0.2: one object with
-  ``logs`` of such;
+* lm-eval and lmms-eval: ``*samples_*.jsonl``, an object per line with ``resps``, or (lmms-eval from
+  0.5 on, if nothing was filtered) with ``filtered_resps`` only; lmms-eval 0.2: one object whose
+  ``logs`` are such objects;
 * VLMEvalKit: a sheet (.xlsx, .tsv, .csv) with a column ``prediction``, or a JSON array of its rows;
-* inspect: a log, JSON or the .eval archive of such, with ``samples`` that have an ``output``;
-* Every Eval Ever: ``*_samples.jsonl``, one object a line with ``sample_id`` and ``output``;
-* MMVU's authors (yale-nlp/MMVU, main.py): a JSON array of questions that have a ``response``, and
-  where acc_evaluation.py wrote it their judge's verdict, ``correct`` (false too where it failed).
+* inspect: a log as JSON or as an .eval archive, with ``samples`` that have an ``output``;
+* Every Eval Ever: ``*_samples.jsonl``, an object per line with ``sample_id`` and ``output``;
+* MMVU's authors (yale-nlp/MMVU, main.py): a JSON array of questions that have a ``response`` and,
+  if acc_evaluation.py wrote it, their judge's verdict ``correct`` (false also if the judge failed).
 
-A text belongs to the sample whose id one of its fields holds, or whose row the tool numbers: by
-that field, or the row, which gives most texts to a sample that asks what the text answers.
+A text is matched to a sample by an id in one of its fields, or by the tool's row number. The field
+(or the row) is used that matches most texts to samples with the same question.
 
 Sources: EleutherAI/lm-evaluation-harness and EvolvingLMMs-Lab/lmms-eval,
 loggers/evaluation_tracker.py; open-compass/VLMEvalKit, vlmeval/smp/file.py;
@@ -43,12 +43,12 @@ else:
 
 log = logging.getLogger(__name__)
 
-#: What VLMEvalKit writes in place of a text where a model's API gave none.
+#: VLMEvalKit's text for a sample if the model's API returned none.
 _VLMEVALKIT_FAILED = "Failed to obtain answer"
-#: What lmms-eval's models behind an API write there, and its Gemini where a reply was blocked.
+#: lmms-eval's text if a model's API returned none, and its Gemini's if a reply was blocked.
 _LMMS_EVAL_FAILED = ("[LMMS_EVAL_REQUEST_FAILED after ", "[SAFETY_BLOCKED:")
 
-#: Fields that hold what was asked, in whole or in part.
+#: Fields that contain the question, or a part of it.
 _ASKED_FIELDS = ("question", "input")
 
 
@@ -57,11 +57,11 @@ class Record:
     """One text of another tool.
 
     Attributes:
-        name: what the tool calls its sample, for messages.
+        name: the tool's name of the sample, for messages.
         generation: the model's text, or why there is none.
-        fields: of the question, by name.
-        row: number of the source row, as the tool counts.
-        is_repeat: a further answer to the same sample.
+        fields: the fields of the question, by name.
+        row: the tool's number of the source row.
+        is_repeat: whether it is a further answer to the same sample.
     """
 
     name: str
@@ -71,19 +71,19 @@ class Record:
     is_repeat: bool = False
 
 
-#: The standard library's BadZipFile, of a workbook, is another class than that of archives.
+#: Workbooks raise the standard library's BadZipFile, a different class than ``zipfile``'s here.
 _DAMAGED = (*WORKBOOK_ERRORS, zipfile.BadZipFile, ZstdError, ValueError, csv.Error)
 
 
 def foreign_records(content: bytes, path: Path) -> list[Record] | None:
-    """Return the texts of a file of another tool; None where it is none.
+    """Return the texts of another tool's file; None if the file is not of a known tool.
 
     Args:
-        content: of the file.
-        path: for messages.
+        content: the file's content.
+        path: the file, for messages.
 
     Raises:
-        RowsError: the file is of another tool, and damaged.
+        RowsError: the file is of another tool, but damaged.
     """
     try:
         if content.startswith(b"PK\x03\x04"):
@@ -105,7 +105,7 @@ def foreign_records(content: bytes, path: Path) -> list[Record] | None:
 
 
 def _of_json(content: bytes) -> list[Record] | None:
-    """Read lines of one of the tools, or a file that is one value."""
+    """Read JSON lines of one of the tools, or a file with a single JSON value."""
     first, _, rest = content.partition(b"\n")
     try:
         line = parse_json(first)
@@ -133,12 +133,12 @@ def _of_json(content: bytes) -> list[Record] | None:
     if isinstance(whole, dict) and isinstance(whole.get("eval"), dict) and "samples" in whole:
         return [_of_inspect(sample) for sample in whole["samples"] or []]
     if isinstance(whole, dict) and {"results", "configs"} <= whole.keys():
-        raise JsonError("it holds results alone; the texts are in the samples_*.jsonl beside it")
+        raise JsonError("it has only results; the texts are in the samples_*.jsonl next to it")
     return None
 
 
 def _of_lm_eval(line: Mapping[str, Any]) -> Iterator[Record]:
-    """Yield the reply of a line, and then those of its further ``repeats``."""
+    """Yield the reply of a line, and then its further replies (``repeats``)."""
     replies = line["resps"] if "resps" in line else line["filtered_resps"]
     further: Sequence[Any] = ()
     while isinstance(replies, list) and replies and not _is_likelihood(replies):
@@ -150,14 +150,14 @@ def _of_lm_eval(line: Mapping[str, Any]) -> Iterator[Record]:
         asked = asked[0]
     if isinstance(asked, str):
         fields.setdefault("input", asked)
-    # lmms-eval also leaves what its own metrics return: mappings with the question's id.
+    # lmms-eval also writes the results of its own metrics: mappings with the question's id.
     for value in line.values():
         if isinstance(value, dict) and value is not document:
             fields = {**{k: v for k, v in value.items() if isinstance(v, str | int)}, **fields}
     row = line.get("doc_id")
     name = f"doc_id {row}"
     number = row if isinstance(row, int) else None
-    if isinstance(line.get("error"), str):  # as our own export says of a failed sample
+    if isinstance(line.get("error"), str):  # our own export's form of a failed sample
         yield Record(name, Generation(None, error=line["error"]), fields, number)
     elif not isinstance(replies, str):
         what = "likelihoods and no text" if isinstance(replies, list) and replies else "no text"
@@ -172,22 +172,22 @@ def _of_lm_eval(line: Mapping[str, Any]) -> Iterator[Record]:
 
 
 def _is_likelihood(reply: Sequence[Any]) -> bool:
-    """Return whether a reply is a log-likelihood, and whether it is that of greedy decoding."""
+    """Return whether a reply is a pair: a log-likelihood, and whether it is of greedy decoding."""
     if len(reply) != 2 or str(reply[1]) not in ("True", "False"):
         return False
     try:
         float(reply[0])
     except (TypeError, ValueError):
-        return False  # two texts, of which one says so
+        return False  # two texts, one of them "True" or "False"
     return True
 
 
 def _of_every_eval_ever(line: Mapping[str, Any]) -> Iterator[Record]:
-    """Yield the replies of a line; conversations of several turns have none."""
+    """Yield the replies of a line; conversations with several turns give an error instead."""
     name, raw = str(line["sample_id"]), (line["output"] or {}).get("raw")
     fields = {"id": name, "input": line["input"]["raw"]}
     replies = [raw] if isinstance(raw, str) else raw
-    # what the converter of inspect's logs says of a sample
+    # written by the converter of inspect's logs
     metadata = line.get("metadata") or {}
     is_repeat = str(metadata.get("epoch", 1)) != "1"
     error = str(line.get("error") or "").strip()
@@ -229,12 +229,14 @@ def _of_inspect(sample: Any) -> Record:
 
 
 def _ended(text: str, reason: object, usage: object) -> Generation:
-    """Return a reply that ended so; of a refused prompt inspect keeps the server's words as text.
+    """Return a reply, or an error if the server refused the prompt or filtered the reply.
+
+    inspect stores the server's message about a refused prompt as the text of the reply.
 
     Args:
-        text: of the reply.
-        reason: inspect's word for its end.
-        usage: tokens as the server counted them, which it did not where it refused the prompt.
+        text: the reply's text.
+        reason: inspect's ``stop_reason``.
+        usage: the server's token counts; missing for a refused prompt.
     """
     if reason == "content_filter" or (reason == "model_length" and not usage):
         words = " ".join([f"the server ended the reply for {reason!r}:", *text.split()])
@@ -243,13 +245,13 @@ def _ended(text: str, reason: object, usage: object) -> Generation:
 
 
 def _attached(text: str, sample: Mapping[str, Any]) -> str:
-    """Return a text that inspect may have put into the sample's attachments."""
+    """Return a text, which inspect may have moved to the sample's attachments."""
     key = text.removeprefix("attachment://")
     return text if key == text else str(sample.get("attachments", {}).get(key, text))
 
 
 def _of_archive(content: bytes) -> list[Record] | None:
-    """Read a workbook, or inspect's archive."""
+    """Read a workbook, or inspect's archive; return None for any other archive."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if sum(member.file_size for member in archive.infolist()) > MAX_FILE_BYTES:
             raise JsonError(f"it unpacks to more than {MAX_FILE_BYTES} bytes")
@@ -265,7 +267,7 @@ def _of_archive(content: bytes) -> list[Record] | None:
 def _sheet(content: bytes) -> Iterator[dict[str, Any]]:
     from openpyxl import load_workbook
 
-    # A text that begins with "=" is stored as a formula, with 0 or nothing as its value.
+    # Text that starts with "=" is stored as a formula, whose value is 0 or missing.
     sheet = load_workbook(io.BytesIO(content), read_only=True).worksheets[0]
     rows = sheet.iter_rows(values_only=True)
     header = [str(name) for name in next(rows, ())]
@@ -274,7 +276,7 @@ def _sheet(content: bytes) -> Iterator[dict[str, Any]]:
 
 
 def _of_rows(rows: Iterator[dict[str, Any]] | csv.DictReader[str]) -> list[Record]:
-    """Read the rows of VLMEvalKit's sheet; it leaves the cell of an empty text empty."""
+    """Read the rows of VLMEvalKit's sheet, in which an empty text is an empty cell."""
     records = []
     for number, row in enumerate(rows):
         if "prediction" not in row:
@@ -282,7 +284,7 @@ def _of_rows(rows: Iterator[dict[str, Any]] | csv.DictReader[str]) -> list[Recor
         index = row.get("index", number)
         text = "" if row["prediction"] is None else str(row["prediction"])
         failed = text.startswith(_VLMEVALKIT_FAILED)
-        verdict = row.get("correct") if "response" in row else None  # of MMVU's judge
+        verdict = row.get("correct") if "response" in row else None  # by MMVU's judge
         generation = Generation(
             None if failed else text,
             error=text if failed else None,
@@ -296,15 +298,15 @@ def _of_rows(rows: Iterator[dict[str, Any]] | csv.DictReader[str]) -> list[Recor
 def matched(
     records: Sequence[Record], samples: Sequence[Sample], path: Path
 ) -> dict[str, Generation]:
-    """Return the generations that belong to samples; what belongs to none is counted and named.
+    """Return the generations by sample id; a warning names the texts that belong to no sample.
 
     Args:
-        records: of another tool's file.
-        samples: of the benchmark.
-        path: of the file, for messages.
+        records: the texts of another tool's file.
+        samples: the benchmark's samples.
+        path: the file, for messages.
 
     Raises:
-        RowsError: none of them belongs to a sample, or two to the same.
+        RowsError: no text belongs to a sample, or two different texts belong to the same one.
     """
     repeats = [record for record in records if record.is_repeat]
     records = [record for record in records if not record.is_repeat]
@@ -344,16 +346,16 @@ def samples_by_row(samples: Sequence[Sample]) -> dict[int | None, Sample | None]
     return by_row
 
 
-#: Finds the sample that a text belongs to; None where there is none.
+#: Finds the sample of a text; None if there is none.
 _Rule = Callable[[Record], Sample | None]
 
 
 def _rule(records: Sequence[Record], samples: Sequence[Sample], path: Path) -> _Rule:
-    """Return what finds samples for most records: an id in one of their fields, or the row.
+    """Return the rule that finds samples for most records: an id in one of their fields, or rows.
 
-    A sample that asks something else than the record says is no owner; where that leaves nothing,
-    because the tool words questions otherwise, the ids of most records count alone. Rows that are
-    1 to their number may be counted from 1 or lack the first, which only questions tell.
+    A sample with another question than the record's is no match. If there is no match at all,
+    because the tool words questions differently, an id alone is enough if it fits most records.
+    Rows 1 to N may be counted from 1, or lack row 0; only questions can decide.
     """
     by_id = {_as_id(sample.id): sample for sample in samples}
     by_row = samples_by_row(samples)
@@ -383,7 +385,7 @@ def _rule(records: Sequence[Record], samples: Sequence[Sample], path: Path) -> _
 
 
 def _is_distinct(records: Sequence[Record], rule: _Rule) -> bool:
-    """Return whether a rule gives texts that differ to samples of their own."""
+    """Return whether a rule never assigns two different texts to the same sample."""
     texts: dict[str, str | None] = {}
     owners = ((rule(record), record.generation.text) for record in records)
     return all(
@@ -397,13 +399,13 @@ def _agreed(record: Record, rule: _Rule) -> Sample | None:
 
 
 def _as_id(value: object) -> str:
-    """Return an id as the files have it: inspect's with "?" for half a surrogate pair."""
+    """Return an id as files contain it; inspect's files have "?" for a lone surrogate."""
     whole = int(value) if isinstance(value, float) and value.is_integer() else value
     return str(whole).encode(errors="replace").decode()
 
 
 def _asks(record: Record, sample: Sample) -> bool:
-    """Return whether a record is of a sample's question, as far as it says."""
+    """Return whether a record has a sample's question; True if the record has none."""
     texts, own = _asked(record), "".join(sample.question.split()).lower()
     return not texts or not own or any(own in text or text in own for text in texts)
 

@@ -1,4 +1,4 @@
-"""Texts that were generated elsewhere, or by an earlier run, to be scored."""
+"""Reading texts to score that were generated elsewhere, or by an earlier run."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def read_generations(path: Path, samples: Sequence[Sample]) -> dict[str, Generat
     """Read a file of generated texts, ours or another tool's.
 
     Args:
-        path: JSON lines that have the forms in :data:`FORMS`, or what
-            :mod:`llava_eval.results.exchange.foreign` reads.
+        path: JSON lines in the forms of :data:`FORMS`, or a file that
+            :mod:`llava_eval.results.exchange.foreign` can read.
         samples: the samples that the texts belong to.
 
     Returns:
-        A generation for every sample, by sample id. Samples that the file lacks get one with an
-        error, so that they are counted as failed and never scored.
+        A generation for every sample, by sample id. Samples that are not in the file get one with
+        an error, so that they count as failed and are never scored.
 
     Raises:
-        RowsError: no such file, an unreadable line, a text for no sample, or two for one. Of
-            another tool's texts only some have to belong to samples.
+        RowsError: there is no such file, a line is not readable, a text belongs to no sample, or
+            two to the same. Of another tool's texts only some must belong to samples.
     """
     try:
         written = read_file(path)
@@ -75,7 +75,7 @@ def _sample_of(
     if "id" in content:
         sample = by_id.get(str(content["id"]))
         named = f"id {content['id']!r}"
-        # A samples.jsonl has the rows of its own run's source, where they may be in another order.
+        # A samples.jsonl has the row numbers of its run's source, whose order may be another.
         has_row = isinstance(row, int) and row in by_row and "generation" not in content
         if sample is not None and has_row and row != sample.row:
             raise RowsError(f"{where}: {named} is of row {sample.row}, not {row}; give one of them")
@@ -105,10 +105,10 @@ def _generation(content: Mapping[str, Any], sample: Sample, where: str) -> Gener
         raise RowsError(f"{where}: {error}") from error
     losses = generation.option_losses or ()
     if not all(map(math.isfinite, losses)):
-        raise RowsError(f"{where}: option_losses are to be finite numbers, got {list(losses)}")
+        raise RowsError(f"{where}: expected option_losses as finite numbers, got {list(losses)}")
     if generation.text is not None and len(losses) != len(sample.options):
         raise RowsError(
             f"{where}: sample {sample.id!r} needs {len(sample.options)} option_losses, one for "
-            f"each option whose likelihood is asked for; got {len(losses)}"
+            f"each option whose likelihood is compared; got {len(losses)}"
         )
     return generation

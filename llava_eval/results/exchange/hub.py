@@ -19,11 +19,11 @@ from llava_eval.results.formatting import interval, number
 def hub_entry(facts: RunFacts) -> dict[str, Any]:
     """Return ``.eval_results/NAME.yaml``, to be proposed to the model's repository.
 
-    The hub knows a benchmark by the ``eval.yaml`` of its data set; a run whose rows are of another
-    one, or of a file, has no entry to go to.
+    The hub defines a benchmark by the ``eval.yaml`` of its data set; a run with rows from another
+    data set, or from a file, cannot have an entry.
 
     Raises:
-        ComparisonError: the run is not finished, has no number, or the hub knows no such benchmark.
+        ComparisonError: the run is incomplete, has no number, or the hub has no such benchmark.
     """
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
@@ -33,7 +33,7 @@ def hub_entry(facts: RunFacts) -> dict[str, Any]:
     if facts.dataset is None:
         raise ComparisonError(
             f"{run.name}: its rows came from {facts.source or 'nowhere that is known'}, and the "
-            "hub takes numbers of its own data sets alone (benchmark.source=hub://...)"
+            "hub accepts only numbers of its own data sets (benchmark.source=hub://...)"
         )
     name, value = next(iter(run.tables.metrics.items()), (None, None))
     if value is None or value.value is None:
@@ -57,10 +57,10 @@ def hub_entry(facts: RunFacts) -> dict[str, Any]:
 
 
 def _task_of(facts: RunFacts) -> str:
-    """Return the task that the data set's own eval.yaml names for the rows of a run.
+    """Return the task id in the data set's eval.yaml for the subset and split of a run.
 
     Raises:
-        ComparisonError: it has none, or none for this subset and split.
+        ComparisonError: there is no readable eval.yaml, or no task for this subset and split.
     """
     from huggingface_hub import hf_hub_download
 

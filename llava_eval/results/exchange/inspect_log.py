@@ -16,7 +16,7 @@ _STOP_REASONS = {"eos": "stop", "stop_string": "stop", "length": "max_tokens"}
 
 
 def inspect_log(facts: RunFacts) -> dict[str, Any]:
-    """Return one ``.json`` log, by its name in the folder of inspect's logs."""
+    """Return one ``.json`` log, by its file name in the folder of inspect's logs."""
     run = facts.run
     spec = {
         "eval_id": facts.fingerprint[:22],
@@ -52,13 +52,13 @@ def inspect_log(facts: RunFacts) -> dict[str, Any]:
         "samples": [_sample(result, facts) for result in run.results],
     }
     stamp = facts.started.replace(":", "-")
-    task = re.sub(r"[^A-Za-z0-9]+", "-", facts.run.benchmark)  # inspect takes names apart at "_"
+    task = re.sub(r"[^A-Za-z0-9]+", "-", facts.run.benchmark)  # inspect splits file names at "_"
     return {f"{stamp}_{task}_{facts.fingerprint[:22]}.json": content}
 
 
 def _score(name: str, value: MetricValue, facts: RunFacts) -> dict[str, Any]:
     bounds = {key: getattr(value, key) for key in ("stderr", "ci_low", "ci_high")}
-    # a metric may count groups of samples, or a part of them
+    # a metric's own count may be of groups, or of a part of the samples
     unscored = sum(result.score.value is None for result in facts.run.results)
     return {
         "name": name,

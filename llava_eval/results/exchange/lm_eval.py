@@ -1,4 +1,4 @@
-"""A run as lm-eval and lmms-eval write theirs: results_*.json and samples_*.jsonl.
+"""A run in the format of lm-eval and lmms-eval: results_*.json and samples_*.jsonl.
 
 Source: EleutherAI/lm-evaluation-harness, lm_eval/result_schema.py and
 lm_eval/loggers/evaluation_tracker.py.

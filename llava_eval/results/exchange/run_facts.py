@@ -1,4 +1,4 @@
-"""Facts of a run that other tools' files hold, under the names that most of them use."""
+"""Facts about a run for other tools' files, under the names that most of them use."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from llava_eval.results.runs import Run
 
 @dataclass(frozen=True)
 class RunFacts:
-    """A run in the words of other tools.
+    """Facts about a run in the terms of other tools.
 
     Attributes:
         run: the run.
-        model: the checkpoint's hub id where it has one, else its name.
-        scorer: name of the rule.
-        source: where the rows came from.
+        model: the checkpoint's hub id if it has one, or else the model's name.
+        scorer: name of the scorer.
+        source: the benchmark's source of rows.
         generation: temperature, top_p, max_tokens and seed.
         fingerprint: digest of the run's identity.
-        started, ended: times in ISO form, UTC.
-        command: the command line, None where it is not known.
+        started, ended: times in ISO format, UTC.
+        command: the command line; None if it is not known.
     """
 
     run: Run
@@ -50,13 +50,13 @@ class RunFacts:
 
     @classmethod
     def of(cls, run: Run) -> RunFacts:
-        """Gather them from a run directory.
+        """Collect the facts from a run directory.
 
         Args:
             run: the run.
 
         Raises:
-            RunDirectoryError: its manifest holds a time that is none.
+            RunDirectoryError: a time in its manifest is not in ISO format.
         """
         manifest, parts = run.manifest, flat(run.config)
         sessions = manifest.content.get("sessions") or [{}]
@@ -88,24 +88,24 @@ class RunFacts:
 
     @property
     def dataset(self) -> str | None:
-        """The data set of the hub that the rows came from; None for rows of a file."""
+        """The hub's data set that the rows came from; None for other sources."""
         is_hub = self.source.startswith(HUB_SCHEME)
         return self.source.removeprefix(HUB_SCHEME) if is_hub else None
 
     @property
     def is_local(self) -> bool:
-        """Whether transformers ran the model here; what a server ran is not known."""
+        """Whether the run loaded the model with transformers; a server's software is not known."""
         model = self.run.manifest.model
         return model is not None and model.weights_sha256 is not None
 
     @property
     def file_name(self) -> str:
-        """The benchmark's name as a part of a file's name."""
+        """The benchmark's name as a part of a file name."""
         return file_name(self.run.benchmark)
 
 
 def _asked(run: Run) -> Mapping[str, Any]:
-    """Return how texts were asked for, by dotted key; of scored ones what their source said."""
+    """Return the generation's settings by dotted key; for scored texts those of their source."""
     if not is_of_scored_texts(run.config):
         return flat(run.config)
     texts = run.manifest.content.get("generations")
@@ -114,10 +114,10 @@ def _asked(run: Run) -> Mapping[str, Any]:
 
 
 def sha256_of(text: str) -> str:
-    """Return the digest of a text, in hexadecimal; half a surrogate pair counts as its code."""
+    """Return the SHA-256 of a text in hexadecimal; a lone surrogate counts as its escape."""
     return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
 
 
 def as_share(value: float | None, unit: str) -> float | None:
-    """Return a number as tools expect that print shares: percent as 0 to 1, others as they are."""
+    """Return percent as a share from 0 to 1, which these tools expect; other units unchanged."""
     return value / 100 if value is not None and unit == "percent" else value

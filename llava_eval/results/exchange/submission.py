@@ -1,8 +1,8 @@
-"""The file for a benchmark's server, which knows the hidden answers.
+"""The submission file for a benchmark's server, which has the hidden answers.
 
-A maker is a function ``(results, *, parameters) -> JSON value`` named in a protocol's file; the
-pipeline writes what it returns as submission.json into the run directory, or bytes as
-submission.xlsx. Replies come without reasoning where the protocol's reference cuts it out.
+A maker is a function ``(results, *, parameters) -> JSON value`` named in a protocol's file. Its
+result is written to the run directory as submission.json, or bytes as submission.xlsx. Replies
+come without reasoning if the protocol's reference removes it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def answers_by_id(
     Failed samples are left out: the server counts them as missing.
 
     Args:
-        results: of all samples.
-        form: the number of the option (-1 where no answer was read), its letter (empty where none
-            was read), or the reply as it is.
+        results: results of all samples.
+        form: the number of the option from 0 (-1 if no answer was read), its letter (empty if none
+            was read), or the unchanged reply.
     """
     read = "read" if form == "letter" else form
     return {
@@ -59,21 +59,21 @@ def answer_list(
     answer_key: str = "answer",
     failed_as: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Return one object with an id and an answer per sample, in the order of the rows.
+    """Return an object with an id and an answer for each sample, in the order of the rows.
 
     Args:
-        results: of all samples.
-        id_key: name of the id in the objects.
-        answer_key: name of the answer in the objects.
-        answer: "text" for the reply as it is, "read" for what the rule read of it (empty where that
-            was nothing), or "detail:NAME" for a text among the scorer's details.
+        results: results of all samples.
+        id_key: key of the id in the objects.
+        answer_key: key of the answer in the objects.
+        answer: "text" for the unchanged reply, "read" for the answer that the scorer read (empty if
+            none), or "detail:NAME" for a text in the scorer's details.
         id_format: template of the id, with ``{id}``.
-        id_form: whether it is written as text or, where it is one, as an integer; a trailing number
-            is that of "COCO_val2014_000000391895.jpg".
-        failed_as: the answer of a failed sample; null leaves it out.
+        id_form: "text", "integer" or "trailing_number" (that of "COCO_val2014_000000391895.jpg");
+            an id that is not a number stays text.
+        failed_as: the answer of a failed sample; null leaves the sample out.
 
     Raises:
-        ConfigError: another form of answer.
+        ConfigError: ``answer`` is none of these.
     """
     return [
         {
@@ -86,7 +86,7 @@ def answer_list(
 
 
 def written_id(name: str, template: str, form: IdForm) -> str | int:
-    """Return the id of a sample as :func:`answer_list` writes it."""
+    """Return a sample's id in the form that :func:`answer_list` writes."""
     text = template.format(id=name)
     number = text.split("_")[-1].split(".")[0] if form == "trailing_number" else text
     return int(number) if form != "text" and number.isdecimal() else text
@@ -105,14 +105,14 @@ def _answer(result: SampleResult, form: str) -> str:
 
 
 def choice_sheet(results: Sequence[SampleResult], *, letters: str) -> bytes:
-    """Return an .xlsx file as MMBench's server reads it.
+    """Return an .xlsx file in the format of MMBench's server.
 
     The columns are index, question, the options, prediction and the facets. The prediction is the
-    reply as it is, empty for a failed sample.
+    unchanged reply, empty for a failed sample.
 
     Args:
-        results: of all samples.
-        letters: columns of the options.
+        results: results of all samples.
+        letters: headers of the options' columns.
     """
     ordered = sorted(results, key=lambda result: result.row)
     facets = list(ordered[0].facets) if ordered else []
@@ -131,16 +131,16 @@ def choice_sheet(results: Sequence[SampleResult], *, letters: str) -> bytes:
 
 
 def sheet(rows: Sequence[Sequence[str | int]]) -> bytes:
-    """Return an .xlsx file with one sheet; the same rows are the same bytes.
+    """Return an .xlsx file with one sheet; equal rows give equal bytes.
 
     Args:
-        rows: cells; texts that are too long for a cell are cut (by the library), and none is taken
-            for a formula.
+        rows: cells; a text too long for a cell is cut (by the library), and none becomes a
+            formula.
     """
     from xlsxwriter import Workbook
 
     stream = io.BytesIO()
-    # Rows written one by one keep their texts in place, not in a table of shared strings.
+    # With constant_memory texts are stored in their cells, not in a table of shared strings.
     workbook = Workbook(stream, {"constant_memory": True, "in_memory": False})
     workbook.set_properties({"created": datetime.datetime(1980, 1, 1)})
     worksheet = workbook.add_worksheet()

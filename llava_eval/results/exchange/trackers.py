@@ -1,7 +1,7 @@
-"""A finished run in a tracker of experiments: its numbers, its settings, and where it lies.
+"""A finished run in an experiment tracker: its numbers, settings and directory.
 
-Nothing is uploaded unless the tracker itself was told to: trackio and MLflow write to this machine,
-and wandb to a folder that ``wandb sync`` uploads.
+Nothing is uploaded unless the tracker is configured to: by default trackio and MLflow write to this
+machine, and wandb to a folder that ``wandb sync`` uploads.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ log = logging.getLogger(__name__)
 
 _Value = TypeVar("_Value")
 
-#: What no tracker takes in the name of a number: other marks, and parts that no path has.
+#: Not allowed in a number's name by every tracker: other characters; the parts "", "." and "..".
 _NOT_IN_NAMES = re.compile(r"[^\w ./-]+|(?<![^/])\.{0,2}(?![^/])")
 
 
 class Tracker(Protocol):
-    """Takes finished runs.
+    """An experiment tracker that records finished runs.
 
     Attributes:
-        package: that it needs, which is the name of its extra too.
+        package: the package that it needs, also the name of its extra.
     """
 
     package: str
 
     def track(self, run: Run) -> None:
-        """Take the numbers and settings of a run."""
+        """Record the numbers and settings of a run."""
         ...
 
 
 def build_tracker(node: Mapping[str, Any] | None) -> Tracker | None:
-    """Return the tracker that a configuration names; None for none.
+    """Return the tracker that a configuration names; None without one.
 
     Args:
         node: ``_target_`` and its parameters.
 
     Raises:
-        ConfigError: it is none, or its package is not installed.
+        ConfigError: it is not a tracker, or its package is not installed.
     """
     if node is None:
         return None
@@ -62,11 +62,11 @@ def build_tracker(node: Mapping[str, Any] | None) -> Tracker | None:
 
 
 def track(tracker: Tracker | None, directory: Path) -> None:
-    """Give a finished run to a tracker; what goes wrong there is a warning, for the run is whole.
+    """Record a finished run in a tracker; errors there are warnings, as the run is complete.
 
     Args:
-        tracker: None takes nothing.
-        directory: of the run.
+        tracker: the tracker; None records nothing.
+        directory: the run directory.
     """
     if tracker is None:
         return
@@ -82,7 +82,7 @@ def track(tracker: Tracker | None, directory: Path) -> None:
 
 
 def numbers_of(run: Run) -> dict[str, float]:
-    """Return every number of a run by one name each, with interval and counts.
+    """Return all numbers of a run by name, with intervals and counts.
 
     ``videomme/official/accuracy``, ``.../accuracy_ci_low``, ``.../duration/short/accuracy``.
     """
@@ -101,7 +101,7 @@ def numbers_of(run: Run) -> dict[str, float]:
 def _with_plain_names(named: Mapping[str, _Value]) -> dict[str, _Value]:
     plain = {name: _NOT_IN_NAMES.sub("_", name) for name in named}
     times = Counter(plain.values())
-    # "<1 min" and ">1 min" are two levels: where a mark is all that differs, its code stands there
+    # "<1 min" and ">1 min" are two levels: code points replace characters if names would be equal
     return {
         (plain[name] if times[plain[name]] == 1 else _NOT_IN_NAMES.sub(_codes, name)): value
         for name, value in named.items()
@@ -113,7 +113,7 @@ def _codes(marks: re.Match[str]) -> str:
 
 
 def settings_of(run: Run) -> dict[str, Any]:
-    """Return what a run was made with, by dotted key, and where it lies; without secrets."""
+    """Return a run's settings by dotted key, its labels and directory; without secrets."""
     settings = {
         "run_directory": str(run.path.resolve()),
         "benchmark_label": run.label,
@@ -131,10 +131,10 @@ def settings_of(run: Run) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Trackio:
-    """Hugging Face's trackio: a database of this machine, shown by ``trackio show``.
+    """Hugging Face's trackio: a local database, shown by ``trackio show``.
 
     Args:
-        project: that the run belongs to.
+        project: name of the project for the run.
     """
 
     project: str = "llava_eval"
@@ -154,7 +154,7 @@ class Wandb:
     """Weights & Biases.
 
     Args:
-        project: that the run belongs to.
+        project: name of the project for the run.
         mode: offline keeps the run in ``wandb/`` for ``wandb sync``; online uploads it.
     """
 
@@ -182,9 +182,9 @@ class MLflow:
     """MLflow.
 
     Args:
-        experiment: that the run belongs to.
-        tracking_uri: a database (``sqlite:///mlflow.db``) or server; null is MLflow's own
-            choice (``MLFLOW_TRACKING_URI``).
+        experiment: name of the experiment for the run.
+        tracking_uri: a database (``sqlite:///mlflow.db``) or a server; null leaves the choice to
+            MLflow (``MLFLOW_TRACKING_URI``).
     """
 
     experiment: str = "llava_eval"

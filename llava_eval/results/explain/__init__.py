@@ -1,1 +1,1 @@
-"""Explanations of a run's number."""
+"""Explanations of a run's score."""

@@ -1,4 +1,4 @@
-"""Explanations of a run's number: rules for its texts, differences of settings, parts of a gap."""
+"""Explanations of a run's score: rules for its texts, differing settings, parts of a gap."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from llava_eval.types import SampleResult
 
 @dataclass(frozen=True, eq=False)
 class GapParts:
-    """A gap taken apart by generating anew.
+    """A gap between two sides, split into parts by generating again.
 
     Attributes:
-        attribution: in the metric's unit.
-        unit: of it.
-        names: of the changes, by key.
+        attribution: the parts, in the metric's unit.
+        unit: the metric's unit.
+        names: names of the changes, in the order of the attribution's parts.
         failed: changes that could not be switched, and why.
-        num_groups, num_samples: that were generated.
-        seed: of their draw.
-        whole: what the last column stands for: the other run, or all changes at once.
+        num_groups, num_samples: numbers of the groups and samples that were compared.
+        seed: the seed of the groups' draw.
+        whole: the source of the whole gap: the other run, or all changes at once.
     """
 
     attribution: Attribution
@@ -45,16 +45,16 @@ class GapParts:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """The explanation of a run's number.
+    """The explanation of a run's score.
 
     Attributes:
         run: the run.
         readings: its texts under every rule, its own first.
-        disagreements: of texts whose score differs between rules, the results by each.
-        side: what it is explained by; None looks at the run alone.
-        switches: in what settings they differ.
-        seen: what else differs, in words: software, questions, frames that were shown.
-        parts: of the gap; None where nothing was generated.
+        disagreements: for each text whose score differs between rules, its result by each rule.
+        side: the other run or experiment; None explains the run alone.
+        switches: the settings in which they differ.
+        seen: other differences in words: software, questions, frames that were shown.
+        parts: the parts of the gap; None if nothing was generated.
     """
 
     run: Run
@@ -67,15 +67,15 @@ class Explanation:
 
 
 def explain(run: Run, side: Side | None, config_dir: Path | None = None) -> Explanation:
-    """Return what is known without generating anything.
+    """Explain a run's score without generating anything.
 
     Args:
         run: the run.
-        side: what it is explained by.
+        side: the other run or experiment; None explains the run alone.
         config_dir: a user's folder of configurations.
 
     Raises:
-        LlavaEvalError: nothing can be read.
+        LlavaEvalError: a protocol's file cannot be read.
     """
     found = readings(run, config_dir)
     return Explanation(
@@ -89,16 +89,16 @@ def explain(run: Run, side: Side | None, config_dir: Path | None = None) -> Expl
 
 
 def side_of(run: Run, against: str, reader: RunReader, config_dir: Path | None = None) -> Side:
-    """Return what a run is explained by.
+    """Return the other side of an explanation, by its name.
 
     Args:
         run: the run.
         against: a run directory, or the name of an experiment.
-        reader: of runs.
+        reader: reads the run directory.
         config_dir: a user's folder of configurations.
 
     Raises:
-        LlavaEvalError: it is neither, or cannot be read.
+        LlavaEvalError: it is neither, is of another benchmark, or cannot be read.
     """
     path = local_path(against)
     if is_run(path):
@@ -125,7 +125,7 @@ def side_of(run: Run, against: str, reader: RunReader, config_dir: Path | None =
 
 
 def _other_differences(run: Run, theirs: Run) -> list[str]:
-    """Return in what two runs differ beside their settings."""
+    """Return the differences of two runs other than their settings."""
     try:
         pairing = pair(run, theirs)
     except ComparisonError as error:
@@ -151,13 +151,13 @@ def _other_differences(run: Run, theirs: Run) -> list[str]:
 
 
 def _saw_other_frames(left: SampleResult, right: SampleResult) -> bool:
-    """Return whether two results are of other frames, as far as both know theirs."""
+    """Return whether two results have different frames; False if one did not record them."""
     are_known = all(len(side.frame_indices) == len(side.media) for side in (left, right))
     return are_known and left.frame_indices != right.frame_indices
 
 
 def _mean_input_tokens(results: Sequence[SampleResult]) -> float | None:
-    """Return None where they are not known of each result."""
+    """Return the mean number of input tokens; None unless each result has one."""
     numbers = [result.generation.num_input_tokens for result in results]
     known = [number for number in numbers if number is not None]
     return sum(known) / len(known) if len(known) == len(numbers) and known else None

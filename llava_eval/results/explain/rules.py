@@ -1,4 +1,4 @@
-"""The same texts under every rule and denominator of their benchmark that can read them."""
+"""The same texts scored by every rule and denominator of their benchmark that can read them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from llava_eval.types import Sample, SampleResult
 log = logging.getLogger(__name__)
 
 DENOMINATORS: tuple[Denominator, ...] = get_args(Denominator)
-#: Name of the rule that the run's own ledger holds the scores of.
+#: Name of the rule with the scores of the run's own ledger.
 OWN = "this run"
 
 
@@ -37,11 +37,11 @@ class Reading:
     """All texts of a run, scored by one rule.
 
     Attributes:
-        names: of the protocols (or scorers) that have this rule.
-        results: the run's results with its scores.
-        denominator: of the protocol's headline metric.
-        percents: by denominator, the mean score in percent; None where nothing counts.
-        change: from the run's own number to this rule's under its denominator, in percent points.
+        names: names of the protocols (or scorers) that use this rule.
+        results: the run's results with the rule's scores.
+        denominator: the denominator of the protocol's headline metric.
+        percents: the mean score in percent by denominator; None if no sample counts.
+        change: change from the run's own score to this rule's own score, in percentage points.
     """
 
     names: Sequence[str]
@@ -52,17 +52,18 @@ class Reading:
 
     @property
     def num_unreadable(self) -> int:
-        """Texts in which the rule finds no answer."""
+        """The number of texts in which the rule finds no answer."""
         return sum(result.score.unreadable for result in self.results)
 
 
 def readings(run: Run, config_dir: Path | None = None) -> list[Reading]:
-    """Return what every rule of a run's benchmark makes of its texts, the run's own first.
+    """Return a run's texts scored by every rule of its benchmark, the run's own rule first.
 
-    Rules that need a judge or the whole set, or cannot score a question, are left out and named.
+    Rules that need a judge or the whole set, or cannot score a question, are left out; a warning
+    names them.
 
     Args:
-        run: of any protocol of the benchmark.
+        run: a run of any protocol of the benchmark.
         config_dir: a user's folder of configurations.
 
     Raises:
@@ -83,13 +84,13 @@ def readings(run: Run, config_dir: Path | None = None) -> list[Reading]:
         key = repr((sorted(node.items(), key=str), reply))
         try:
             scored[key] = scored.get(key) or rescored(answered, scorer, reply)
-        except (ConfigError, ScoreError) as error:  # a rule for options, say, of questions without
+        except (ConfigError, ScoreError) as error:  # for instance a rule for options without any
             left_out.setdefault(str(error), []).append(name)
             continue
         found.append((name, scored[key], denominator))
     for reason, names in left_out.items():
-        log.warning("not among the rules below: %s: %s", listed(names), reason)
-    # Rules that read all texts alike, under one denominator, are one.
+        log.warning("rules that are left out: %s: %s", listed(names), reason)
+    # Rules with the same scores and answers for all texts and the same denominator are one.
     alike: dict[Any, tuple[list[str], Sequence[SampleResult]]] = {}
     for name, results, denominator in found:
         scores = tuple((item.score.value, item.score.answer) for item in results)
@@ -127,11 +128,11 @@ def rescored(
     """Return results with another rule's scores.
 
     Args:
-        results: of a ledger.
+        results: a ledger's results.
         scorer: the rule.
-        reply: what is done to a reply before it.
+        reply: the preparation of a reply before scoring.
     """
-    samples = [  # as far as a rule of texts needs them
+    samples = [  # with the fields that a rule for texts needs
         Sample(
             id=result.id,
             row=result.row,
@@ -141,7 +142,7 @@ def rescored(
             choices=result.choices,
             question=result.question,
             facets=result.facets,
-            options=result.choices,  # of answers by likelihood
+            options=result.choices,  # for answers by likelihood
         )
         for result in results
     ]
@@ -154,14 +155,14 @@ def _rules(
 ) -> Iterator[tuple[str, Mapping[str, Any], ReplyConfig, Denominator]]:
     """Yield the rules of the benchmark's protocols, and shared scorers of the same kind.
 
-    Each as its name, the scorer's node, what is done to a reply before, and the denominator of the
+    Each is a name, the scorer's node, the preparation of replies, and the denominator of the
     headline metric.
     """
     family = run.benchmark.partition("/")[0]
     kind = _adapter(run.config)
     modules = {_module(run.parts.scorer)}
     seen = []
-    # No rows are read, but a protocol of one's own may leave the source to the command line.
+    # No rows are read, but a user's own protocol may require a source from the command line.
     source = run.config.get("benchmark", {}).get("source", "-")
     for name in list_choices("benchmark", config_dir):
         if name.partition("/")[0] != family:
@@ -190,7 +191,7 @@ def _module(node: Mapping[str, Any]) -> str:
 
 
 def _denominator(node: Mapping[str, Any]) -> Denominator:
-    """Return the denominator of a metric's node; what is no plain mean counts what it scores."""
+    """Return the denominator of a metric's node; "scored" if it names none."""
     given = current_node({TARGET_KEY: "", **node}).get("denominator", "scored")
     if given not in DENOMINATORS:
         raise ConfigError(f"benchmark.metrics: denominator is {given!r}")
@@ -198,9 +199,9 @@ def _denominator(node: Mapping[str, Any]) -> Denominator:
 
 
 def disagreements(found: Sequence[Reading]) -> list[Sequence[SampleResult]]:
-    """Return the texts that are worth different under some rules, in the order of the rows.
+    """Return the texts whose score differs between rules, in the order of the rows.
 
-    Each as its results by the rules, in the order of the readings.
+    Each is a sequence of its results by each rule, in the order of the readings.
     """
     rows = zip(*(reading.results for reading in found), strict=True)
     return [row for row in rows if len({result.score.value for result in row}) > 1]

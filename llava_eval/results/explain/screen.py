@@ -1,4 +1,4 @@
-"""An explanation for a terminal, as Markdown, and as JSON."""
+"""An explanation as text for the terminal, as Markdown, and as JSON."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from llava_eval.results.formatting import (
 from llava_eval.results.run_names import letters
 from llava_eval.types import SampleResult
 
-#: What ``explain --run`` leaves in the run directory, for the report.
+#: The file that ``explain --run`` writes into the run directory, for the report.
 EXPLANATION = "explain.json"
-#: Texts that rules disagree on, listed on a screen.
+#: The most texts with disagreeing rules that are listed.
 SHOWN_TEXTS = 8
 
 _Block = str | Table
@@ -45,7 +45,7 @@ _ABOUT_RULES = (
 
 @dataclass(frozen=True)
 class _StoredPart:
-    """A change, or what is left, as JSON holds it."""
+    """A change, or the unexplained rest, as stored in JSON."""
 
     difference: float
     low: float | None = None
@@ -55,7 +55,7 @@ class _StoredPart:
 
 @dataclass(frozen=True)
 class _StoredParts:
-    """The parts of a gap, as JSON holds them."""
+    """The parts of a gap, as stored in JSON."""
 
     unit: str
     changes: Sequence[_StoredPart]
@@ -65,14 +65,14 @@ class _StoredParts:
 
 @dataclass(frozen=True)
 class _StoredExplanation:
-    """The content of :data:`EXPLANATION` that is read back."""
+    """The entries of :data:`EXPLANATION` that are read back."""
 
     against: str
     parts: _StoredParts
 
 
 def rules_table(readings: Sequence[Reading]) -> Table:
-    """Return the number under every rule and denominator; a star marks the rule's own."""
+    """Return the table of scores by rule and denominator; a star marks the rule's own."""
     rows = []
     for letter, reading in zip(letters(len(readings)), readings, strict=True):
         cells = [
@@ -93,7 +93,7 @@ def rules_table(readings: Sequence[Reading]) -> Table:
 
 
 def disagreements_table(listed: Sequence[Sequence[SampleResult]]) -> Table:
-    """Return texts with what each rule reads in them; "+" marks what is right."""
+    """Return the table of texts with the answer that each rule reads; "+" marks right ones."""
     rows = []
     for results in listed:
         first = results[0]
@@ -108,7 +108,7 @@ def disagreements_table(listed: Sequence[Sequence[SampleResult]]) -> Table:
 
 
 def switches_table(explanation: Explanation) -> Table:
-    """Return in what settings the two sides differ."""
+    """Return the table of the settings in which the two sides differ."""
     rows = [
         [
             switch.name,
@@ -123,7 +123,7 @@ def switches_table(explanation: Explanation) -> Table:
 
 
 def _parts_table(parts: _StoredParts) -> Table:
-    """Return what each change does alone, and what is left."""
+    """Return the table of each change's own effect, and the unexplained rest."""
     lines = [(f"from the {item.name}", item) for item in parts.changes]
     lines += [(_REST, parts.not_explained), (_WHOLE, parts.whole)]
     rows = []
@@ -136,7 +136,7 @@ def _parts_table(parts: _StoredParts) -> Table:
 
 
 def _blocks(explanation: Explanation) -> Iterator[tuple[str, list[_Block]]]:
-    """Yield the parts of an explanation: a title, and texts and tables below it."""
+    """Yield the sections of an explanation: a title, and the texts and tables below it."""
     run, readings = explanation.run, explanation.readings
     about_run: list[_Block] = [] if run.incomplete is None else [f"It {run.incomplete}."]
     yield f"{run.name}: {run.label}, {run.model}", about_run
@@ -180,7 +180,7 @@ def _blocks(explanation: Explanation) -> Iterator[tuple[str, list[_Block]]]:
 
 
 def to_terminal(explanation: Explanation, *, width: int = 80) -> str:
-    """Return an explanation for a terminal of so many columns."""
+    """Return an explanation as text for a terminal with ``width`` columns."""
 
     def shown(block: _Block) -> str:
         return block.to_text(width) if isinstance(block, Table) else wrapped(block, width)
@@ -190,7 +190,7 @@ def to_terminal(explanation: Explanation, *, width: int = 80) -> str:
 
 
 def to_markdown(explanation: Explanation) -> str:
-    """Return an explanation as GitHub reads it."""
+    """Return an explanation as GitHub's Markdown."""
 
     def shown(block: _Block) -> str:
         return block.to_markdown() if isinstance(block, Table) else markdown_text(block)
@@ -271,13 +271,13 @@ def _parts_content(parts: GapParts) -> Mapping[str, Any]:
 
 
 def stored_parts(directory: Path) -> tuple[Table, str] | None:
-    """Return what ``explain --run`` found of a run, and what it is explained by.
+    """Return the parts of a gap that ``explain --run`` stored, and the name of the other side.
 
     Args:
-        directory: of the run.
+        directory: the run directory.
 
     Returns:
-        None where it was not explained.
+        The table and the name; None if the run was not explained.
 
     Raises:
         RunDirectoryError: the file is damaged.

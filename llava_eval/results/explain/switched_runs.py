@@ -1,4 +1,4 @@
-"""The parts of a gap: some groups generated anew, with one difference switched at a time."""
+"""The parts of a gap: some groups generated again, with one difference switched at a time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from llava_eval.scoring.scorer import SampleScorer, checked_scorer
 from llava_eval.types import SampleResult
 
 Results = Mapping[str, SampleResult]
-#: Generates anew: a configuration, ids of samples, and a folder for the run directory.
+#: Generates again, given a configuration, ids of samples, and the run directory.
 Rerun = Callable[[Mapping[str, Any], Collection[str], Path], Sequence[SampleResult]]
 
 
@@ -32,18 +32,18 @@ def attributed(
 ) -> Explanation:
     """Return an explanation with the parts of the gap.
 
-    The run's own results stand for its side, and those of the other run for the other; where that
-    is an experiment, all changes are made at once.
+    The gap lies between the run's own results and the other run's. For an experiment, which has no
+    results, a run with all changes at once takes their place.
 
     Args:
-        explanation: of the run and the other side.
-        num_groups: groups (videos) to draw.
-        seed: of the draw.
-        folder: for the run directories.
-        rerun: generates.
+        explanation: the explanation of the run and the other side.
+        num_groups: number of groups (videos) to draw.
+        seed: the seed of the draw.
+        folder: folder for the run directories.
+        rerun: generates results.
 
     Raises:
-        LlavaEvalError: nothing can be generated or compared.
+        LlavaEvalError: no sample can be generated or compared.
     """
     run, side = explanation.run, explanation.side
     assert side is not None
@@ -99,14 +99,14 @@ def attributed(
 
 
 def drawn_groups(groups: Sequence[str], number: int, seed: int) -> set[str]:
-    """Return some of the groups; which depends on the seed and their names alone."""
+    """Return ``number`` of the groups, chosen by the seed and their names only."""
     return set(seeded_order(set(groups), seed)[:number])
 
 
 def _results_under(
     config: Mapping[str, Any], switch: Switch, ours: Results, folder: Path, rerun: Rerun
 ) -> Results:
-    """Return results of some samples with one change made."""
+    """Return the results of our samples with one change made."""
     if switch.work == "none":
         raise ComparisonError("other rows or another judge cannot be switched sample by sample")
     if switch.work == "generate":
@@ -122,14 +122,14 @@ def _results_under(
 
 
 def _values(results: Results, ids: Collection[str], config: Mapping[str, Any]) -> FloatArray:
-    """Return (N,) values of the headline metric, of an error in negative."""
+    """Return (N,) values of the headline metric, negated for an error measure."""
     parameters = _parameters(config)
     values = values_under(parameters, [results[name] for name in ids])
     return values if parameters.get("scale", 100.0) >= 0 else -values
 
 
 def _parameters(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the parameters of the headline metric, which has to be a mean over samples."""
+    """Return the parameters of the headline metric; raise unless it is a mean over samples."""
     node = next(iter(config["benchmark"]["metrics"].values()))
     if not is_mean(node):
         raise ComparisonError(

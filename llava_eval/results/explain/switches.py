@@ -1,8 +1,8 @@
-"""Differences between two settings, as changes that can be switched one at a time.
+"""Differences between two configurations, as changes that can be switched one at a time.
 
-The roles and steps of the schema say what a key changes. A key is a change of its own, but for
-parts that make no sense in pieces: a part with a name, an adapter, a scorer. Of a sampler
-the rule and its numbers are switched apart.
+The roles and steps of the schema tell what a key changes. Each key is a change of its own, except
+in parts that belong together: a named part, an adapter, a scorer. A sampler's rule and its numbers
+are separate changes.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from llava_eval.config.roles import flat, has_setting, put, role_of, setting_of
 from llava_eval.config.schema import Role
 from llava_eval.results.runs import Run
 
-#: What has to be done again for a change: nothing (it cannot be switched), score, or generate.
+#: The work that a change requires: none (it cannot be switched), score, or generate.
 Work = Literal["none", "score", "generate"]
 
-#: What people call a change; all others have the name of their key.
+#: Names of changes for people; all others have the name of their key.
 WORDS: Mapping[str, str] = {
     "benchmark.adapter": "prompt",
     "benchmark.system": "system text",
@@ -36,7 +36,7 @@ WORDS: Mapping[str, str] = {
     "model.attention": "attention",
     "model.processor": "resolution",
 }
-#: Of a scored benchmark, keys that only break numbers down or put others beside them.
+#: Prefixes of benchmark keys that change no sample's reply and no sample's score.
 _SAYS_NOTHING = (
     *("benchmark.facets", "benchmark.facet_metrics", "benchmark.chance"),
     *("benchmark.submission", "benchmark.version"),
@@ -48,8 +48,8 @@ class Switch:
     """One change.
 
     Attributes:
-        key: dotted, of the key or part.
-        ours, theirs: values by dotted key, where they differ.
+        key: the dotted key of the setting or part.
+        ours, theirs: the values that differ, by dotted key.
     """
 
     key: str
@@ -58,17 +58,17 @@ class Switch:
 
     @property
     def name(self) -> str:
-        """Its name for people."""
+        """The change's name for people."""
         return WORDS.get(self.key, self.key)
 
     @property
     def role(self) -> Role:
-        """What it means."""
+        """The role of the changed key."""
         return role_of(next(iter(self.ours)))
 
     @property
     def work(self) -> Work:
-        """What has to be done again."""
+        """The work that the change requires."""
         if self.key.partition(".")[0] in ("judge", "engine"):
             return "none"
         # benchmark.reply has keys
@@ -81,11 +81,11 @@ class Switch:
 
 
 def switches(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Switch]:
-    """Return the changes between two configurations, those that mean most first.
+    """Return the changes between two configurations: protocol first, then model, then speed.
 
     Args:
-        ours: resolved, as a run's config.yaml holds it.
-        theirs: the other, likewise.
+        ours: our resolved configuration, as in a run's config.yaml.
+        theirs: the other side's.
     """
     left, right = flat(ours), flat(theirs)
     changed: dict[str, list[str]] = {}
@@ -105,7 +105,7 @@ def switches(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Switch]
 
 
 def _unit(key: str, left: Mapping[str, Any], right: Mapping[str, Any]) -> str:
-    """Return the key or part that a changed leaf is switched with."""
+    """Return the key or part with which a changed leaf is switched."""
     setting = setting_of(key)
     if setting is None:
         return key
@@ -123,18 +123,18 @@ def switched(
 ) -> dict[str, Any]:
     """Return our configuration with some changes made.
 
-    Where the media lie stays ours.
+    The places of media stay ours.
 
     Args:
-        ours: as for :func:`switches`.
-        theirs: likewise.
+        ours: our configuration, as for :func:`switches`.
+        theirs: the other side's.
         chosen: the changes.
     """
     changed: dict[str, Any] = copy.deepcopy(dict(ours))
     for switch in sorted(chosen, key=lambda item: item.key.count(".")):
         mine, other = _node(changed, switch.key), _node(theirs, switch.key)
         if isinstance(mine, Mapping) and isinstance(other, Mapping):
-            if switch.key == "sampler":  # its numbers stay ours, where the other one has them, too
+            if switch.key == "sampler":  # its numbers stay ours if the other one has them
                 numbers = {key: mine[key] for key in mine if key in other and key != TARGET_KEY}
                 other = {**other, **numbers}
             if switch.key == "benchmark.adapter":
@@ -154,13 +154,13 @@ def _node(tree: Mapping[str, Any], key: str) -> Any:
 
 @dataclass(frozen=True)
 class Side:
-    """The other side: a run or an experiment that a run is explained by.
+    """The other side of an explanation: a run or an experiment.
 
     Attributes:
-        name: the run's, or the experiment's.
+        name: the name of the run or the experiment.
         config: its resolved configuration.
         run: the run; None for an experiment.
-        published: printed numbers, in words.
+        published: the experiment's published numbers, in words.
     """
 
     name: str

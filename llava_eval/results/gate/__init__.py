@@ -1,1 +1,1 @@
-"""Whether a run is worse than a baseline."""
+"""The gate: whether a run is worse than a baseline."""

@@ -1,12 +1,12 @@
-"""Baselines: what a gate needs of an earlier run, small enough to commit and to read in a review.
+"""Baselines: the part of an earlier run that a gate needs, small enough to commit and review.
 
-A baseline is a JSON file with a header and one line for each sample::
+A baseline is a JSON file with a header and one line per sample::
 
     {"id": "001-1", "asked": "3fa29c01d2", "target": "9be21c44a0", "value": 1.0, "answer": "B"}
 
-``asked`` and ``target`` are digests of the prompt with its media and of the accepted answers, so
-that a changed question is noticed. Everything else about a question comes from the run that is
-compared with the baseline.
+``asked`` is a digest of the prompt and its media, ``target`` one of the accepted answers; they
+reveal a changed question. Everything else about a question comes from the run that is compared
+with the baseline.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ _PACKAGES = ("llava_eval", "torch", "transformers")
 
 @dataclass(frozen=True)
 class BaselineSample:
-    """One line of a baseline: a sample's score, and digests of what was asked.
+    """One line of a baseline: a sample's score, and digests of its question.
 
     Attributes:
-        id: of the sample.
-        asked: digest of the prompt and the names of its media.
+        id: the sample's id.
+        asked: digest of the prompt and of its media's names.
         target: digest of the accepted answers.
-        error: why its generation failed.
-        value, answer, unreadable, details: of its score.
-        flags: what must be known of it, see :attr:`~llava_eval.types.SampleResult.flags`.
+        error: why its generation failed; None if it did not.
+        value, answer, unreadable, details: the fields of its score.
+        flags: the sample's flags, see :attr:`~llava_eval.types.SampleResult.flags`.
     """
 
     id: str
@@ -79,14 +79,14 @@ class Baseline:
     """The content of a baseline file.
 
     Attributes:
-        benchmark, model: names with their overrides.
-        num_samples, num_errors: counts of its run.
-        protocol: of its run, by dotted key.
+        benchmark, model: their names, followed by all overrides.
+        num_samples, num_errors: the run's numbers of all samples and of failed ones.
+        protocol: the run's settings with the role protocol, by dotted key.
         metric_nodes: the metrics of the protocol, the headline first.
-        seconds_per_sample: wall time of one sample.
-        model_seconds_per_sample: the model's time for one sample.
-        origin: software, weights and machine of its run, by name.
-        samples: in the order of its run.
+        seconds_per_sample: the run's wall time per sample.
+        model_seconds_per_sample: the model's time per sample.
+        origin: software, weights and machine of the run, by name.
+        samples: the samples in the order of the run.
     """
 
     benchmark: str
@@ -106,10 +106,10 @@ def write_baseline(path: Path, run: Run) -> None:
 
     Args:
         path: the file.
-        run: a whole run.
+        run: a complete run.
 
     Raises:
-        ComparisonError: the run is not whole, or more samples failed than its configuration allows.
+        ComparisonError: the run is incomplete, or has more failed samples than it may have.
         StorageError: the file cannot be written.
     """
     if (reason := unusable(run)) is not None:
@@ -140,7 +140,7 @@ def write_baseline(path: Path, run: Run) -> None:
 
 
 def unusable(run: ComparableRun) -> str | None:
-    """Return why a run can be neither gated nor a baseline, after its name; None where it can."""
+    """Return why a run can be neither gated nor a baseline (follows its name); None if it can."""
     if run.incomplete is not None:
         return run.incomplete
     max_errors = run.parts.errors.max
@@ -155,7 +155,7 @@ def unusable(run: ComparableRun) -> str | None:
 
 
 def _origin(run: Run) -> dict[str, Any]:
-    """Return where a run came from: software, weights or what a server says answered, machine."""
+    """Return a run's software, weights or the name that a server answered as, and machine."""
     manifest, answered = run.manifest, run.origin.get("answers_as")
     return {
         "date": manifest.sessions[-1].ended if manifest.sessions else None,
@@ -196,22 +196,22 @@ def _sample(result: SampleResult) -> dict[str, Any]:
 
 
 def _compared(value: Any) -> Any:
-    """Return a number with the decimals that are compared: the others would only blur a diff."""
+    """Round a number to the decimals that are compared: more would only clutter a diff."""
     return round(value, DECIMALS) if isinstance(value, float) else value
 
 
 def is_prompt_of(prompt: str, result: SampleResult) -> bool:
-    """Return whether a prompt, as :func:`read_baseline` gave it, is that of a result.
+    """Return whether a prompt from :func:`read_baseline` is the prompt of a result.
 
     Args:
-        prompt: a text, or what stands for one whose digest alone is known.
-        result: of the run.
+        prompt: a text, or the placeholder of a prompt that is known only by its digest.
+        result: a result of the run.
     """
     return prompt in (result.prompt, _unknown_prompt(_asked_digest(result)))
 
 
 def _unknown_prompt(asked: str) -> str:
-    """Return what stands for a prompt of which a baseline file holds the digest alone."""
+    """Return the placeholder for a prompt of which the baseline file has only the digest."""
     return f"(digest {asked})"
 
 
@@ -224,7 +224,7 @@ def _digest(texts: Sequence[str]) -> str:
 
 
 def _header_value(value: Any) -> str:
-    """Return JSON with one line for each key of a mapping: a change is one line of a diff."""
+    """Return JSON with one line per key of a mapping, so that a change is one line of a diff."""
     if not isinstance(value, Mapping) or not value:
         return _json(value)
     lines = [f"    {_json(key)}: {_json(item)}" for key, item in value.items()]
@@ -236,19 +236,19 @@ def _json(value: Any) -> str:
 
 
 def read_baseline(path: Path, run: ComparableRun, reader: RunReader) -> ComparableRun:
-    """Read what a run is compared with: a run directory, or a written baseline.
+    """Read a baseline: a run directory, or a baseline file.
 
-    Questions of a written one are taken from the run where the digests agree. Where they do not,
-    the sample gets a text that names the digest, so that it is seen to differ. In place of a
-    sample's text stands the answer that was read from it.
+    A file's questions are taken from the run if their digests agree. If not, the sample gets a
+    placeholder with the digest, which the comparison finds to differ. A sample's text is replaced
+    by the answer that was read from it.
 
     Args:
-        path: of either.
-        run: the run that is compared with it.
-        reader: of run directories.
+        path: the run directory or the baseline file.
+        run: the run that is compared with the baseline.
+        reader: reads run directories.
 
     Raises:
-        LlavaEvalError: it is neither, of another version, or cannot be read.
+        LlavaEvalError: the path is neither, has another format version, or cannot be read.
     """
     if is_run(path):
         return reader.read(path)
@@ -276,7 +276,7 @@ def read_baseline(path: Path, run: ComparableRun, reader: RunReader) -> Comparab
         label=printable(baseline.benchmark),
         model=printable(baseline.model),
         config=config,
-        # Whoever wrote it accepted as many failed samples.
+        # The baseline was written although so many samples had failed, so they are allowed.
         parts=ConfigParts(benchmark, ErrorsPart(baseline.num_errors), parts.scorer),
         results=results,
         cost=Cost(

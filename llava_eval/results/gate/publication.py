@@ -1,4 +1,4 @@
-"""Where a gate's verdict goes: the screen, JUnit XML, Markdown, and the steps of a workflow."""
+"""Output of a gate's verdict: terminal, JUnit XML, Markdown, and GitHub workflow steps."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from llava_eval.results.summary import failures_by_cause
 
 @dataclass(frozen=True)
 class Publication:
-    """The files and the form in which a gate was asked for its verdict.
+    """The requested outputs of a gate's verdict.
 
     Attributes:
-        junit: file for JUnit XML; None writes none.
-        summary: file for Markdown; None likewise.
-        as_json: print JSON in place of the text.
+        junit: file for JUnit XML; None for none.
+        summary: file for Markdown; None for none.
+        as_json: whether to print JSON instead of the text.
     """
 
     junit: Path | None
@@ -35,13 +35,13 @@ class Publication:
 
     @contextlib.contextmanager
     def refusals_reported(self, run_path: Path | None = None) -> Iterator[None]:
-        """Tell CI servers, too, of an error of the block that leaves nothing to compare.
+        """Report errors of the block, except ConfigError, to CI servers as "cannot compare".
 
         Args:
-            run_path: run directory, whose failures are listed by cause.
+            run_path: run directory, whose failures are listed by cause in the Markdown.
 
         Raises:
-            ComparisonError: an error that exits with 1 elsewhere, which says of a gate that the
+            ComparisonError: replaces errors with exit code 1, which in a gate would mean that the
                 run regressed.
         """
         try:
@@ -52,7 +52,7 @@ class Publication:
             if self._is_on_github:
                 write_out(texts.annotation("error", "llava-eval gate: cannot compare", str(error)))
             causes: list[str] = []
-            with contextlib.suppress(LlavaEvalError, OSError):  # its ledger cannot be read
+            with contextlib.suppress(LlavaEvalError, OSError):  # the ledger may not be readable
                 if run_path is not None and self.summary is not None:
                     causes = failures_by_cause(read_ledger(run_path / files.LEDGER))
             junit = texts.not_comparable_junit(str(error))
@@ -69,7 +69,7 @@ class Publication:
         """Print a verdict, and write it for CI servers.
 
         Returns:
-            The exit code: 0 passed, 1 not.
+            The exit code: 0 if the run passed, 1 otherwise.
 
         Raises:
             ComparisonError: a file cannot be written.
@@ -92,20 +92,20 @@ class Publication:
                 outcome=verdict.outcome,
                 failures=",".join(check.name for check in failing),
             )
-        except StorageError as error:  # an exit code of 1 would say that the run regressed
+        except StorageError as error:  # its exit code 1 would mean that the run regressed
             raise ComparisonError(str(error)) from error
         return int(bool(failing))
 
     @property
     def _is_on_github(self) -> bool:
-        """Whether a GitHub runner reads what is printed for commands; JSON holds none."""
+        """Whether a GitHub runner reads commands from the output; JSON has none."""
         return bool(os.environ.get("GITHUB_ACTIONS")) and not self.as_json
 
     def _write(self, junit: str, markdown: str) -> None:
         for path, text in ((self.junit, junit), (self.summary, markdown)):
             if path is None:
                 continue
-            if str(path) == os.environ.get("GITHUB_STEP_SUMMARY"):  # others of the step stay
+            if str(path) == os.environ.get("GITHUB_STEP_SUMMARY"):  # keep the step's other text
                 with storage_errors(path), path.open("a", encoding="utf-8") as stream:
                     stream.write(f"{text}\n")
             else:
@@ -113,7 +113,7 @@ class Publication:
 
 
 def _give_to_later_steps(**outputs: str) -> None:
-    """Write outputs of a step of a GitHub workflow, as steps.ID.outputs.NAME gives them."""
+    """Write outputs of a GitHub workflow step, for later use as steps.ID.outputs.NAME."""
     path = os.environ.get("GITHUB_OUTPUT")
     if path:
         with storage_errors(Path(path)), Path(path).open("a", encoding="utf-8") as stream:

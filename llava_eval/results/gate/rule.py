@@ -1,14 +1,14 @@
 """The rule of the gate.
 
-A metric has regressed when its paired one-sided test finds a drop (the whole interval of the
-difference lies below zero; for right and wrong McNemar's exact test must find it too, so that a
-handful of flips fails no build) and the drop exceeds the tolerance. Unreadable answers are tested
-in the same way for a rise. ``alpha`` is the rate at which a model that is as good as the baseline
-fails, over all of these tests together: it is shared among those that could find anything.
+A metric has regressed if its paired one-sided test finds a drop (the whole interval of the
+difference lies below zero; for right-or-wrong scores McNemar's exact test must find it too, so that
+a handful of flips fails no build) and the drop exceeds the tolerance. Unreadable answers are tested
+for a rise in the same way. ``alpha`` is the probability that a model as good as the baseline fails,
+over all these tests together: it is divided among the tests that could find anything.
 
-No significant drop is no proof of being as good. With the mode ``noninferior`` a metric whose
-tolerance is stated passes only where the interval of its difference lies above minus the
-tolerance; ``alpha`` is then the rate at which a model that is worse by the tolerance passes.
+The lack of a significant drop does not prove that a model is as good. In the mode ``noninferior``
+a metric with a stated tolerance passes only if the interval of its difference lies above minus the
+tolerance; ``alpha`` is then the probability that a model passes that is worse by the tolerance.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from llava_eval.results.gate.verdict import Check, GateVerdict
 from llava_eval.results.runs import ComparableRun
 from llava_eval.results.summary import flag_counts
 
-#: What a run has to do to pass: show no drop, or show that there is none beyond the tolerance.
+#: How a run passes: no drop is shown, or it is shown that no drop exceeds the tolerance.
 Mode = Literal["regression", "noninferior"]
 
-#: A gate whose tolerance nobody has stated is asked to show a drop by such a share of the scale.
+#: Without a stated tolerance a gate should be able to detect a drop of this share of the scale.
 DEFAULT_VISIBLE = 0.1
 
 UNREADABLE = "unreadable"
@@ -48,14 +48,14 @@ SECONDS = "seconds a sample"
 
 @dataclass(frozen=True)
 class GateRule:
-    """A rule of what counts as a regression.
+    """The rule for what counts as a regression.
 
     Attributes:
-        alpha: rate at which an equally good model fails.
+        alpha: probability that an equally good model fails.
         tolerance: by metric name, ``unreadable``, ``errors`` or a flag of samples
             (``cut_at_limit``): points by which it may get worse.
-        max_slowdown: most seconds a sample, as a multiple of the baseline's; None allows any.
-        mode: what a metric whose tolerance is stated has to do to pass.
+        max_slowdown: most seconds per sample, as a multiple of the baseline's; None allows any.
+        mode: how a metric with a stated tolerance passes.
     """
 
     alpha: float = 0.05
@@ -64,23 +64,23 @@ class GateRule:
     mode: Mode = "regression"
 
     def must_be_shown(self, name: str) -> bool:
-        """Return whether a metric passes only where it is shown to be no worse."""
+        """Return whether a metric passes only if it is shown to be no worse."""
         return self.mode == "noninferior" and name in self.tolerance
 
 
 def rule_of(
     alpha: float, tolerances: Sequence[str], max_slowdown: float | None, mode: Mode
 ) -> GateRule:
-    """Return the rule that the command line asks for.
+    """Return the rule that the command line describes.
 
     Args:
         alpha: as in :class:`GateRule`.
         tolerances: "METRIC=POINTS" each.
         max_slowdown: as in :class:`GateRule`.
-        mode: likewise.
+        mode: as in :class:`GateRule`.
 
     Raises:
-        ConfigError: a value that makes no sense.
+        ConfigError: a value is not valid.
     """
     tolerance = dict(map(_tolerance, tolerances))
     if not 0 < alpha < 0.5:
@@ -109,13 +109,12 @@ def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: GateRule) -> G
 
     Args:
         run: the run.
-        baseline: what it is compared with.
+        baseline: the run or baseline that it is compared with.
         rule: what counts as a regression.
 
     Raises:
         ComparisonError: the two cannot be compared; the message says why.
-        ConfigError: a tolerance for something that does not exist, or none where the mode needs
-            one.
+        ConfigError: a tolerance names something that does not exist, or the mode needs one.
     """
     pairing = judged_pairing(run, baseline)
     metrics = compare_metrics(pairing)
@@ -164,7 +163,7 @@ def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: GateRule) -> G
 
 
 def _is_underpowered(metric: ComparedMetric, rule: GateRule) -> bool:
-    """Return whether so few samples would mostly not show a drop that the rule does not allow."""
+    """Return whether the samples are too few to reliably detect a drop that the rule forbids."""
     assert metric.estimate is not None
     if rule.must_be_shown(metric.name):
         return False
@@ -176,10 +175,10 @@ def _is_underpowered(metric: ComparedMetric, rule: GateRule) -> bool:
 
 
 def judged_pairing(run: ComparableRun, baseline: ComparableRun) -> Pairing:
-    """Return a baseline and a run side by side, where comparing them means something.
+    """Pair a baseline and a run; raise unless a gate may compare them.
 
     Raises:
-        ComparisonError: the two were not asked the same, or one is not whole.
+        ComparisonError: protocols, samples or prompts differ, or one is incomplete.
     """
     for item in (baseline, run):
         if (reason := unusable(item)) is not None:
@@ -222,7 +221,7 @@ def _check_rule(rule: GateRule, metrics: Sequence[str]) -> None:
         if known.count(name) > 1:
             raise ConfigError(
                 f"gate: --tolerance {name}=...: the run has a metric of this name, and the gate "
-                f"counts {name} too; another name in benchmark.metrics tells them apart"
+                f"counts {name} too; give the metric another name in benchmark.metrics"
             )
     stated = [name for name in (*metrics, UNREADABLE) if rule.tolerance.get(name)]
     if rule.mode == "noninferior" and not stated:
@@ -233,7 +232,7 @@ def _check_rule(rule: GateRule, metrics: Sequence[str]) -> None:
 
 
 def _unreadable(pairing: Pairing) -> ComparedMetric:
-    """Return the comparison of how many replies are unreadable, in percent."""
+    """Return the comparison of the percentages of unreadable replies."""
     first, second = (
         np.array([item.score.unreadable for item in side], np.float64)
         for side in (pairing.firsts, pairing.seconds)
@@ -244,7 +243,7 @@ def _unreadable(pairing: Pairing) -> ComparedMetric:
 
 
 def _evidence(metric: ComparedMetric) -> object | None:
-    """Return what a test rests on, equal for equal tests; None where nothing differs.
+    """Return the data of a test, equal for equal tests; None if the runs' values are equal.
 
     A test that cannot find anything, or that repeats another, takes no share of alpha.
     """
@@ -257,7 +256,7 @@ def _evidence(metric: ComparedMetric) -> object | None:
 
 
 def _estimate(metric: ComparedMetric, pairing: Pairing, alpha: float) -> PairedEstimate:
-    """Return the difference with an interval that has ``alpha`` outside of each end."""
+    """Return the difference with an interval that leaves ``alpha`` beyond each end."""
     assert metric.paired is not None
     rows = np.arange(len(pairing.firsts))
     estimate = metric.paired.difference(rows, pairing.membership, 1 - 2 * alpha)
@@ -269,16 +268,16 @@ def _estimate(metric: ComparedMetric, pairing: Pairing, alpha: float) -> PairedE
             else f"{metric.name} needs what most draws of the groups (videos) lack"
         )
         raise ComparisonError(
-            f"{pairing.second.name}: {reason}, so that nothing can be said about chance"
+            f"{pairing.second.name}: {reason}, so that its chance variation is not known"
         )
     return estimate
 
 
 def _check(metric: ComparedMetric, pairing: Pairing, rule: GateRule, alpha: float) -> Check:
-    """Check one metric: that it is not found to be worse, or that it is shown to be no worse.
+    """Check that one metric is not found to be worse, or that it is shown to be no worse.
 
-    All checks that ask for proof (non-inferiority) have to pass, so each may have the whole of the
-    rule's ``alpha`` (intersection-union test, Berger 1982, doi:10.1080/00401706.1982.10487790).
+    All checks that require proof (non-inferiority) must pass, so each may use the rule's whole
+    ``alpha`` (intersection-union test, Berger 1982, doi:10.1080/00401706.1982.10487790).
     """
     is_proof = rule.must_be_shown(metric.name)
     estimate = _estimate(metric, pairing, rule.alpha if is_proof else alpha)
@@ -286,7 +285,7 @@ def _check(metric: ComparedMetric, pairing: Pairing, rule: GateRule, alpha: floa
     assert estimate.high is not None
     unit, tolerance = metric.unit, rule.tolerance.get(metric.name, 0.0)
     worse_by, least, most = -estimate.difference, -estimate.high, -estimate.low
-    if metric.name == UNREADABLE:  # more of them are worse
+    if metric.name == UNREADABLE:  # here a rise is worse
         worse_by, least, most = estimate.difference, estimate.low, estimate.high
     allowed = number(tolerance, unit)
     if is_proof:
@@ -324,14 +323,14 @@ def _check(metric: ComparedMetric, pairing: Pairing, rule: GateRule, alpha: floa
 
 
 def _exceeds(worse_by: float, tolerance: float) -> bool:
-    """Return whether a change is above a tolerance, by more than the arithmetic: 2.2 - 1.2 > 1."""
+    """Return whether a change exceeds a tolerance by more than rounding, as in 2.2 - 1.2 > 1."""
     return round(worse_by - tolerance, DECIMALS) > 0
 
 
 def _check_share(
     name: str, word: str, numbers: Sequence[int], pairing: Pairing, rule: GateRule
 ) -> Check:
-    """Compare the shares of samples that failed or have a flag as they are, without a test."""
+    """Compare the shares of samples that failed or have a flag, without a statistical test."""
     totals = [len(side.results) for side in (pairing.first, pairing.second)]
     before, after = (100 * n / total for n, total in zip(numbers, totals, strict=True))
     tolerance = rule.tolerance.get(name, 0.0)
@@ -351,7 +350,7 @@ def _check_share(
 
 def _check_speed(run: ComparableRun, baseline: ComparableRun, max_slowdown: float) -> Check:
     before, after = (side.cost.model_seconds_per_sample for side in (baseline, run))
-    if before is None or after is None:  # an older baseline holds the wall time alone
+    if before is None or after is None:  # an older baseline has only the wall time
         before, after = (side.cost.seconds_per_sample for side in (baseline, run))
     if before is None or after is None:
         silent = baseline.name if before is None else run.name

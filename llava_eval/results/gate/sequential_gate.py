@@ -1,4 +1,4 @@
-"""A gate that watches a run and ends it as soon as it knows."""
+"""A gate that watches a run and ends it as soon as the verdict is known."""
 
 from __future__ import annotations
 
@@ -31,23 +31,24 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class SequentialGate:
-    """Compares a run with a baseline while it goes on.
+    """Compares a run with a baseline during the run.
 
-    Groups (videos) are answered in a seeded order. What each adds to the difference of the headline
-    metric is one observation of :class:`~llava_eval.metrics.sequential.ConfidenceSequence`, in that
-    order whatever finishes first. The run ends once its bounds show that the metric is worse by
-    more than the tolerance, or that it is not: each is wrong at most at the rate ``alpha``.
+    Groups (videos) are answered in a seeded order. Each group's part of the headline's difference
+    is one observation of :class:`~llava_eval.metrics.sequential.ConfidenceSequence`, in this order
+    no matter which group finishes first. The run ends once the bounds show that the metric is worse
+    by more than the tolerance, or that it is not; the probability that either verdict is wrong is
+    at most ``alpha``.
 
-    A sample that failed, or that the metric leaves out, counts 0 here.
+    A sample that failed, or that the metric does not count, has the value 0 here.
 
     Attributes:
-        baseline_path: a written baseline, or a run directory.
+        baseline_path: a baseline file, or a run directory.
         rule: alpha, and the tolerance of the headline metric.
-        seed: of the order.
+        seed: the seed of the order.
         config_dir: the user's own configuration files.
-        label, benchmark: of the run, with overrides and without.
-        directory: of the run, once it has ended.
-        num_failed: samples that failed, where they are more than the run allows.
+        label, benchmark: the run's benchmark with and without overrides.
+        directory: the run directory, once the run has ended.
+        num_failed: number of failed samples, if it is more than the run allows; 0 otherwise.
     """
 
     baseline_path: Path
@@ -71,13 +72,13 @@ class SequentialGate:
     def begin(
         self, samples: Sequence[Sample], config: Mapping[str, Any], scorer: object, label: str
     ) -> None:
-        """Read the baseline, and refuse what cannot be compared with it.
+        """Read the baseline, and raise if the run cannot be compared with it.
 
         Args:
-            samples: that the run asks.
-            config: its resolved configuration.
-            scorer: of it.
-            label: benchmark with overrides.
+            samples: the run's samples.
+            config: the run's resolved configuration.
+            scorer: the run's scorer.
+            label: the benchmark with overrides.
 
         Raises:
             LlavaEvalError: the baseline cannot be read, or the two cannot be compared.
@@ -85,7 +86,7 @@ class SequentialGate:
         planned = _planned(samples, config, label)
         self.label, self.benchmark = label, planned.benchmark
         baseline = read_baseline(self.baseline_path, planned, RunReader(self.config_dir))
-        # A prompt that depends on the frames is known once they are decoded: it is compared then.
+        # A prompt that depends on the frames is compared later, once they are decoded.
         late = {sample.id for sample in samples if sample.frame_dependent_parts}
         late_of_baseline = {item.id: item for item in baseline.results if item.id in late}
         results = [
@@ -123,8 +124,8 @@ class SequentialGate:
         self._bounds = ConfidenceSequence(*bounds)
         if not _equal_run_passes(ConfidenceSequence(*bounds), len(self._members)):
             log.warning(
-                "%s (videos) are too few for a tolerance of %g: a run that answers as the baseline "
-                "does is not shown to be no worse; gate without --sequential asks for no proof",
+                "%s (videos) are too few for a tolerance of %g: even a run with the baseline's own "
+                "answers is not shown to be no worse; gate without --sequential needs no proof",
                 count(len(self._members), "group"),
                 tolerance,
             )
@@ -135,13 +136,13 @@ class SequentialGate:
         return sorted(samples, key=lambda sample: indices[sample.group])
 
     def add(self, result: SampleResult) -> None:
-        """Take one more result.
+        """Add one result.
 
         Args:
-            result: with its score.
+            result: a result with its score.
 
         Raises:
-            ComparisonError: it was asked something else than the baseline's sample.
+            ComparisonError: its prompt is not that of the baseline's sample.
         """
         prompt = self._late_prompts.get(result.id) if result.generation.error is None else None
         if prompt is not None and not is_prompt_of(prompt, result):
@@ -168,7 +169,7 @@ class SequentialGate:
 
     @property
     def verdict(self) -> SequentialVerdict:
-        """The verdict as far as it is known."""
+        """The verdict so far."""
         assert self._bounds is not None
         if self._bounds.is_below:
             return "regressed"
@@ -176,7 +177,7 @@ class SequentialGate:
 
     @property
     def content(self) -> dict[str, Any]:
-        """The verdict and what it rests on; values in percent."""
+        """The verdict and its data as JSON values, in percent."""
         assert self._bounds is not None
         bounds, total = self._bounds, max(1, len(self._compared))
         scale = 100 * len(self._members) * self._largest / sum(map(len, self._members.values()))
@@ -203,7 +204,7 @@ class SequentialGate:
 
     @property
     def checks(self) -> list[Check]:
-        """What the verdict is made of."""
+        """The check of the headline metric, and one of failed samples if there are too many."""
         content = self.content
         level = f"{100 * (1 - 2 * self.rule.alpha):.4g} %"
         bounds = interval(content["low"], content["high"], signed=True)
@@ -244,16 +245,16 @@ class SequentialGate:
 
     @property
     def properties(self) -> dict[str, str]:
-        """What was compared with what."""
+        """The paths of the run and the baseline."""
         return {"run": str(self.directory), "baseline": str(self.baseline_path)}
 
     def text(self, *, width: int = 80) -> str:
-        """Return the verdict as people read it."""
+        """Return the verdict as text for the terminal."""
         lines = [*(check.message for check in self.checks), self._seen, "", self.outcome]
         return "\n".join(wrapped(line, width) if line else "" for line in lines)
 
     def markdown(self) -> str:
-        """Return the verdict for a pull request."""
+        """Return the verdict as Markdown for a pull request."""
         blocks = [
             markdown_title(self.outcome, self.checks),
             f"{markdown_text(self.label)}, {self._seen}; the interval holds whenever one stops.",
@@ -266,7 +267,7 @@ class SequentialGate:
         return max(map(len, self._members.values()))
 
     def _values(self, results: Sequence[SampleResult]) -> dict[str, float]:
-        """Return the values of samples, which have to lie in [0, 1]."""
+        """Return the samples' values by id; raise unless they lie in [0, 1]."""
         values = {}
         for result, value in zip(results, values_under(self._parameters, results), strict=True):
             values[result.id] = 0.0 if math.isnan(value) else float(value)
@@ -276,11 +277,11 @@ class SequentialGate:
 
 
 def _equal_run_passes(bounds: ConfidenceSequence, num_groups: int) -> bool:
-    """Return whether so many groups without any change show that a run is no worse.
+    """Return whether a run without any change would be shown to be no worse.
 
     Args:
-        bounds: that have seen nothing.
-        num_groups: of the run.
+        bounds: bounds without any observation.
+        num_groups: number of the run's groups.
     """
     for _ in range(num_groups):
         bounds.add(0.0)
@@ -290,7 +291,7 @@ def _equal_run_passes(bounds: ConfidenceSequence, num_groups: int) -> bool:
 
 
 def _planned(samples: Sequence[Sample], config: Mapping[str, Any], label: str) -> ComparableRun:
-    """Return a run that has not answered anything yet, to be compared with a baseline."""
+    """Return a run without any answers yet, for a comparison with a baseline."""
     return ComparableRun(
         name="the run",
         label=label,

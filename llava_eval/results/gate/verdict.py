@@ -1,4 +1,4 @@
-"""The gate's verdict for a terminal, a pull request, a workflow's log, and JUnit readers."""
+"""The gate's verdict as text, Markdown, GitHub workflow commands, and JUnit XML."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from llava_eval.results.summary import failures_by_cause
 if TYPE_CHECKING:
     from llava_eval.results.gate.sequential_gate import SequentialGate
 
-#: Most changed samples that are listed each way, and most characters of a cell.
+#: Most samples that are listed as worse, and as better, and most characters of a cell.
 SHOWN_FLIPS, _MOST_CELL = 10, 300
-#: What XML 1.0 cannot hold, not even escaped; printable texts have none of it.
+#: Characters that XML 1.0 cannot contain, not even escaped; printable texts have none of them.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -34,13 +34,13 @@ class Check:
     """One line of the gate's table.
 
     Attributes:
-        name: metric, ``unreadable``, ``errors`` or ``seconds a sample``.
+        name: a metric, ``unreadable``, ``errors``, a flag or ``seconds a sample``.
         baseline, run, difference: the values, as text.
-        interval: of the difference, as text; "-" where the check is no test.
-        allowed: by how much it may get worse, as text.
-        regressed: the verdict: it got worse.
+        interval: the difference's interval, as text; "-" if the check is not a test.
+        allowed: the tolerance, as text.
+        regressed: whether it got worse by more than that.
         message: the verdict in one sentence.
-        is_shown: False where the rule asks for proof that it is no worse, and there is none.
+        is_shown: False if the rule requires proof that it is no worse, and there is none.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Check:
 
     @property
     def fails(self) -> bool:
-        """Whether the run does not pass because of it."""
+        """Whether the run fails because of this check."""
         return self.regressed or not self.is_shown
 
 
@@ -64,14 +64,14 @@ class GateVerdict:
     """The result of a gate.
 
     Attributes:
-        pairing: baseline and run.
-        checks: metrics first.
-        confidence: of the intervals that do not say another.
+        pairing: the baseline and the run.
+        checks: the checks, metrics first.
+        confidence: the confidence level of all intervals that do not name another one.
         headline: the first metric that could be compared.
-        underpowered: metrics of which so few samples mostly show no drop as small as the tolerance.
+        underpowered: metrics with too few samples to reliably detect a forbidden drop.
         worse, better: samples whose headline score changed.
-        notes: what is not checked, and why.
-        is_proof: the headline passes only where it is shown to be no worse.
+        notes: sentences on what is not checked and why, and on the machines of times.
+        is_proof: whether the headline passes only if it is shown to be no worse.
     """
 
     pairing: Pairing
@@ -91,7 +91,7 @@ class GateVerdict:
 
     @property
     def regressions(self) -> list[Check]:
-        """The checks that found that the run is worse."""
+        """The checks that found the run to be worse."""
         return [check for check in self.checks if check.regressed]
 
     @property
@@ -125,7 +125,7 @@ class GateVerdict:
 
     @property
     def detectable_text(self) -> str:
-        """How small a drop in the headline the samples show."""
+        """A sentence on the smallest drop in the headline that the samples detect."""
         metric = self.headline
         if metric.estimate is None or metric.estimate.smallest_detectable is None:
             return (
@@ -147,7 +147,7 @@ class GateVerdict:
         return counts_table([self.pairing.first, self.pairing.second], ["baseline", "run"])
 
     def text(self, *, width: int = 80) -> str:
-        """Return the verdict with everything that it rests on."""
+        """Return the verdict and all its data as text for the terminal."""
         counted, differing = self._counted, self._differences
         named = {"baseline": self.pairing.first, "run": self.pairing.second}
         rows = [[name, side.name, side.label, side.model] for name, side in named.items()]
@@ -167,7 +167,7 @@ class GateVerdict:
         return "\n\n".join(block for block in blocks if block)
 
     def markdown(self) -> str:
-        """Return the verdict for a pull request or a workflow's summary."""
+        """Return the verdict as Markdown for a pull request or a workflow's summary."""
         baseline, run = self.pairing.first, self.pairing.second
         counted, differing = self._counted, self._differences
         label, model, run_name, baseline_name = map(
@@ -213,7 +213,7 @@ class GateVerdict:
 
     @property
     def properties(self) -> dict[str, str]:
-        """What was compared with what, and where a report shows samples that got worse."""
+        """Properties for JUnit: what was compared, and links to worse samples in a report."""
         baseline, run = self.pairing.first, self.pairing.second
         return {
             "run": run.name,
@@ -228,9 +228,9 @@ class GateVerdict:
 
     @property
     def _differences(self) -> Table | None:
-        """In what both sides differ; None where in nothing that both of them know."""
+        """The differences that both sides recorded; None if there are none."""
         runs = [self.pairing.first, self.pairing.second]
-        # A baseline file holds the protocol, and neither the model's settings nor all versions.
+        # A baseline file has the protocol, but neither the model's settings nor all versions.
         know_settings = all("model" in run.config for run in runs)
         rows = []
         for item in differences_of(runs):
@@ -254,7 +254,7 @@ def _detectable(metric: ComparedMetric) -> str:
 
 
 def checks_table(checks: Sequence[Check], confidence: float) -> Table:
-    """Return one row for each check."""
+    """Return the table with one row per check."""
     level = f"{100 * confidence:.4g} % interval"
     rows = [
         [
@@ -273,11 +273,11 @@ def markdown_title(outcome: str, checks: Sequence[Check]) -> str:
 
 
 def not_comparable_markdown(reason: str, causes: Sequence[str] = ()) -> str:
-    """Return what stands in a pull request when there is no verdict.
+    """Return Markdown for a pull request if there is no verdict.
 
     Args:
-        reason: why.
-        causes: what samples failed of.
+        reason: why there is none.
+        causes: the causes of failed samples.
     """
     title = "### :warning: llava-eval gate: cannot compare"
     listed = [*(f"- {markdown_text(cause)}" for cause in causes), ""] if causes else []
@@ -285,7 +285,7 @@ def not_comparable_markdown(reason: str, causes: Sequence[str] = ()) -> str:
 
 
 def _folded(title: str, table: Table) -> str:
-    # GitHub takes no comment of more than 65,536 characters, and captions are long.
+    # GitHub rejects comments of more than 65,536 characters, and captions are long.
     rows = [[cut(printable(cell), _MOST_CELL) for cell in row] for row in table.rows]
     shown = dataclasses.replace(table, rows=rows).to_markdown()
     return f"<details><summary>{title}</summary>\n\n{shown}\n\n</details>"
@@ -299,7 +299,7 @@ def workflow_commands(verdict: GateVerdict | SequentialGate) -> list[str]:
 
 
 def annotation(kind: str, title: str, message: str) -> str:
-    """Return one workflow command; nothing in the texts can end it or begin another."""
+    """Return one workflow command; the texts are escaped, so that they cannot end it."""
     escaped_title = _escaped(title).replace(":", "%3A").replace(",", "%2C")
     return f"::{kind} title={escaped_title}::{_escaped(message)}"
 
@@ -309,7 +309,7 @@ def _escaped(text: str) -> str:
 
 
 def to_junit(verdict: GateVerdict | SequentialGate, text: str) -> str:
-    """Return one test case for each check, and the text that the gate printed."""
+    """Return JUnit XML with one test case per check, and the text that the gate printed."""
     checks = verdict.checks
     num_failures = sum(check.fails for check in checks)
     suite = _suite(f"llava-eval gate: {verdict.label}", len(checks), num_failures)
@@ -330,7 +330,7 @@ def to_junit(verdict: GateVerdict | SequentialGate, text: str) -> str:
 
 
 def not_comparable_junit(reason: str) -> str:
-    """Return one test case that ended with an error."""
+    """Return JUnit XML with one test case that ended with an error."""
     suite = _suite("llava-eval gate", num_tests=1, num_errors=1)
     case = SubElement(suite, "testcase", classname="llava_eval", name="can be compared", time="0")
     SubElement(case, "error", type="ComparisonError", message=printable(reason))

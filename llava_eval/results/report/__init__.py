@@ -1,1 +1,1 @@
-"""One HTML page with runs and all their samples."""
+"""The report: one HTML page with runs and all their samples."""

@@ -46,9 +46,9 @@ from llava_eval.results.run_names import letters, paper_names, run_names
 from llava_eval.results.runs import Run
 from llava_eval.types import MetricValue
 
-#: More runs than this are a sweep: a table and curves say more than cards and pairs.
+#: More runs than this are shown as a sweep: by a table and curves, not by cards and pairs.
 MAX_PAIRED_RUNS = 4
-#: The counts of a run.
+#: Headers of a run's counts.
 COUNT_COLUMNS = ("samples", "unreadable", "failed")
 
 
@@ -57,10 +57,10 @@ class Overview:
     """The numbers of the runs of one benchmark.
 
     Attributes:
-        runs: at least one.
-        comparisons: of every other run with the first; empty for one run, or for many.
-        sweep: table and curves; None for one run, or where runs cannot be compared.
-        notes: what a reader must know beside the numbers.
+        runs: at least one run.
+        comparisons: each other run compared with the first; empty for one run, or for many.
+        sweep: data of the table and the curves; None for one run, or if runs cannot be compared.
+        notes: sentences that qualify the numbers.
     """
 
     runs: Sequence[Run]
@@ -70,9 +70,9 @@ class Overview:
 
     @classmethod
     def of(cls, runs: Sequence[Run]) -> Overview:
-        """Compare what can be compared; what cannot becomes a note."""
+        """Compare the runs; a reason why they cannot be compared becomes a note."""
         unfinished = [
-            f"{letter} {run.incomplete}"  # as notes of comparisons say it
+            f"{letter} {run.incomplete}"  # in the words of a comparison's notes
             for letter, run in zip(letters(len(runs)), runs, strict=True)
             if run.incomplete is not None
         ]
@@ -87,35 +87,35 @@ class Overview:
                 (sweep,) = sweeps_of(runs, allow_differences=True)
             if sweep is not None and len(runs) > MAX_PAIRED_RUNS:
                 result += sweep.notes
-                unfinished = []  # which these name
+                unfinished = []  # the sweep's notes name them
         except LlavaEvalError as error:
             result.append(str(error))
         return cls(runs, comparisons, sweep, list(dict.fromkeys([*unfinished, *result])))
 
     @functools.cached_property
     def names(self) -> list[str]:
-        """Names that tell the runs apart."""
+        """Names that distinguish the runs."""
         return run_names(self.runs)
 
     @property
     def headline(self) -> str | None:
-        """Name of the first metric."""
+        """The name of the first metric."""
         return next(iter(self.runs[0].tables.metrics or self.runs[0].metric_nodes), None)
 
     @property
     def charts(self) -> Mapping[str, Chart]:
-        """The curves; two points make none."""
+        """The curves; none for fewer than three runs."""
         if self.sweep is None or len(self.runs) < 3:
             return {}
         return sweep_charts(self.sweep)
 
     @property
     def verdicts(self) -> list[str]:
-        """One sentence for each comparison."""
+        """The result of each comparison in one sentence."""
         return [headline_sentence(item) for item in self.comparisons]
 
     def tables(self) -> Iterator[tuple[str, Table, str]]:
-        """Yield name, table and explanation of everything that is not in its own place."""
+        """Yield the name, table and explanation of each table without a place of its own."""
         if self.comparisons:
             about = (
                 "Paired by sample; intervals and p-values treat the questions of one video as one "
@@ -131,7 +131,7 @@ class Overview:
         fidelity = fidelity_table(self.comparisons)
         if fidelity is not None:
             yield "What tells the runs apart", fidelity, FIDELITY_WORDS
-        with contextlib.suppress(ComparisonError):  # these runs are no such set
+        with contextlib.suppress(ComparisonError):  # these runs are no probes
             about = "Changes are paired by question; p-values are corrected for all probes."
             yield "What answers rest on", probes_table(Probes.of(self.runs)), about
         names, groups = letters(len(self.runs)), over_seeds(self.runs)
@@ -156,12 +156,12 @@ class Overview:
                 about = f"From {name} to {against}, one difference switched at a time."
                 yield f"Why {name} differs", table, about
         cost = cost_table(self.runs)
-        if cost.rows:  # texts that were only scored have none
+        if cost.rows:  # none for texts that were only scored
             yield "Cost", cost, ""
 
 
 def metrics_by_facet(runs: Sequence[Run]) -> dict[str, str]:
-    """Return by facet the first metric that its levels have, as a run's own table in a terminal."""
+    """Return for each facet the first metric that its levels have, as in a run's own table."""
     metrics = list(dict.fromkeys(name for run in runs for name in run.tables.metrics))
     found: dict[str, str] = {}
     for facet in dict.fromkeys(facet for run in runs for facet in run.tables.groups):
@@ -174,14 +174,14 @@ def metrics_by_facet(runs: Sequence[Run]) -> dict[str, str]:
 def level_values(
     runs: Sequence[Run], facet: str, metric: str
 ) -> dict[str, list[MetricValue | None]]:
-    """Return by level of a facet a metric's value in each run, as their metrics.json have it."""
+    """Return for each level of a facet a metric's value in each run's metrics.json."""
     groups = [run.tables.groups.get(facet, {}) for run in runs]
     levels = dict.fromkeys(level for group in groups for level in group if metric in group[level])
     return {level: [group.get(level, {}).get(metric) for group in groups] for level in levels}
 
 
 def facet_table(runs: Sequence[Run], facet: str, metric: str) -> Table:
-    """Return a metric by level, one column for each run."""
+    """Return the table of a metric by level, with a column per run."""
     by_level = level_values(runs, facet, metric)
     rows = []
     for name, values in by_level.items():
@@ -207,7 +207,7 @@ def count_cells(run: Run) -> list[str]:
 
 
 def results_table(runs: Sequence[Run]) -> Table:
-    """Return all metrics of all runs with their counts."""
+    """Return the table of all runs with all metrics and counts."""
     names = list(dict.fromkeys(name for run in runs for name in run.tables.metrics))
     rows = []
     for letter, run in zip(letters(len(runs)), runs, strict=True):
@@ -237,7 +237,7 @@ def _score(value: MetricValue | None) -> float | None:
 
 
 def export_report(folder: Path, overviews: Sequence[Overview]) -> list[Path]:
-    """Write the tables of every benchmark, and its curves.
+    """Write the tables, data and curves of every benchmark.
 
     Raises:
         StorageError: one of them cannot be written.

@@ -1,4 +1,4 @@
-"""The page: everything in one HTML file, with a policy that lets it load nothing."""
+"""The page: one HTML file, with a content security policy that forbids loading anything."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ class Part:
 
     @property
     def title(self) -> str:
-        """Benchmark and protocol; with overrides where all runs share them."""
+        """Benchmark and protocol, with overrides if all runs have the same."""
         runs = self.samples.runs
         labels = {run.label for run in runs}
         return labels.pop() if len(labels) == 1 else runs[0].benchmark
 
 
 def page(parts: Sequence[Part]) -> str:
-    """Return the page."""
+    """Return the page as HTML."""
     style, theme, script = _asset("page.css"), _script(["theme.js"]), _script(_SCRIPTS)
     first = parts[0].title
     title = f"{first} and {len(parts) - 1} more" if len(parts) > 1 else first
-    # Only our own scripts run, whatever a text may hold.
+    # Only our own scripts run, whatever a text contains.
     policy = (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src '{_digest(style)}'; "
@@ -77,7 +77,7 @@ def _asset(name: str) -> str:
 
 
 def _script(names: Sequence[str]) -> str:
-    """Return scripts as one; what they declare is seen by later scripts of the page."""
+    """Return scripts joined to one; its declarations are visible to later scripts of the page."""
     return '"use strict";\n' + "\n".join(_asset(name) for name in names)
 
 
@@ -110,7 +110,7 @@ def _origin(run: Run) -> str:
 
 
 def _data(parts: Sequence[Part]) -> Iterator[str]:
-    """Yield what the scripts read: nothing in it is run, or can end its element."""
+    """Yield the elements with the scripts' data, which cannot run or end their element."""
     sets = [
         {
             "title": part.title,
@@ -138,6 +138,6 @@ def _element(name: str, kind: str, content: str) -> str:
 
 
 def _safe_json(content: Any) -> str:
-    """Return JSON without characters that HTML acts upon."""
+    """Return JSON without characters that have a meaning in HTML."""
     text = json.dumps(content, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,4 +1,4 @@
-"""The part of a page that shows one benchmark's numbers, with a drawing in each row."""
+"""The section of a page with one benchmark's numbers, and drawings in the rows of tables."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from llava_eval.results.runs import Run
 from llava_eval.results.summary import flag_counts
 from llava_eval.types import MetricValue
 
-#: Steps of colour of a heat map; the style sheet has as many.
+#: Number of colours of a heat map; the style sheet has as many.
 _NUM_SHADES = 10
 _ABOUT_CURVES = (
     "Lines against time and memory join the runs of a setting that none of the same setting beats; "
@@ -37,7 +37,7 @@ _ABOUT_CURVES = (
 
 
 def section(set_index: int, title: str, overview: Overview) -> Iterator[str]:
-    """Yield the section of one benchmark, the ``set_index``-th of the page."""
+    """Yield the HTML of one benchmark's section, number ``set_index`` of the page."""
     runs = overview.runs
     yield f'<section class="set" id="set-{set_index}" aria-labelledby="set-{set_index}-title">\n'
     yield f'<h2 id="set-{set_index}-title">{html_text(title)}</h2>\n'
@@ -80,7 +80,7 @@ def _panels(set_index: int, overview: Overview) -> Iterator[str]:
         yield _panel("Runs", results_table(runs).to_html())
     for facet, metric in metrics_by_facet(runs).items():
         yield _facet_panel(set_index, overview, facet, metric)
-    # The table of a sweep's runs has its settings anyway.
+    # The table of a sweep's runs already shows its settings.
     known = set() if few or overview.sweep is None else {*overview.sweep.settings[0].values}
     for name, table, about in tables[len(first) :]:
         shown = table if few else _by_run(table, overview)
@@ -90,7 +90,7 @@ def _panels(set_index: int, overview: Overview) -> Iterator[str]:
 
 
 def _by_run(table: Table, overview: Overview) -> Table:
-    """Return a table of one column a run as one of one row a run."""
+    """Transpose a table with a column per run to a row per run; leave any other table."""
     names = letters(len(overview.runs))
     first = len(table.header) - len(names)
     if list(table.header[first:]) != names:
@@ -103,7 +103,7 @@ def _by_run(table: Table, overview: Overview) -> Table:
 
 
 def sweep_runs_table(overview: Overview, sweep: Sweep) -> Table:
-    """Return what each run of a sweep scores and costs, with p, all metrics and counts."""
+    """Return the table of a sweep's runs: settings, score, p-value, cost, metrics and counts."""
     names = dict(zip(overview.runs, letters(len(overview.runs)), strict=True))
     table = sweep_table(sweep)
     after = table.header.index("to best") + 1
@@ -128,7 +128,7 @@ def sweep_runs_table(overview: Overview, sweep: Sweep) -> Table:
 def heat_map(sweep: Sweep) -> str | None:
     """Return the score by frames (columns) and all other settings (rows) as an HTML table.
 
-    None where one of the two does not vary, a cell would hold several runs, or few are filled.
+    None if one of the two does not vary, a cell would have several runs, or few cells are filled.
     """
     cells: dict[tuple[str, str], SweepPoint] = {}
     for item in sweep.settings:
@@ -160,7 +160,7 @@ def heat_map(sweep: Sweep) -> str | None:
 
 
 def _table(name: str, header: str, rows: str, *, kind: str = "") -> str:
-    """Return a table of HTML; its first column, of a name, is that of the rows' names."""
+    """Return an HTML table; the header ``name`` is that of the column of the rows' names."""
     head = f'<tr><th scope="col" class="name">{name}</th>{header}</tr>'
     return f"<table{kind}><thead>{head}</thead><tbody>{rows}</tbody></table>"
 
@@ -182,7 +182,7 @@ def _facet_panel(set_index: int, overview: Overview, facet: str, metric: str) ->
 def _facet_p_values(
     overview: Overview, facet: str, metric: str
 ) -> dict[tuple[int, str], float | None]:
-    """Return, by run and level, p of the difference to A, corrected for the whole table."""
+    """Return p-values of differences to A by run and level, corrected for the whole table."""
     names = letters(len(overview.runs))
     raw = {
         (names.index(comparison.letter), item.level): item.estimate
@@ -194,7 +194,7 @@ def _facet_p_values(
 
 
 def _levels_by_run(set_index: int, overview: Overview, facet: str, metric: str) -> str:
-    """Return a row for each of many runs, a column for each level."""
+    """Return an HTML table with a row per run and a column per level."""
     by_level = level_values(overview.runs, facet, metric)
     header = "".join(
         f'<th scope="col">{_to_samples(set_index, {f"by.{facet}": level}, level)}</th>'
@@ -211,7 +211,7 @@ def _levels_by_run(set_index: int, overview: Overview, facet: str, metric: str) 
 
 
 def _to_samples(set_index: int, view: Mapping[str, str], text: str) -> str:
-    """Return a link that shows samples in the list: a filter, as the page writes it itself."""
+    """Return a link that filters the list of samples, in the form of the page's own addresses."""
     parameters = {"set": str(set_index), **view}.items()
     query = "&".join(f"{address_text(name)}={address_text(value)}" for name, value in parameters)
     return f'<a href="#{html_text(query)}">{html_text(text) or "(empty)"}</a>'
@@ -226,7 +226,7 @@ def _panel(title: str, content: str, about: str = "") -> str:
 
 
 def _scroll(name: str, content: str) -> str:
-    """Return a part that is scrolled, also by keys, where it is wider than its panel."""
+    """Return content in an element that scrolls, also by keys, if it is wider than its panel."""
     label = html_text(name)
     return f'<div class="scroll" tabindex="0" role="group" aria-label="{label}">{content}</div>'
 
@@ -257,7 +257,7 @@ def _card(set_index: int, overview: Overview, index: int) -> str:
 
 
 def _counted(set_index: int, run: Run, letter: str) -> list[str]:
-    """Return counts as HTML; what went wrong leads to its samples."""
+    """Return a run's counts as HTML; counts of sample states link to these samples."""
     texts = [count(len(run.results), "sample")]
     states = Counter(state_of(result, run.full_score) for result in run.results)
     for state, word in STATES.items():
@@ -289,7 +289,7 @@ def table_with_plots(
     metric: str,
     p_values: Mapping[tuple[int, str], float | None],
 ) -> str:
-    """Return a facet's table as HTML, each row with a dot and an interval for each run."""
+    """Return a facet's table as HTML; each row has a plot with a dot and interval per run."""
     by_level = level_values(runs, facet, metric)
     scale = _scale([value for values in by_level.values() for value in values if value is not None])
     if scale is None:
@@ -313,7 +313,7 @@ def table_with_plots(
 
 
 def _num_samples(values: Sequence[MetricValue | None]) -> str:
-    """Return of how many samples values are: of each, where the runs differ."""
+    """Return the number of samples of the values; one per run if they differ."""
     known = {value.num_samples for value in values if value is not None}
     if len(known) == 1:
         return count(known.pop(), "sample")
@@ -331,7 +331,7 @@ def _cell(value: MetricValue | None, p_value: float | None = None) -> str:
 
 
 def _scale(values: Sequence[MetricValue]) -> tuple[float, float] | None:
-    """Return the axis limits; percentages always get 0 to 100. None without a value."""
+    """Return the limits of the axis, for percentages at least 0 to 100; None without a value."""
     numbers = [
         number
         for value in values

@@ -1,4 +1,4 @@
-"""The protocol of a report's runs as a card: prompt, frames, rule and denominator."""
+"""The card with the protocol of a report's runs: prompt, frames, rule and denominator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from llava_eval.results.formatting import html_text
 from llava_eval.results.run_names import letters
 from llava_eval.results.runs import Run
 
-#: What a mean is divided by, by the name in a protocol's file; failed samples never count.
+#: The denominators of a mean, by their names in protocols' files; failed samples never count.
 _DENOMINATORS = {
     "scored": "samples with a score",
     "all": "all answered samples, one without a score as 0",
@@ -25,7 +25,7 @@ _ROLE = re.compile(r":\w+:`~?([\w.]+)`")
 
 
 def protocol_card(runs: Sequence[Run]) -> str:
-    """Return what the runs were asked and how their answers count; runs that differ say so."""
+    """Return the HTML card of the runs' protocol; entries that differ are shown by run."""
     of_runs = [_texts(run) for run in runs]
     rows = {name: [texts[name] for texts in of_runs] for name in of_runs[0]}
     items = "".join(
@@ -37,7 +37,7 @@ def protocol_card(runs: Sequence[Run]) -> str:
 
 
 def _texts(run: Run) -> dict[str, str]:
-    """Return the rows of a run's card by their names; an empty text says nothing."""
+    """Return the rows of a run's card by their names; an empty text is not shown."""
     leaves = flat(run.config)
     return {
         "data": _source(leaves),
@@ -51,7 +51,7 @@ def _texts(run: Run) -> dict[str, str]:
 
 
 def _cell(texts: Sequence[str], tag: str) -> str:
-    """Write each different text once, with the letters of its runs where there are several."""
+    """Return the HTML of all distinct texts; if there are several, with their runs' letters."""
     names: dict[str, list[str]] = {}
     for letter, text in zip(letters(len(texts)), texts, strict=True):
         names.setdefault(text, []).append(letter)
@@ -75,7 +75,7 @@ def _prompt(run: Run, leaves: Mapping[str, Any]) -> str:
 
 
 def _call(part: str, leaves: Mapping[str, Any], first: str = "", noun: str = "") -> str:
-    """Write a node of a configuration: its main number, its function and the other arguments."""
+    """Return a configuration node as text: main number, function, and the other arguments."""
     prefix = f"{part}."
     node = {key.removeprefix(prefix): leaves[key] for key in leaves if key.startswith(prefix)}
     name = str(node.pop(TARGET_KEY, "")).rpartition(".")[2]
@@ -86,7 +86,7 @@ def _call(part: str, leaves: Mapping[str, Any], first: str = "", noun: str = "")
 
 def _rule(leaves: Mapping[str, Any]) -> str:
     target = str(leaves.get(f"scorer.{TARGET_KEY}", ""))
-    # Nothing is imported because a run directory names it, but for our own rules.
+    # A name in a run directory causes no import, except of our own rules.
     rule = pydoc.locate(target) if target.startswith(_RULES) else None
     about = (inspect.getdoc(rule) or "").partition("\n\n")[0] if rule is not None else ""
     plain = " ".join(_ROLE.sub(lambda match: match[1].rpartition(".")[2], about).split())
@@ -104,7 +104,7 @@ def _generation(leaves: Mapping[str, Any]) -> str:
 
 
 def _number(value: Any) -> str:
-    """Write a number, or whatever another tool's manifest has in its place."""
+    """Return a number as text, or the value that another tool's manifest has instead."""
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
@@ -114,7 +114,7 @@ def _source(leaves: Mapping[str, Any]) -> str:
 
 
 def _denominator(run: Run, leaves: Mapping[str, Any]) -> str:
-    """Write what each metric is divided by, and how many samples that are."""
+    """Return each metric's denominator, and its number of samples, as text."""
     lines = []
     for name, value in run.tables.metrics.items():
         node = f"benchmark.metrics.{name}"

@@ -1,7 +1,7 @@
 """The samples of a report, packed for the page: a small index, and details in chunks.
 
-Every part is JSON, compressed and in base64. Nothing in it can end the element that holds it, and
-the page reads a chunk only when a sample of it is looked at or searched.
+Every part is compressed JSON in base64, so that no text can end the HTML element around it. The
+page reads a chunk only when one of its samples is shown or searched.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from llava_eval.results.formatting import cut
 from llava_eval.results.runs import Run
 from llava_eval.types import SampleResult
 
-#: Samples in one chunk of details.
+#: Number of samples in one chunk of details.
 CHUNK_SIZE = 250
-#: Characters of a question that the list shows.
+#: Most characters of a question in the list of samples.
 _SNIPPET = 110
 
 RIGHT, WRONG, PARTLY, UNREADABLE, FAILED, NOT_SCORED, MISSING = "rwpuenm"
-#: What became of a sample, in words, that a filter of the page shows.
+#: States of samples for which the page has a filter, by the words that it shows.
 STATES = {
     WRONG: "wrong",
     PARTLY: "partly",
@@ -38,11 +38,11 @@ STATES = {
 
 @dataclass(frozen=True, eq=False)
 class SampleSet:
-    """The runs of one benchmark, sample by sample.
+    """The runs of one benchmark, joined by sample.
 
     Attributes:
-        runs: at least one.
-        results: for each sample of any run, the result in each run; None where a run lacks it.
+        runs: at least one run.
+        results: for each sample of any run, its result in each run; None if a run lacks it.
     """
 
     runs: Sequence[Run]
@@ -59,16 +59,16 @@ class SampleSet:
 
     @property
     def questions(self) -> Iterator[SampleResult]:
-        """For each sample a result that says what was asked."""
+        """The first result of each sample, for the fields of its question."""
         return (next(item for item in row if item is not None) for row in self.results)
 
 
 def state_of(result: SampleResult | None, full_score: float = 1.0) -> str:
-    """Return what became of a sample, as one letter.
+    """Return the state of a sample as one letter.
 
     Args:
-        result: of it; None where a run lacks it.
-        full_score: what it scores where all is right; 0 where the score is an error.
+        result: the sample's result; None if the run lacks it.
+        full_score: the score of a perfect answer; 0 if the score is an error measure.
     """
     if result is None:
         return MISSING
@@ -87,16 +87,16 @@ def state_of(result: SampleResult | None, full_score: float = 1.0) -> str:
 
 
 def address_text(text: str) -> str:
-    """Return text as a part of an address, as the page writes it: half a surrogate pair is none."""
+    """Return text escaped as in the page's own addresses: a lone surrogate becomes U+FFFD."""
     return quote(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"), safe="")
 
 
 def index_of(samples: SampleSet, thumbnails: Mapping[str, int]) -> dict[str, Any]:
-    """Return what the list of samples needs.
+    """Return the data of the list of samples.
 
     Args:
         samples: the samples.
-        thumbnails: by sample id, the number of its strip of frames.
+        thumbnails: the number of each sample's strip of frames, by id.
     """
     questions = list(samples.questions)
     asked = (item.question or item.prompt for item in questions)
@@ -137,7 +137,7 @@ def _facet(name: str, questions: Sequence[SampleResult]) -> dict[str, Any]:
 
 
 def _value(result: SampleResult | None, *, is_error: bool) -> float | None:
-    """Return the score by which the page sorts, more being better."""
+    """Return the score by which the page sorts; higher is better."""
     value = None if result is None else result.score.value
     return None if value is None else float(f"{-value if is_error else value:.4g}")
 
@@ -182,7 +182,7 @@ def _run_details(result: SampleResult, question: SampleResult) -> dict[str, Any]
         content["details"] = dict(score.details)
     if generation.option_losses is not None:
         content["losses"] = generation.option_losses
-    # What differs from what the page shows as the question is shown with the run.
+    # A prompt or target that differs from the displayed question is shown with the run.
     if result.prompt != question.prompt:
         content["prompt"] = result.prompt
     if result.target != question.target:
@@ -193,5 +193,5 @@ def _run_details(result: SampleResult, question: SampleResult) -> dict[str, Any]
 def packed(content: Any) -> str:
     """Return compressed JSON in base64."""
     text = json.dumps(content, ensure_ascii=True, separators=(",", ":"), default=str)
-    # No time in the header: the same runs make the same page.
+    # No time in the header, so that the same runs give the same page.
     return base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()

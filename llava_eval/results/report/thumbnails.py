@@ -19,27 +19,27 @@ from llava_eval.results.report.samples import RIGHT, SampleSet, state_of
 from llava_eval.results.runs import Run
 from llava_eval.types import SampleResult
 
-#: Frames of one video that are shown, evenly from all that the model saw.
+#: Most frames of one video that are shown, evenly spread over those that the model saw.
 MAX_FRAMES = 8
-#: Pixels; the page shows them at this size or smaller.
+#: Largest width and height of a picture in pixels.
 SIZE = (192, 144)
 _QUALITY = 72
 
 
 @dataclass(frozen=True)
 class FrameRequest:
-    """Frames of one video or image: the file, numbers of frames, whether an image is turned."""
+    """Frames to read of a video or image: path, indices, and whether an image is turned upright."""
 
     path: str
     frame_indices: tuple[int, ...]
     upright: bool = False
 
 
-#: Yields, for each request in its order, (N, H, W, 3) uint8 frames; None where they cannot be read.
+#: Yields (N, H, W, 3) uint8 frames for each request, in order; None if they cannot be read.
 ReadFrames = Callable[[Sequence[FrameRequest]], Generator[Any, None, None]]
 
 
-#: Pictures of one sample's media: (medium's number, frame's number, JPEG in base64).
+#: Pictures of one sample's media: (number of the medium, index of the frame, JPEG in base64).
 Strip = list[tuple[int, int, str]]
 
 
@@ -48,10 +48,10 @@ class Thumbnails:
     """The pictures of one set of samples.
 
     Attributes:
-        strips: pictures; samples that show the same frames share one.
+        strips: the strips of pictures; samples with the same frames share one.
         by_sample: number of the strip, by sample id.
-        num_wanted: different strips that all samples together have.
-        stopped: which limit was reached; empty for none.
+        num_wanted: number of distinct strips of all samples.
+        stopped: the limit that was reached, "size" or "time"; empty for none.
     """
 
     strips: Sequence[Strip]
@@ -62,11 +62,11 @@ class Thumbnails:
 
 @dataclass
 class PictureBudget:
-    """Bytes and seconds that the pictures of a page may still take.
+    """The bytes and the time that remain for the pictures of a page.
 
     Attributes:
-        num_bytes: size in the page.
-        seconds: time, counted from :meth:`start`.
+        num_bytes: remaining size in the page.
+        seconds: time from :meth:`start` on.
     """
 
     num_bytes: int
@@ -74,11 +74,11 @@ class PictureBudget:
     _deadline: float = math.inf
 
     def start(self) -> None:
-        """Start the clock, if it is not started: how long imports take depends on the machine."""
+        """Start the clock unless it runs; the time of imports before that does not count."""
         self._deadline = min(self._deadline, time.monotonic() + self.seconds)
 
     def reached(self) -> str:
-        """Return which limit is reached; empty for none."""
+        """Return the limit that is reached, "size" or "time"; empty for none."""
         if self.num_bytes <= 0:
             return "size"
         return "time" if self.seconds <= 0 or time.monotonic() >= self._deadline else ""
@@ -90,9 +90,9 @@ Key = tuple[FrameRequest, ...]
 def make_thumbnails(
     samples: SampleSet, read_frames: ReadFrames, budget: PictureBudget
 ) -> Thumbnails:
-    """Take pictures, of what went wrong or changed first.
+    """Make the pictures of samples; those that are not right in all runs come first.
 
-    Videos that are missing or cannot be read have no pictures; that is no error.
+    A video that is missing or cannot be read is no error; it has no pictures.
     """
     wanted = _wanted(samples)
     strips: list[Strip] = []
@@ -123,7 +123,7 @@ def make_thumbnails(
 
 
 def _wanted(samples: SampleSet) -> dict[Key, list[str]]:
-    """Return sample ids by the frames they show, the most interesting first."""
+    """Return sample ids by their frames; samples that are not right in all runs come first."""
     full_scores = [run.full_score for run in samples.runs]
 
     def are_all_right(row: Sequence[SampleResult | None]) -> bool:
@@ -131,7 +131,7 @@ def _wanted(samples: SampleSet) -> dict[Key, list[str]]:
 
     places = [(_media_root(run), _turns_images(run)) for run in samples.runs]
     keys: dict[Key, list[str]] = {}
-    exists = functools.cache(is_there)  # false, too, for names that no file can have
+    exists = functools.cache(is_there)  # also False for names that no file can have
     rows = zip(samples.questions, samples.results, strict=True)
     for question, row in sorted(rows, key=lambda item: are_all_right(item[1])):
         key = _key(row, places)
@@ -144,18 +144,18 @@ def _media_root(run: Run) -> Path:
     root = run.parts.benchmark.media_root
     try:
         return local_path(root) if root else Path()
-    except ConfigError:  # of a package that is not installed here
+    except ConfigError:  # the path names a package that is not installed here
         return Path()
 
 
 def _turns_images(run: Run) -> bool:
-    """Return whether images are shown upright, as adapters do that are not told otherwise."""
+    """Return whether images are turned upright, which is the default of adapters."""
     adapter = run.config.get("benchmark", {}).get("adapter")
     return not isinstance(adapter, Mapping) or bool(adapter.get("upright", True))
 
 
 def _key(row: Sequence[SampleResult | None], places: Sequence[tuple[Path, bool]]) -> Key:
-    """Return the frames to show of a sample: those of the run that showed the most."""
+    """Return the frames to show for a sample: those of the run that showed most frames."""
     shown = []
     for item, place in zip(row, places, strict=True):
         if item is not None and len(item.frame_indices) == len(item.media) > 0:
@@ -171,7 +171,7 @@ def _key(row: Sequence[SampleResult | None], places: Sequence[tuple[Path, bool]]
 
 
 def spread(frames: Sequence[int], most: int = MAX_FRAMES) -> tuple[int, ...]:
-    """Return at most so many of the frames, evenly spread, the first and the last among them."""
+    """Return at most ``most`` distinct frames, evenly spread, including the first and last."""
     distinct = list(dict.fromkeys(frames))
     if len(distinct) <= most:
         return tuple(distinct)
