@@ -3,11 +3,11 @@
     import llava_eval
 
     run = llava_eval.evaluate("benchmark=demo/multiple_choice", "sampler.num_frames=8")
-    run.metrics                                    # pandas: one row a metric, facet and level
-    run.samples[["id", "answer", "value"]]         # pandas: one row a sample
+    run.metrics                                    # pandas: one row per metric, facet and level
+    run.samples[["id", "answer", "value"]]         # pandas: one row per sample
     llava_eval.compare(llava_eval.load_run("runs/full"), run).headline.estimate
 
-What these functions need is imported when they are called.
+The functions import their dependencies when they are called.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ def evaluate(
     """Evaluate as ``llava-eval OVERRIDES`` does, and read the run back.
 
     Args:
-        overrides: for instance "benchmark=videomme/official"; none is the embedded benchmark.
-        model: a model of your own, see :class:`llava_eval.models.own.Model`; None is the one that
-            the overrides name.
-        config_dir: a folder of configurations of your own; None is ``llava_eval_local`` where that
-            is there.
+        overrides: for instance "benchmark=videomme/official"; without any, the embedded benchmark.
+        model: a model of your own, see :class:`llava_eval.models.own.Model`; None uses the model
+            that the overrides name.
+        config_dir: a folder with your own configuration files; None uses ``llava_eval_local`` if
+            it exists.
 
     Raises:
         LlavaEvalError: a mistake in the configuration or its files, or a full disk. Failed samples
-            raise nothing: they are counted in the run.
+            raise nothing; they are counted in the run.
     """
     from llava_eval.config.compose import compose_config
     from llava_eval.errors import ConfigError
@@ -66,10 +66,10 @@ def load_run(path: str | Path, config_dir: str | Path | None = None) -> Run:
 
     Args:
         path: the directory.
-        config_dir: as in :func:`evaluate`; metrics that files there name may be called.
+        config_dir: as in :func:`evaluate`; metrics named by files there may be called.
 
     Raises:
-        ComparisonError, RunDirectoryError: it is none, or one of its files is damaged.
+        ComparisonError, RunDirectoryError: it is not a run directory, or a file of it is damaged.
     """
     from llava_eval.borders.paths import local_path
     from llava_eval.results.runs import RunReader
@@ -81,11 +81,11 @@ def load_runs(folder: str | Path, config_dir: str | Path | None = None) -> list[
     """Read every run directory below a folder, in natural order.
 
     Args:
-        folder: that holds them.
+        folder: the folder that contains them.
         config_dir: as in :func:`load_run`.
 
     Raises:
-        ComparisonError, RunDirectoryError: there is none, or a file of one is damaged.
+        ComparisonError, RunDirectoryError: there is no run, or a file of a run is damaged.
     """
     from llava_eval.borders.paths import local_path
     from llava_eval.results.runs import RunReader
@@ -104,11 +104,11 @@ def compare(left: Run | str | Path, right: Run | str | Path) -> RunComparison:
     """Compare two runs of the same questions, sample by sample.
 
     Args:
-        left: a run, or its directory.
-        right: likewise.
+        left: a run, or a run directory.
+        right: another one.
 
     Raises:
-        ComparisonError: they are incomplete, or were not asked the same.
+        ComparisonError: a run is incomplete, or their questions or prompts differ.
     """
     from llava_eval.results.compare.comparison import compare_runs
 

@@ -1,8 +1,8 @@
-"""The command line: finds the command, runs it, and turns whatever ends it early into one line.
+"""The command line: finds the command, runs it, and reports any error or interrupt as one line.
 
-Only the standard library is imported at the top: ``llava-eval --help`` must answer at once, while
-torch, transformers and Hydra take seconds. The commands, each with a parser and a help of its own,
-are in :mod:`llava_eval.commands`.
+Only the standard library and light modules of ours are imported at the top, because
+``llava-eval --help`` must answer at once, while torch, transformers and Hydra take seconds. The
+commands, each with its own parser and help, are in :mod:`llava_eval.commands`.
 """
 
 from __future__ import annotations
@@ -46,26 +46,26 @@ exit codes
 """
 
 _INTERRUPTED = 130
-#: What a shell gives for a command that SIGPIPE ended.
+#: Exit code of a command that was ended by SIGPIPE, as shells report it.
 _BROKEN_PIPE = 141
-#: Commands whose 1 says something of runs: what keeps them from saying it is 2.
+#: Commands whose exit code 1 is a verdict on runs: an error that prevents the verdict gives 2.
 _VERDICTS = ("gate", "frames", "audit", "doctor")
-#: What the system says of a disk that takes no more.
+#: Error numbers of a disk that cannot be written.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line and leave with its exit code."""
+    """Run the command line and exit with its exit code."""
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started the process
+        if getattr(sys, name) is None:  # closed by the parent process
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - to the process's end
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # what a terminal's encoding lacks is shown as its code, as on stderr
+        # characters that the terminal cannot encode are shown as escapes, as on stderr
         sys.stdout.reconfigure(errors="backslashreplace")
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupts)
         sys.unraisablehook = _interrupts.repeat_lost
-        # At its very end Python takes the handler away, and Ctrl-C would end it without its code.
+        # Python removes the handler at exit; a Ctrl-C would then replace the exit code.
         atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     exit_code = run_command(list(sys.argv[1:] if argv is None else argv))
     _interrupts.exit_code = exit_code
@@ -73,17 +73,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     if any(thread.name == "decode-ahead" for thread in threading.enumerate()):
-        # A thread that comes back from torch after Python has begun to end is ended by force, and
+        # If a thread returns from torch while Python is exiting, the thread is ended by force, and
         # that aborts the process: "terminate called without an active exception".
         os._exit(exit_code)
     sys.exit(exit_code)
 
 
 class _Interrupts:
-    """The handler of Ctrl-C: the first ends the command, and further ones do not break its end off.
+    """The handler of Ctrl-C: the first one ends the command, later ones do not disturb its cleanup.
 
-    Who presses it once more after a while does not want to wait and leaves at once. One that was
-    lost, because it came while a destructor ran and Python ignores what those raise, is repeated.
+    A further Ctrl-C after a few seconds exits at once. A Ctrl-C that arrives while a destructor
+    runs would be lost, because Python ignores exceptions raised there; it is repeated.
     """
 
     PATIENCE_SECONDS = 3.0
@@ -98,7 +98,7 @@ class _Interrupts:
         """Handle one SIGINT."""
         if self.exit_code is not None:
             os._exit(self.exit_code)
-        if self._is_repeating:  # it comes again anyway, and Python would ignore one raised here
+        if self._is_repeating:  # it is repeated anyway, and Python would ignore one raised here
             return
         if self._first is None or not _is_ending(sys.exc_info()[1]):
             self._first = time.monotonic()
@@ -107,13 +107,13 @@ class _Interrupts:
             os._exit(_INTERRUPTED)
 
     def repeat_lost(self, ignored: sys.UnraisableHookArgs) -> None:
-        """Stand in for ``sys.unraisablehook``: let a Ctrl-C that Python ignores come again."""
+        """Replacement of ``sys.unraisablehook`` that repeats a Ctrl-C which Python ignored."""
         if not issubclass(ignored.exc_type, KeyboardInterrupt):
             sys.__unraisablehook__(ignored)
             return
         self._is_repeating = True
         try:
-            # to the main thread itself: a call that waits there has to end
+            # sent to the main thread itself, to interrupt a blocking call there
             main = (threading.main_thread().ident, signal.SIGINT)
             again = threading.Timer(self._REPEAT_SECONDS, signal.pthread_kill, main)
             again.daemon = True
@@ -123,7 +123,7 @@ class _Interrupts:
 
 
 def _is_ending(error: BaseException | None) -> bool:
-    """Return whether what is being handled is, or came of, a Ctrl-C."""
+    """Return whether the exception being handled is a Ctrl-C or was caused by one."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
     return error is not None
@@ -133,7 +133,7 @@ _interrupts = _Interrupts()
 
 
 def run_command(argv: Sequence[str]) -> int:
-    """Run one command and return its exit code; whatever ends it early prints one line.
+    """Run one command and return its exit code; an error or interrupt prints one line.
 
     Args:
         argv: the words after ``llava-eval``.
@@ -148,7 +148,7 @@ def run_command(argv: Sequence[str]) -> int:
         sys.stdout.flush()
         return exit_code
     except BrokenPipeError:
-        _drop_output()  # `llava-eval list | head`: nobody reads the rest
+        _drop_output()  # `llava-eval list | head`: the reader is gone
         return _BROKEN_PIPE
     except KeyboardInterrupt:
         from llava_eval.engine.console import say
@@ -170,12 +170,12 @@ def run_command(argv: Sequence[str]) -> int:
 
 
 def _drop_output() -> None:
-    """Let nothing more be printed: Python would write what is left of it when it leaves."""
+    """Discard all further output: Python would try to write buffered output at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(name: str | None, words: Sequence[str]) -> int:
-    """Run a command, ``run`` where none is named."""
+    """Run the named command, or ``run`` if there is none."""
     if name is None and "--version" in words:
         print(f"llava-eval {llava_eval.__version__}")
         return 0
@@ -193,7 +193,7 @@ def _dispatch(name: str | None, words: Sequence[str]) -> int:
 
 
 def _taken_command(words: list[str]) -> str | None:
-    """Take the command, the first word that is no option, out of them; None where it is none."""
+    """Remove and return the command, the first word that is no option; None if it is a setting."""
     index = 0
     while index < len(words) and words[index].startswith("-"):
         index += 2 if words[index] == "--config-dir" else 1

@@ -1,44 +1,44 @@
-"""The errors that people see.
+"""The errors that users see.
 
-Every error that a user can cause or act upon derives from :class:`LlavaEvalError` and holds one
-line: what came, what was expected, and which sample, file or key. The command line prints that
-line and exits with ``exit_code``: 2 where the command or its files are at fault, otherwise 1. A
-MediaError, PromptError or ForwardError is recorded for its samples instead. Anything else that
-escapes is a defect and keeps its traceback.
+Every error that a user can cause or act upon derives from :class:`LlavaEvalError` and has a message
+of one line: what was given, what was expected, and which sample, file or key. The command line
+prints that line and exits with ``exit_code``: 2 if the command or its files are at fault, otherwise
+1. A MediaError, PromptError or ForwardError is recorded for its samples instead. Any other
+exception that escapes is a defect; its traceback is saved to a file.
 """
 
 import os
 import re
 from pathlib import Path
 
-#: An address in a text. Quotes end it, but for those within a password or a query. A scheme is
-#: short: a text of any size, all of it one word, is read in one pass.
+#: An address in a text. It ends at a quote, except within a password or a query. The length of the
+#: scheme is bounded so that a long text without spaces is matched in linear time.
 _ADDRESS = re.compile(
     r"(?P<head>\w[\w+.-]{1,30}:[/\\]{2,3}|\b(?:https?|ftp)(?:[:;][/\\]{1,3}|//))"
     r"(?P<rest>(?:[^\s'\"]|['\"](?=[\w@]))*)",
     re.IGNORECASE,
 )
-#: What precedes the host where no scheme does.
+#: User and password before a host, in addresses without a scheme.
 _USER_INFO = re.compile(r"((?<![\w/:;])//)[^\s/'\"]*@|(?<![\w/.+-])[\w.+-]+:[^\s/@'\":]+@(?=\w)")
 _WITHOUT_SLASHES = re.compile(r"\b((?:https?|ftp):)(?=[^\s'\"/\\.])[^\s'\"]+")
-_NAMED_SECRET = re.compile(  # looks for the value first, lest a long word take its square
+_NAMED_SECRET = re.compile(  # looks ahead for the value: otherwise quadratic in long words
     r"([?&](?=\w*+=[^\s&'\"])\w*(?:key|token|secret|passw|sig)\w*=)[^\s&'\"]+", re.IGNORECASE
 )
-#: An address that is none ("https:me:word@host"), or that was taken for a path below a folder.
+#: A malformed address ("https:me:word@host"), or one that was joined to a folder like a path.
 _WRONG_ADDRESS = re.compile(r"(?:.*?/)?(?:https?|ftp)[:;](?=.)", re.IGNORECASE | re.DOTALL)
 
 _QUERY = re.compile(r"[?#;]|&(?=\w+=)")
-#: A host that can be one, with a port that is a number; keys of services have beginnings of theirs.
+#: A plausible host, with a numeric port; prefixes of known API keys are excluded.
 _HOST = re.compile(r"(?!(?:sk-|hf_|gh[po]_|glpat-|xox\w-))(?:\[[\w:.]*\]|[^:%\[\]]*)(?::\d{0,5})?")
 
-#: A message may repeat what a file holds, and that may be of any size.
+#: A message may quote the content of a file, which can have any size.
 _LONGEST_MESSAGE = 2000
 
 
 def without_secrets(text: str) -> str:
-    """Return a text whose addresses hold no user, password, query, parameters or fragment.
+    """Remove user, password, query, parameters and fragment from all addresses in a text.
 
-    Any of them may be a secret, and so may be what stands for a host or a port and is none.
+    Each of them may be a secret, and so may be an implausible host or port.
 
     Args:
         text: any text; "https://name:word@host/path?token=1" in it becomes "https://host/path?...".
@@ -48,11 +48,11 @@ def without_secrets(text: str) -> str:
 
 
 def shown_address(path: str) -> str:
-    """Return what may be shown of a path, or of an address with or without spaces and quotes in it.
+    """Return a path or address without its secrets; addresses may contain spaces and quotes.
 
     Args:
-        path: signed links carry their key in the query, which is left out; any path that is no
-            address is returned as it is.
+        path: of an address the query is removed, as signed links carry their key in it; a path that
+            is not an address is returned unchanged.
     """
     head, separator, rest = path.partition("://")
     if separator:
@@ -63,19 +63,19 @@ def shown_address(path: str) -> str:
 
 
 def _shown_match(address: re.Match[str]) -> str:
-    """Return an address that a text holds as it may be shown."""
+    """Return a matched address without its secrets."""
     rest = address["rest"].rstrip(".,:)")
     shown, mark = _without_secrets(rest)
-    # What follows a query may belong to it.
+    # The text after a query may still belong to it.
     return address["head"] + shown + (f"{mark}..." if mark else address["rest"][len(rest) :])
 
 
 def _without_secrets(rest: str) -> tuple[str, str]:
-    """Return what may be shown of an address after its scheme, and what begins its query."""
+    """Return an address without scheme and secrets, and the mark that begins its query."""
     authority = re.split(r"[/\\]", rest, maxsplit=1)[0]
-    if "@" in authority:  # an "@" in the path is a part of the name
+    if "@" in authority:  # an "@" in the path is part of a name
         rest = authority.rpartition("@")[2] + rest[len(authority) :]
-    elif ":" in authority:  # the slash may be one of the password
+    elif ":" in authority:  # the slash may belong to the password
         rest = _QUERY.split(rest, maxsplit=1)[0].rpartition("@")[2] + "".join(
             _QUERY.findall(rest)[:1]
         )
@@ -87,7 +87,7 @@ def _without_secrets(rest: str) -> tuple[str, str]:
 
 
 def one_line(message: str) -> str:
-    """Return a message as one line without secrets; of a very long one, its beginning and end."""
+    """Return a message as one line without secrets; a very long one is cut in the middle."""
     line = without_secrets(" ".join(message.split()))
     if len(line) <= _LONGEST_MESSAGE:
         return line
@@ -95,10 +95,10 @@ def one_line(message: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an exception's message, and those after a line that ends in a colon.
+    """Return the first line of an exception's message; lines ending in a colon include the next.
 
     Args:
-        error: of which the class is returned where it has no message.
+        error: the exception; if it has no message, the name of its class is returned.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     end = next((number for number, line in enumerate(lines) if not line.endswith(":")), 0)
@@ -115,7 +115,7 @@ class LlavaEvalError(Exception):
 
 
 class _Mistake(LlavaEvalError):
-    """One in the command or its files."""
+    """A mistake in the command or its files."""
 
     exit_code = 2
 
@@ -129,7 +129,7 @@ class RunDirectoryError(_Mistake):
 
 
 class ScoreError(_Mistake, ValueError):
-    """A score that is no number within reason, or a detail that is no number."""
+    """A score that is not a plausible number, or a detail that is not a number."""
 
 
 class RowsError(_Mistake):
@@ -141,15 +141,15 @@ class CheckpointError(_Mistake):
 
 
 class ArchiveError(LlavaEvalError):
-    """An archive that is damaged, too large, or would write where it must not."""
+    """An archive that is damaged, too large, or would write outside its folder."""
 
 
 class FetchError(LlavaEvalError):
-    """Files of the hub that cannot be had: no network, no such name, terms not agreed to."""
+    """Hub files that cannot be downloaded: no network, unknown name, terms not accepted."""
 
 
 class EngineError(LlavaEvalError):
-    """Workers that cannot be had, that keep dying, or that cannot see what they need."""
+    """Workers that cannot be started, that keep dying, or that cannot see a required file."""
 
 
 class MediaError(LlavaEvalError):
@@ -157,29 +157,29 @@ class MediaError(LlavaEvalError):
 
 
 class PromptError(LlavaEvalError):
-    """A prompt that the model's template cannot render as the protocol asks."""
+    """A prompt that the model's template cannot render as the protocol requires."""
 
 
 class ForwardError(LlavaEvalError):
-    """A model or its processor that fails on one prompt, or whose logits are not finite."""
+    """A failure of the model or its processor on one prompt, or logits that are not finite."""
 
 
 class ServerError(LlavaEvalError):
-    """A model server that has stopped answering; a single answer's failure is recorded instead."""
+    """A model server that stopped answering; failures of single requests are recorded instead."""
 
 
 class StorageError(LlavaEvalError):
-    """The run directory cannot be written, for instance because no space is left."""
+    """A run directory that cannot be written, for instance because the disk is full."""
 
 
 class ComparisonError(_Mistake):
-    """Runs that cannot be compared, or a file that is no run, ledger or baseline."""
+    """Runs that cannot be compared, or a file that is not a run, ledger or baseline."""
 
 
 def defect_line(error: BaseException) -> str:
-    """Keep the traceback of a defect in a file, and return one line that says where.
+    """Save the traceback of a defect to a file, and return one line that says where it arose.
 
-    That is the last line of the user's own code, where it came through some.
+    If the traceback passes through the user's own code, that is the last line of it there.
     """
     import sysconfig
     import tempfile

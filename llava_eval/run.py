@@ -1,9 +1,9 @@
 """The program: evaluate one benchmark with one model.
 
     rows -> samples -> (decode ahead) -> requests -> model -> score each -> ledger
-    results -> score all anew, by rules that need the whole set and judges too -> ledger, tables
+    results -> rescore all, with judges and rules that need the whole set -> ledger, tables
 
-:func:`run` does all of it; :func:`score` begins at texts that were generated already.
+:func:`run` does all of it; :func:`score` starts from texts that were already generated.
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ def run(
 ) -> Outcome:
     """Generate, score and tabulate one benchmark with one model.
 
-    Finished samples of an earlier process are kept; everything else is generated.
+    If the run is resumed, its finished samples are kept and only the others are generated.
 
     Args:
         composed: the checked configuration.
         only: ids of the samples to answer; None answers all.
-        watch: may end the run early; the same command without it answers the others.
-        model: an object of the user's own, instead of what the configuration names.
-        replies_of: other run directories whose judge's replies may be used as well.
+        watch: may stop the run early; the same command without it answers the remaining samples.
+        model: a user's own model object, used instead of the configured model.
+        replies_of: other run directories whose recorded judge replies may be reused.
 
     Raises:
         LlavaEvalError: a mistake in the configuration or its files, or a full disk.
-        KeyboardInterrupt: passed on once the manifest says so; the run can be continued.
+        KeyboardInterrupt: re-raised after the manifest has recorded it; the run can be resumed.
     """
     config, watch = composed.config, watch or AnswerAll()
     tracker = build_tracker(config.tracker)
@@ -103,7 +103,7 @@ def _generate(
     record: RunRecord,
     watch: Watch,
 ) -> list[SampleResult]:
-    """Ask what is not finished, and put every result into the ledger as soon as it exists."""
+    """Generate the pending samples, and append each scored result to the ledger at once."""
     if not pending:
         return []
     evaluation = work.benchmark.evaluation
@@ -128,12 +128,13 @@ def _generate(
 
 
 def score(composed: ComposedConfig, generations: Path, model_name: str | None = None) -> Outcome:
-    """Score texts that were generated elsewhere or earlier, and tabulate them.
+    """Score and tabulate texts that were generated elsewhere or earlier.
 
     Args:
         composed: the configuration; its model and sampler are not used.
-        generations: file of texts, see :mod:`llava_eval.results.exchange.generations`.
-        model_name: of what wrote the texts; None for what the run beside the file says.
+        generations: file with the texts, see :mod:`llava_eval.results.exchange.generations`.
+        model_name: name of the model that wrote the texts; None takes it from the run to which the
+            file belongs.
 
     Raises:
         LlavaEvalError: a mistake in the configuration or its files, or a full disk.
@@ -166,7 +167,7 @@ def _score_and_write(
     replies_of: Sequence[Path],
     notes: Sequence[str],
 ) -> Summary:
-    """Score the whole set, ask the judge where there is one, and write ledger and tables."""
+    """Score the whole set, with a judge if the protocol has one, and write ledger and tables."""
     directory = record.directory
     scored = benchmark.evaluation.rescored(results, directory, replies_of)
     notes = [*notes, *record.notes]
@@ -185,7 +186,7 @@ def _score_and_write(
 def _claimed_directory(
     config: RunConfig, model: str, continued: Identity | None = None
 ) -> contextlib.AbstractContextManager[Path]:
-    """Claim the run directory: the named one, an unfinished one of an identity, or a new one."""
+    """Claim the configured run directory, else an unfinished one to resume, else a new one."""
     if config.output_dir is not None:
         return claim(local_path(config.output_dir))
     runs = run_directory.runs_of(config.benchmark.name, model)

@@ -1,12 +1,11 @@
-"""The values that travel between the stages: frozen, picklable, and checked when they are made.
+"""The values passed between stages: frozen, picklable, and checked on construction.
 
     Media ─┐
-    Sample ┴─> Request ──model──> Generation ──> SampleResult ──scorer──> the same with its Score
+    Sample ┴─> Request ──model──> Generation ──> SampleResult ──scorer──> SampleResult with Score
     VideoInfo ──sampler──> indices ──decode──> Clip ──processor──> PreparedMedia
 
-Nothing here imports anything else of the package but ``errors``, and nothing heavier than the
-standard library at run time, so that every stage (and every worker process) can use these types
-cheaply.
+This module imports nothing of the package except ``errors``, and at run time nothing heavier than
+the standard library, so that every stage (and every worker process) can use these types cheaply.
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ MediaKind = Literal["video", "image"]
 StopReason = Literal["eos", "stop_string", "length"]
 MediaProblemKind = Literal["damaged", "truncated", "replayed", "fewer_frames", "unconfirmed_frames"]
 
-#: How the base64 of a PNG, JPEG, GIF or WebP file begins, as no such file does.
+#: Beginnings of base64-encoded PNG, JPEG, GIF and WebP files; no such file itself begins like that.
 BASE64_BEGINNINGS = ("iVBORw0KGgo", "/9j/", "R0lGODlh", "UklGR")
 
-#: No context is as long; a larger count of tokens is a mistake.
+#: Longer than any model's context; a larger token count is a mistake.
 MAX_TOKENS = 1 << 40
 
 
@@ -45,7 +44,7 @@ def _require(condition: bool, message: str) -> None:
 
 
 def _require_place(sample: Sample | SampleResult) -> None:
-    """Refuse an empty id or group, and what is no row's number; a ledger is edited by hand, too."""
+    """Refuse an empty id or group, or an invalid row number: users also edit ledgers by hand."""
     row: Any = sample.row
     _require(sample.id != "", f"row {row}: the sample id is empty")
     _require(isinstance(row, int) and row >= 0, f"sample {sample.id}: row is {row!r}")
@@ -57,19 +56,19 @@ class Media:
     """One video or image that a prompt refers to.
 
     Attributes:
-        kind: what it is; decides the model's placeholder and the decoder.
-        path: the file as it will be opened, or an http(s) address; with ``data`` only a name.
-        start_seconds, end_seconds: the part of a video that counts; None is open-ended.
-        data: the file's bytes, where a data set holds images in its rows; a read-only view where
-            they, or their base64, lie in a mapped file.
-        stated_seconds: duration of a video as the benchmark's row states it, where a protocol
-            samples by that.
-        upright: an image is turned by the orientation in its EXIF data, as the ``datasets`` library
-            and transformers turn theirs; else its pixels are taken as they are stored.
-        swap_red_blue: a video's frames are shown with these channels exchanged, as references do
-            that hand OpenCV's frames on as they are; proofs of pixels are those before it.
-        clue_seconds: starts and ends of the parts of a video that a benchmark's row names, where a
-            protocol shows frames of those alone.
+        kind: decides the model's placeholder and the decoder.
+        path: the file as it will be opened, or an http(s) address; only a name if ``data`` is set.
+        start_seconds, end_seconds: the part of the video to use; None is open-ended.
+        data: the image file's bytes, if the data set stores images in its rows; a read-only view
+            if they, or their base64, are in a memory-mapped file.
+        stated_seconds: the video's duration as stated by the benchmark's row, for protocols that
+            sample by it.
+        upright: rotate the image by the orientation in its EXIF data, as the ``datasets`` library
+            and transformers do; otherwise use the pixels as stored.
+        swap_red_blue: exchange these channels of a video's frames, as references do that pass on
+            OpenCV's BGR frames unchanged; proofs of pixels are computed before the exchange.
+        clue_seconds: (start, end) of the parts of the video that the benchmark's row names, for
+            protocols that show frames of these parts only.
     """
 
     kind: MediaKind
@@ -84,17 +83,17 @@ class Media:
 
     @property
     def name(self) -> str:
-        """The path for messages and files of a run."""
+        """The path as shown in messages and in the files of a run."""
         return shown_address(self.path)
 
     @property
     def content(self) -> bytes | memoryview | None:
-        """The file's bytes, decoded where ``data`` is their base64."""
+        """The file's bytes, decoded if ``data`` is base64."""
         data = self.data
         return base64.b64decode(data) if data is not None and is_base64(data) else data
 
     def __reduce__(self) -> tuple[type[Media], tuple[object, ...]]:
-        """Pickle bytes in place of a view, which belongs to this process."""
+        """Pickle a view as bytes, because its memory belongs to this process."""
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         if self.data is not None:
             values["data"] = bytes(self.data)
@@ -102,11 +101,11 @@ class Media:
 
     @classmethod
     def of_image(cls, image: Image, name: str = "image") -> Media:
-        """Return a medium of a PIL image; its RGB pixels are kept without loss.
+        """Return a PIL image as a medium, without loss of its RGB pixels.
 
         Args:
             image: in any mode; converted to RGB as images from files are.
-            name: for messages and the ledger.
+            name: shown in messages and in the ledger.
         """
         content = io.BytesIO()
         image.convert("RGB").save(content, "PNG")
@@ -136,21 +135,21 @@ class Media:
 
 
 def is_base64(image: bytes | memoryview) -> bool:
-    """Return whether bytes are an image file's base64."""
+    """Return whether the bytes are a base64-encoded image file."""
     return str(image[:11], "latin-1").startswith(BASE64_BEGINNINGS)
 
 
 @dataclass(frozen=True, slots=True)
 class MediaProblem:
-    """Something that is wrong with a medium which is shown all the same.
+    """A problem of a medium that is shown to the model nevertheless.
 
     Attributes:
-        kind: what to count it as. ``damaged``: the decoder met damage, conceals it or stops early.
-            ``truncated``: the file states more than it holds. ``replayed``: damage made a decode
-            from the start necessary. ``fewer_frames``: the video, or its cut, has fewer frames
-            than were asked for. ``unconfirmed_frames``: a server's count of tokens does not show
-            that the model saw them.
-        detail: one line for people.
+        kind: the name under which it is counted. ``damaged``: the decoder found damage and
+            concealed it or stopped early. ``truncated``: the file states more content than it has.
+            ``replayed``: damage made a decode from the start necessary. ``fewer_frames``: the
+            video, or its cut, has fewer frames than requested. ``unconfirmed_frames``: the server's
+            token count does not confirm that the model saw all frames.
+        detail: one line for the user.
     """
 
     kind: MediaProblemKind
@@ -167,21 +166,20 @@ def distinct_problems(problems: Iterable[MediaProblem]) -> tuple[MediaProblem, .
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """Facts of a video (or of a cut of one) that are known before any frame is decoded.
+    """Facts about a video (or a cut of one) that are known before any frame is decoded.
 
     Attributes:
         path: the file.
-        num_frames: frames that a plain decode from start to end shows (of the cut, if any).
+        num_frames: number of frames in a plain decode from start to end (of the cut, if any).
         fps: average frames per second of the video.
         seconds: duration (of the cut, if any).
         width, height: size of the decoded frames in pixels, before rotation metadata.
         codec: libav's name of the codec, for instance "h264".
-        rotation: degrees in [0, 360) that the file asks players to rotate by, counter-clockwise;
+        rotation: degrees in [0, 360), counter-clockwise, by which the file asks players to rotate;
             decoded frames are not rotated.
-        first_frame_index: number of the cut's first frame in the whole video, 0 without a cut.
-        problems: what is known to be wrong with the file, at most one of each kind.
-        stated_seconds: duration as the benchmark's row states it, where a protocol samples by that.
-        clue_seconds: see :class:`Media`.
+        first_frame_index: index of the cut's first frame in the whole video, 0 without a cut.
+        problems: known problems of the file, at most one of each kind.
+        stated_seconds, clue_seconds: see :class:`Media`.
     """
 
     path: str
@@ -204,12 +202,12 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True)
 class PixelProof:
-    """Proof of which pixels were read, so that what two tools showed to a model can be compared.
+    """Digests of the decoded pixels, to check whether two tools showed a model the same frames.
 
     Attributes:
-        width, height: size of the frames as they were decoded, before any resizing.
+        width, height: size of the decoded frames, before any resizing.
         digests: for each frame the BLAKE2b digest (8 bytes, in hexadecimal digits) of its RGB bytes
-            at that size: rows from the top, three bytes a pixel.
+            at that size: rows from the top, three bytes per pixel.
     """
 
     width: int
@@ -222,20 +220,20 @@ class Clip:
     """Decoded frames of one video or image.
 
     Attributes:
-        frames: uint8 RGB tensor (N, 3, H, W). As they were decoded, frames have the strides of
-            (N, H, W, 3) memory (``frames.permute(0, 2, 3, 1)`` is contiguous), which resizing is
-            faster on; resized ones may be laid out in another way.
-        frame_indices: N numbers of the frames in the whole video, in the order asked for.
+        frames: uint8 RGB tensor (N, 3, H, W). Decoded frames have the strides of (N, H, W, 3)
+            memory (``frames.permute(0, 2, 3, 1)`` is contiguous), because resizing is faster on
+            it; resized frames may have another layout.
+        frame_indices: N frame indices in the whole video, in the requested order.
         pts_seconds: N presentation times in seconds.
         fps: average frames per second of the source, None for an image.
-        num_source_frames: frames of the whole source.
-        num_cut_frames: frames of the part of it that counts; None where all do.
-        notes: how these pixels came about where that was not the ordinary way
+        num_source_frames: number of frames of the whole source.
+        num_cut_frames: number of frames of the cut; None without a cut.
+        notes: remarks on how the frames were decoded, if not in the ordinary way
             (for instance a sequential replay of a damaged stream).
-        video: the video that the frames are of; None for an image.
-        problems: what is wrong with the medium, at most one of each kind.
-        proof: which pixels were read; None where nobody asked for that.
-        is_resized: the frames are as the model's processor resizes and crops them.
+        video: the video that the frames belong to; None for an image.
+        problems: problems of the medium, at most one of each kind.
+        proof: digests of the decoded pixels; None if they were not requested.
+        is_resized: the frames have been resized and cropped as the model's processor does it.
     """
 
     frames: torch.Tensor
@@ -268,26 +266,26 @@ class Clip:
 
     @property
     def num_frames_sampled_from(self) -> int:
-        """How many frames these were chosen from, as far as that is known."""
+        """The number of frames that these were sampled from, as far as it is known."""
         return self.num_cut_frames or self.num_source_frames or len(self)
 
     @property
     def pixels(self) -> npt.NDArray[np.uint8]:
-        """The frames as pictures: RGB (N, H, W, 3), each in one piece of memory."""
+        """The frames as a contiguous RGB array (N, H, W, 3)."""
         return self.frames.permute(0, 2, 3, 1).contiguous().numpy()
 
     def proven(self) -> Clip:
-        """Return the clip with the proof of its frames, which must be as they were decoded."""
+        """Return the clip with digests of its frames, which must not be resized yet."""
         pixels = self.pixels
         digests = tuple(hashlib.blake2b(frame.data, digest_size=8).hexdigest() for frame in pixels)
         height, width = pixels.shape[1:3]
         return replace(self, proof=PixelProof(width, height, digests))
 
     def frame(self, row: int) -> Clip:
-        """Return one of the frames as a clip of its own.
+        """Return one frame as a clip of its own.
 
         Args:
-            row: of the frame among the N, from 0.
+            row: position of the frame among the N, from 0.
         """
         part = slice(row, row + 1)
         proof = self.proof
@@ -308,15 +306,14 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class MediaInput:
-    """One medium of a sample as it was read, before any resizing, and the input made of it.
+    """Record of one medium of a sample: the frames that were read, a digest of the model's input.
 
     Attributes:
-        pts_seconds: presentation times of the frames, in the order shown; empty where a server
-            chose them.
-        proof: which pixels they were; None where they were not read here.
-        problems: what is wrong with the medium, at most one of each kind.
-        pixel_input_digest: of the model's input that was made of it, see
-            :attr:`PreparedMedia.pixel_input_digest`.
+        pts_seconds: presentation times of the frames, in the order shown; empty if a server
+            chose the frames.
+        proof: digests of the decoded pixels; None if they were not decoded in this process.
+        problems: problems of the medium, at most one of each kind.
+        pixel_input_digest: digest of the model's input, see :class:`PreparedMedia`.
     """
 
     pts_seconds: tuple[float, ...] = ()
@@ -326,31 +323,31 @@ class MediaInput:
 
 
 class FrameDependentPart(Protocol):
-    """A piece of the user's turn that depends on which frames are shown.
+    """A part of the user's turn that depends on the sampled frames.
 
-    Implementations are frozen, picklable and equal when they expand to the same.
+    Implementations are frozen and picklable, and compare equal if they expand to the same parts.
     """
 
     @property
     def media(self) -> Media:
-        """The video whose frames decide."""
+        """The video whose frames it depends on."""
         ...
 
     @property
     def path(self) -> str | None:
-        """The file that it reads beside the video, for instance of subtitles; None for none."""
+        """A further file that it reads, such as subtitles; None if there is none."""
         ...
 
     @property
     def description(self) -> str:
-        """The part in words: for prompts without media, and for a run's identity."""
+        """The part in words, for prompts shown without media and for a run's identity."""
         ...
 
     def expand(self, clip: Clip) -> tuple[str | Clip, ...]:
-        """Return the texts and images that it stands for; each clip is one frame.
+        """Return the texts and images that replace it; each returned clip is one frame.
 
         Raises:
-            MediaError: a file that it needs is missing or damaged.
+            MediaError: a required file is missing or damaged.
         """
         ...
 
@@ -359,10 +356,10 @@ Content = Sequence["str | Media | ShownMedia | FrameDependentPart"]
 
 
 def prompt_text(content: Content) -> str:
-    """Return the text of a user's turn as people read it.
+    """Return the user's turn as readable text.
 
-    Media that all stand before the text are left out, as nearly always; otherwise each stands as
-    ``<video>`` or ``<image>`` on a line of its own, and a frame-dependent part as
+    If all media come before the text, as in most protocols, they are left out. Otherwise each is
+    written as ``<video>`` or ``<image>`` on a line of its own. A frame-dependent part is written as
     its description.
     """
     are_media = [isinstance(piece, Media | PreparedMedia | ServedMedia) for piece in content]
@@ -381,15 +378,15 @@ def _written(piece: str | Media | ShownMedia | FrameDependentPart) -> str:
 
 
 def levels_of(level: str, named: Collection[str] = ()) -> list[str]:
-    """Return the levels that a sample has of a facet.
+    """Split a facet's value into the levels that the sample belongs to.
 
-    "action+object" is two; "18+" and "10+ min" are one.
+    "action+object" is two levels; "18+" and "10+ min" are one.
 
     Args:
-        level: as a row states it.
-        named: levels that are one as they stand, "action+object" among them.
+        level: the facet's value, as the row states it.
+        named: values that are a single level although they look like several.
     """
-    # a short cut: a bootstrap calls this for each sample thousands of times
+    # fast path: a bootstrap calls this thousands of times for each sample
     if "+" not in level or level in named:
         return [level]
     levels = list(dict.fromkeys(level.split("+")))
@@ -398,23 +395,24 @@ def levels_of(level: str, named: Collection[str] = ()) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One question of a benchmark, ready to be asked.
+    """One question of a benchmark, ready to be sent to a model.
 
     Attributes:
         id: unique within the benchmark.
-        row: zero-based number of its row in the source.
-        group: what errors cluster by, nearly always the video's id; of an address a digest stands
-            in place of what may be a secret.
-        content: the user's turn in order: text pieces, media, and pieces that depend on the frames.
+        row: zero-based index of its row in the source.
+        group: the cluster for standard errors, nearly always the video's id; in an address, parts
+            that may be secret are replaced by a digest.
+        content: the user's turn in order: texts, media, and parts that depend on the frames.
         targets: accepted answers (a letter for multiple choice, references for captions); empty
-            where the answers are hidden.
+            if the answers are hidden.
         choices: texts of a multiple-choice question's options, without their letters; empty for
             open questions.
         question: the bare question, without instructions or options.
         facets: columns to break results down by, e.g. {"duration": "short"}.
-        options: no text of the prompt: replies whose likelihood is asked for instead of generating
-            one (``continuations`` elsewhere), in the order of the choices; empty nearly always.
-        media_root: the benchmark's folder of media; None where their paths are complete.
+        options: replies whose likelihoods are compared instead of generating one (elsewhere called
+            ``continuations``), in the order of the choices; they are not part of the prompt, and
+            are empty in most benchmarks.
+        media_root: the benchmark's media folder; None if the paths are complete.
     """
 
     id: str
@@ -444,9 +442,9 @@ class Sample:
         _require(bool(self.content), f"sample {self.id}: nothing to ask")
 
     def _check_texts(self, name: str) -> None:
-        """Refuse what a user's own adapter may give in place of texts, or of a tuple of them.
+        """Refuse wrong types, which a user's own adapter may return.
 
-        ``targets=("yes")`` is a text, of which each letter would be an accepted answer.
+        For example, ``targets=("yes")`` is a string, so each of its letters would be an answer.
         """
         value: Any = getattr(self, name)
         is_one = name in ("id", "group", "question")
@@ -459,14 +457,14 @@ class Sample:
 
     @property
     def media(self) -> tuple[Media, ...]:
-        """The media of the turn, in order, then those that only frame-dependent parts need."""
+        """The media of the turn, in order, then those used by frame-dependent parts only."""
         shown = [piece for piece in self.content if isinstance(piece, Media)]
         needed = dict.fromkeys(piece.media for piece in self.frame_dependent_parts)
         return (*shown, *(medium for medium in needed if medium not in shown))
 
     @property
     def media_names(self) -> tuple[str, ...]:
-        """Paths of the media below the folder of media: the same wherever the data set lies."""
+        """Paths of the media relative to the media folder, independent of where it is stored."""
         return tuple(self._name(medium.name) for medium in self.media)
 
     def _name(self, path: str) -> str:
@@ -476,12 +474,12 @@ class Sample:
 
     @property
     def frame_dependent_parts(self) -> tuple[FrameDependentPart, ...]:
-        """The pieces of the user's turn that depend on the frames, in order."""
+        """The parts of the user's turn that depend on the frames, in order."""
         return tuple(piece for piece in self.content if not isinstance(piece, str | Media))
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files that its prompt depends on beside its media."""
+        """Further files that the prompt depends on, besides the media."""
         parts = self.frame_dependent_parts
         return tuple(part.path for part in parts if part.path is not None)
 
@@ -493,14 +491,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class GenerationSettings:
-    """How the model is asked to generate.
+    """Settings of the generation.
 
     Attributes:
-        max_new_tokens: most tokens to generate.
-        temperature: 0 is greedy decoding; above 0 samples.
-        top_p: nucleus of sampled decoding.
-        stop_strings: generation ends, and the text is cut, before the first of these.
-        seed: sampled decoding derives one seed per sample from it.
+        max_new_tokens: maximum number of tokens to generate.
+        temperature: 0 is greedy decoding; above 0 tokens are sampled.
+        top_p: probability mass of nucleus sampling.
+        stop_strings: generation stops at the first of these, and the text is cut before it.
+        seed: base of the per-sample seeds of sampled decoding.
     """
 
     max_new_tokens: int = 16
@@ -518,22 +516,22 @@ class GenerationSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedMedia:
-    """One medium as the model takes it; requests that show it share this object.
+    """One medium, prepared for a model of this process; requests that show it share this object.
 
     Attributes:
         kind: video or image.
         clip: the frames that are shown.
-        inputs: for models that encode media apart from prompts: what the checkpoint's processor
-            makes of the pixels, by argument name, for instance ``pixel_values_videos``
-            (1, F, 3, H, W); leading dimension 1, on the CPU.
-        token_ids: for the same models: the tokens that stand for it in a prompt.
-        shown: the frames as the processor takes them: PIL images, or one tensor (F, 3, H, W); or
-            the one thing that a user's own model made of them.
-        shown_kinds: what the prompt shows: the medium itself, or each frame of a video as an image.
-        pixel_input_digest: BLAKE2b digest (8 bytes, in hexadecimal digits) of what the checkpoint's
-            processor makes of the medium alone, see
-            :func:`llava_eval.models.local.pixels.pixel_input_digest`; None where it makes nothing
-            of a medium without its prompt.
+        inputs: for models that encode media separately from prompts: the processor's output by
+            argument name, for instance ``pixel_values_videos`` (1, F, 3, H, W); leading dimension
+            1, on the CPU.
+        token_ids: for the same models: the placeholder tokens of the medium in a prompt.
+        shown: the frames in the form that the processor accepts: PIL images, or one tensor
+            (F, 3, H, W); for a user's own model the single object that it made of them.
+        shown_kinds: kinds of media in the prompt: the medium itself, or an image for each frame.
+        pixel_input_digest: BLAKE2b digest (8 bytes, in hexadecimal digits) of the output of the
+            checkpoint's processor for this medium alone, see
+            :func:`llava_eval.models.local.pixels.pixel_input_digest`; None if the processor cannot
+            handle a medium without its prompt.
     """
 
     kind: MediaKind
@@ -546,12 +544,12 @@ class PreparedMedia:
 
     @property
     def frame_indices(self) -> tuple[int, ...]:
-        """Numbers of the frames that are shown."""
+        """Indices of the frames that are shown."""
         return self.clip.frame_indices
 
     @property
     def problems(self) -> tuple[MediaProblem, ...]:
-        """None: it is shown as it was read."""
+        """Empty: preparing a medium adds no problems to those of its clip."""
         return ()
 
     def __post_init__(self) -> None:
@@ -565,15 +563,15 @@ class PreparedMedia:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServedMedia:
-    """One medium as a model server takes it; requests that show it share this object.
+    """One medium, encoded for a model server; requests that show it share this object.
 
     Attributes:
         kind: video or image.
-        parts: the parts of a message's content that stand for it, as JSON values, in order.
-        frame_indices: numbers of the frames that are shown; empty where the server chooses them.
-        metadata: what is known of the whole video, by the names that servers use.
-        size: height and width of the frames in pixels; None where the server chooses them.
-        problems: what is wrong with the way in which it is shown.
+        parts: the content parts of a chat message that represent it, as JSON values, in order.
+        frame_indices: indices of the frames that are shown; empty if the server chooses them.
+        metadata: facts about the whole video, under the names that servers use.
+        size: height and width of the frames in pixels; None if the server chooses the frames.
+        problems: problems that arose in encoding it.
     """
 
     kind: MediaKind
@@ -592,23 +590,23 @@ class ServedMedia:
         _require(bool(self.parts), f"a {self.kind} has no parts")
 
 
-#: One medium as a model takes it, wherever the model runs.
+#: One medium, prepared for a model of this process or for a server.
 ShownMedia = PreparedMedia | ServedMedia
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question with its prepared media, as the model runner takes it.
+    """One question with its prepared media: the input of a model runner.
 
     Attributes:
         id: the sample's id, for messages and per-sample seeds.
-        content: the user's turn: text pieces and media, in order.
+        content: the user's turn: texts and media, in order.
         settings: generation settings.
-        system: system text that the protocol asks for; None leaves the conversation's own.
-        assistant_prefill: text that the assistant's turn already begins with.
-        options: where given, nothing is generated: the texts whose likelihood as the assistant's
-            turn is asked for.
-        letters: of the question's options, where their log-probabilities are to be kept.
+        system: the protocol's system text; None keeps the conversation's own.
+        assistant_prefill: text with which the assistant's turn begins.
+        options: if not empty, nothing is generated; the likelihoods of these texts as the
+            assistant's turn are computed instead.
+        letters: the letters of the options, if their log-probabilities are to be recorded.
     """
 
     id: str
@@ -626,28 +624,28 @@ class Request:
 
     @property
     def prepared_media(self) -> tuple[PreparedMedia, ...]:
-        """The media of the user's turn for a model of this process, in order."""
+        """The media of the user's turn that were prepared for a model of this process."""
         return tuple(piece for piece in self.content if isinstance(piece, PreparedMedia))
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """The text that the model wrote for one sample, or why it wrote none.
+    """The text that a model generated for one sample, or the error that prevented it.
 
     Attributes:
-        text: the new text, without special tokens but those around reasoning; None exactly when
-            there is an error. For answers by likelihood the likeliest option.
-        num_input_tokens: prompt tokens, media placeholders included, padding not.
-        num_output_tokens: generated tokens, the end token included.
+        text: the new text, without special tokens except those around reasoning; None if and only
+            if there is an error. If options are compared by likelihood, the most likely option.
+        num_input_tokens: number of prompt tokens, including media placeholders, excluding padding.
+        num_output_tokens: number of generated tokens, including the end token.
         stop_reason: why generation ended: a :data:`StopReason`, or another tool's own word.
         error: one line that names the cause.
-        option_losses: answers by likelihood: for each option the mean negative log-likelihood of
-            its tokens, in nats.
-        choice_logprobs: where they were asked for: for each option the log-probability, in nats,
-            of its letter as the first new token (of that with or without a space before it, which
-            is the likelier), among all tokens and before any temperature.
-        published_correct: whether another tool counted the text as right, where its file says so.
-        has_reasoning_apart: whether a server returned reasoning beside the text; None for no.
+        option_losses: if options are compared by likelihood: for each option the mean negative
+            log-likelihood of its tokens, in nats.
+        choice_logprobs: if requested: for each option the log-probability, in nats, of its letter
+            as the first new token, over the whole vocabulary and at temperature 1; the letter with
+            or without a leading space, whichever is more likely.
+        published_correct: whether another tool counted the text as correct, if its file says so.
+        has_reasoning_apart: True if a server returned reasoning apart from the text, else None.
     """
 
     text: str | None
@@ -672,21 +670,21 @@ class Generation:
 
     @classmethod
     def failed(cls, error: Exception) -> Generation:
-        """Return what came of a sample that ended with an error."""
+        """Return the generation of a sample that failed with an error."""
         message = " ".join(str(error).split())
         return cls(text=None, error=f"{type(error).__name__}: {message}")
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The worth of one generation, as a scorer sees it.
+    """The score of one generation, as a scorer computed it.
 
     Attributes:
-        value: the sample's score in [0, 1] (or the scorer's stated unit); None is not scored.
-        answer: what was read from the text; None when nothing could be read.
-        unreadable: the text held no answer that the rule could read.
-        explanation: how the answer was read, or why there is none or no score, in words.
-        details: further facts that a rule wants to keep, by name.
+        value: the sample's score in [0, 1] (or in the scorer's stated unit); None if not scored.
+        answer: the answer extracted from the text; None if there is none.
+        unreadable: whether the rule found no answer in the text.
+        explanation: in words, how the answer was extracted, or why there is no answer or no score.
+        details: further facts that the rule records, by name.
     """
 
     value: float | None
@@ -704,7 +702,7 @@ class Score:
         )
 
 
-#: The score of a sample whose generation failed: nothing was scored.
+#: The score of a sample whose generation failed.
 NOT_SCORED = Score(value=None, answer=None, explanation="not scored: the sample failed")
 
 
@@ -713,14 +711,13 @@ class SampleResult:
     """One line of the ledger.
 
     Attributes:
-        id, row, group, facets: as in the sample.
-        question, choices: as in the sample.
-        prompt: the user's text as it was asked.
-        media: paths of the media, from the benchmark's media folder where they lie in it.
-        frame_indices: for each medium of the sample the frames that were shown.
+        id, row, group, facets, question, choices: as in the sample.
+        prompt: the user's text as sent to the model.
+        media: paths of the media, relative to the benchmark's media folder if they are inside it.
+        frame_indices: for each medium of the sample, the indices of the frames that were shown.
         target: accepted answers.
-        generation, score: what came of it.
-        inputs: for each medium of the sample what was read of it; empty where nothing was.
+        generation, score: the model's reply and its score.
+        inputs: for each medium of the sample, a record of what was read; empty if nothing was.
     """
 
     id: str
@@ -742,12 +739,11 @@ class SampleResult:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Facts that must be known of this sample beside its score; tables count each.
+        """Facts that a reader of the score must know; tables count the samples with each flag.
 
-        Kinds of :class:`MediaProblem`; "cut_at_limit" (the reply reached its limit of tokens);
-        "hidden_answer" (there is a reply, and nothing that it is compared with); and what the rule
-        says of the reply or the answers: "has_reasoning", "chosen_at_random", "needs_frames",
-        "few_answers".
+        Kinds of :class:`MediaProblem`; "cut_at_limit" (the reply reached its token limit);
+        "hidden_answer" (there is a reply but no answer to compare it with); and flags that the
+        scorer sets: "has_reasoning", "chosen_at_random", "needs_frames", "few_answers".
         """
         problems = [problem.kind for medium in self.inputs for problem in medium.problems]
         cut = ["cut_at_limit"] if self.generation.stop_reason == "length" else []
@@ -759,11 +755,11 @@ class SampleResult:
 
     @classmethod
     def of(cls, sample: Sample, generation: Generation) -> SampleResult:
-        """Return the result of a sample of which nothing is read yet, and that is not scored.
+        """Return an unscored result without any record of the media.
 
         Args:
-            sample: what was asked.
-            generation: what came of it.
+            sample: the question.
+            generation: the model's reply.
         """
         return cls(
             id=sample.id,
@@ -782,7 +778,7 @@ class SampleResult:
 
     @classmethod
     def failed(cls, sample: Sample, error: Exception) -> SampleResult:
-        """Return the result of a sample that ended with an error before anything was generated."""
+        """Return the result of a sample that failed before anything was generated."""
         return cls.of(sample, Generation.failed(error))
 
 
@@ -791,13 +787,13 @@ class MetricValue:
     """One number of a table.
 
     Attributes:
-        value: the metric in ``unit``; None when no sample had a score.
-        stderr: standard error in the same unit, clustered by the samples' group; None when fewer
+        value: the metric in ``unit``; None if no sample had a score.
+        stderr: standard error in the same unit, clustered by the samples' group; None if fewer
             than two groups had a score.
-        ci_low, ci_high: 95 % confidence interval; None where there is none.
-        num_samples: samples in the denominator.
+        ci_low, ci_high: bounds of the 95 % confidence interval; None if there is none.
+        num_samples: number of samples in the denominator.
         unit: unit of the published table, for instance "percent".
-        note: what must be known of the number, or why there is none; empty for nothing.
+        note: a caveat about the number, or the reason why there is none; usually empty.
     """
 
     value: float | None
@@ -810,5 +806,5 @@ class MetricValue:
 
     @classmethod
     def none(cls, num_samples: int, unit: str, note: str = "") -> MetricValue:
-        """Return that there is no number, and perhaps why."""
+        """Return a missing value, optionally with the reason in ``note``."""
         return cls(None, None, None, None, num_samples, unit, note)
