@@ -1,4 +1,4 @@
-"""An engine answers samples; a watch may end the run early."""
+"""Interfaces of an engine, which answers samples, and of a watch, which may stop a run early."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from llava_eval.types import Sample, SampleResult
 
 
 class Engine(Protocol):
-    """Runs the stages between samples and results, and says how it did.
+    """Runs the stages between samples and results, and reports on its work.
 
-    It is opened before anything is written, so that a mistake leaves no run directory.
+    It is opened before anything is written, so that a mistake leaves no run directory behind.
     """
 
     def identity(self) -> dict[str, Any]:
-        """Return what about the model can change a generation."""
+        """Return everything about the model that can change a generation."""
         ...
 
     def versions(self) -> Mapping[str, str]:
-        """Return the versions of the packages that generate."""
+        """Return the versions of the packages used for generation."""
         ...
 
     def load(self) -> dict[str, Any]:
         """Load the model, and return the manifest's record of it.
 
         Raises:
-            LlavaEvalError: it cannot be loaded.
+            LlavaEvalError: the model cannot be loaded.
         """
         ...
 
     def answer(self, samples: Sequence[Sample]) -> Generator[SampleResult, None, None]:
-        """Yield a result for every sample, as they come; they are not scored yet.
+        """Yield an unscored result for every sample, in the order in which they finish.
 
         Raises:
             LlavaEvalError: no further sample can be answered.
@@ -39,40 +39,40 @@ class Engine(Protocol):
         ...
 
     def record(self) -> dict[str, Any]:
-        """Return what the manifest holds of the generation, once there was some."""
+        """Return the manifest's record of the generation, after samples were answered."""
         ...
 
     def work(self) -> dict[str, Any]:
-        """Return what the manifest holds of this session's work."""
+        """Return the manifest's record of this session's work."""
         ...
 
     def close(self) -> None:
-        """Let go of everything; called once, whatever happened."""
+        """Release all resources; called exactly once, also after an error."""
         ...
 
 
 class Watch(Protocol):
-    """Watches a run, and may end it early; what is written here lets it answer every sample."""
+    """Observes a run and may stop it early; the default methods let it answer every sample."""
 
     @property
     def is_done(self) -> bool:
-        """Whether the results so far are enough, so that the run may end."""
+        """Whether the results so far suffice, so that the run may stop."""
         return False
 
     def begin(
         self, samples: Sequence[Sample], config: Mapping[str, Any], scorer: object, label: str
     ) -> None:
-        """See what will run, before anything is written."""
+        """Inspect the run before anything is written."""
         return
 
     def order(self, samples: Sequence[Sample]) -> list[Sample]:
-        """Return samples in the order in which they are to be answered."""
+        """Return the samples in the order in which they are to be answered."""
         return list(samples)
 
     def add(self, result: SampleResult) -> None:
-        """Take a scored result."""
+        """Receive a scored result."""
         return
 
 
 class AnswerAll(Watch):
-    """Watches nothing: every sample is answered, in the order of the rows."""
+    """Never stops a run: every sample is answered, in the order of the rows."""

@@ -1,11 +1,11 @@
-"""From samples to results that are not scored yet: the steps of every engine, in the plain order.
+"""From samples to unscored results: the steps that every engine takes, in order.
 
     samples -> groups with the same media -> batches of groups   (decided before anything runs)
     group -> decoded clips                                       (any process, ahead of the model)
-    batch of decoded groups -> content -> requests -> results    (where the model is)
+    batch of decoded groups -> content -> requests -> results    (in the model's process)
 
-Samples, groups, clips and results can be pickled. Batches do not depend on who works on them or
-when, so every engine runs the same forward passes.
+Samples, groups, clips and results can be pickled. Batches do not depend on which process works on
+them or when, so all engines run the same forward passes.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PromptSettings:
-    """Settings with which all questions of a run are asked.
+    """Settings shared by all requests of a run.
 
     Attributes:
         sampler: chooses the frames of a video.
         generation: settings of the generation.
-        system: system text of the protocol; None leaves the conversation's own.
-        assistant_prefill: text that the assistant's turn begins with.
-        keeps_choice_logprobs: keep how likely the letters of options were.
+        system: system text of the protocol; None keeps the conversation's own.
+        assistant_prefill: text with which the assistant's turn begins.
+        keeps_choice_logprobs: record the log-probabilities of the options' letters.
     """
 
     sampler: Sampler
@@ -66,10 +66,10 @@ class PromptSettings:
 
     @classmethod
     def of(cls, config: RunConfig) -> PromptSettings:
-        """Build them from the configuration; every process does so for itself.
+        """Build the settings from the configuration; every process does so for itself.
 
         Raises:
-            ConfigError: the sampler cannot be built, or a setting makes no sense.
+            ConfigError: the sampler cannot be built, or a setting is invalid.
         """
         sampler: Sampler = build_target(config.sampler, key="sampler")
         check_sampler(sampler, first_frame=0)
@@ -94,10 +94,10 @@ class PromptSettings:
 
 
 def check_sampler(sampler: Sampler, *, first_frame: int) -> None:
-    """Try a sampler on a video of 100 frames, or on a cut of as many behind ``first_frame`` others.
+    """Try a sampler on 100 frames: a whole video, or a cut that starts at ``first_frame``.
 
     Raises:
-        ConfigError: it fails, or takes something else than frames of these.
+        ConfigError: it fails, or returns anything but indices of these frames.
     """
     example = VideoInfo("an example", 100, fps=10.0, seconds=10.0, width=8, height=8, codec="h264")
     example = replace(example, first_frame_index=first_frame)
@@ -124,16 +124,16 @@ class MediaGroup:
 
     @property
     def media(self) -> tuple[Media, ...]:
-        """What each of them shows."""
+        """The media that each of the samples shows."""
         return self.samples[0].media
 
     @property
     def path(self) -> str:
-        """Its name in messages."""
+        """The group's name in messages."""
         return ", ".join(medium.name for medium in self.media) or "no media"
 
     def failed(self, error: Exception) -> list[SampleResult]:
-        """Return the results of samples whose media could not be read."""
+        """Return failed results for all samples, whose media could not be read."""
         return [SampleResult.failed(sample, error) for sample in self.samples]
 
 
@@ -143,7 +143,7 @@ Batch = tuple[MediaGroup, ...]
 def media_groups(samples: Iterable[Sample]) -> list[MediaGroup]:
     """Group samples by their media, in the order of first appearance.
 
-    Samples without media share nothing, so that each is a group of its own.
+    A sample without media is a group of its own.
     """
     members: dict[tuple[Media, ...] | str, list[Sample]] = {}
     for sample in samples:
@@ -152,7 +152,10 @@ def media_groups(samples: Iterable[Sample]) -> list[MediaGroup]:
 
 
 def plan_batches(groups: Iterable[MediaGroup], batch_size: int) -> list[Batch]:
-    """Put neighbouring groups together, up to so many questions; a larger group stands alone."""
+    """Join neighbouring groups to batches of at most ``batch_size`` questions.
+
+    A group with more questions than that is a batch of its own.
+    """
     batches: list[list[MediaGroup]] = []
     num_questions = 0
     for group in groups:
@@ -166,15 +169,14 @@ def plan_batches(groups: Iterable[MediaGroup], batch_size: int) -> list[Batch]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupContent:
-    """The media that the samples of a group share, as a model takes them.
+    """The media that the samples of a group share, prepared for the model.
 
     Attributes:
-        samples: with the same media.
-        media: those that are shown as they are.
-        frame_dependent: texts and images that the parts which depend on the shown frames expand
-            to.
-        inputs: what was read of each medium that a sample needs, and the input made of it.
-        frame_indices: by medium the frames that are shown, whether as one medium or as images.
+        samples: samples with the same media.
+        media: prepared media that a turn contains as a whole.
+        frame_dependent: expansion of each frame-dependent part to texts and images.
+        inputs: record of what was read of each medium, and of the model's input made from it.
+        frame_indices: by medium, the frames that are shown, as one medium or as single images.
     """
 
     samples: Sequence[Sample]
@@ -190,12 +192,12 @@ class GroupContent:
         clips: Mapping[Media, Clip],
         prepare: Callable[[MediaKind, Clip], ShownMedia],
     ) -> GroupContent:
-        """Return the content of samples from the frames of each of their media.
+        """Prepare decoded media for the model.
 
         Args:
-            samples: with the same media.
-            clips: decoded from these media.
-            prepare: preprocesses a clip; called once for each.
+            samples: samples with the same media.
+            clips: the decoded clip of each medium.
+            prepare: preprocesses a clip; called once for each clip.
 
         Raises:
             MediaError: a file that a frame-dependent part needs cannot be read.
@@ -203,7 +205,7 @@ class GroupContent:
         pieces = dict.fromkeys(part for sample in samples for part in sample.frame_dependent_parts)
         try:
             expanded = {piece: piece.expand(clips[piece.media]) for piece in pieces}
-        except OSError as error:  # a file of subtitles that may not even be looked for
+        except OSError as error:  # for instance a subtitle file in a folder without permission
             raise MediaError(f"{error.filename}: {reason(error)}") from error
         whole = {part for sample in samples for part in sample.content if isinstance(part, Media)}
         media = {medium: prepare(medium.kind, clips[medium]) for medium in clips if medium in whole}
@@ -223,13 +225,13 @@ class GroupContent:
                 distinct_problems(chain(clip.problems, *(item.problems for item in items))),
                 _joint_digest([item.pixel_input_digest for item in items]),
             )
-            # None where no frame is shown, or a server chooses them.
+            # Empty if no frame is shown, or if a server chooses the frames.
             are_known = any(item.frame_indices for item in items)
             frame_indices[medium] = clip.frame_indices if are_known else ()
         return cls(samples, media, frame_dependent, inputs, frame_indices)
 
     def turn(self, sample: Sample) -> tuple[str | ShownMedia, ...]:
-        """Return the user's turn of a sample, neighbouring texts joined."""
+        """Return the user's turn of a sample, with neighbouring texts joined."""
         turn: list[str | ShownMedia] = []
         for piece in sample.content:
             if isinstance(piece, str):
@@ -239,7 +241,7 @@ class GroupContent:
             else:
                 parts = self.frame_dependent[piece]
             for part in parts:
-                # Chat templates put something between two texts.
+                # Joined, because chat templates may insert something between two texts.
                 if isinstance(part, str) and turn and isinstance(turn[-1], str):
                     turn[-1] += part
                 else:
@@ -247,7 +249,7 @@ class GroupContent:
         return tuple(turn)
 
     def request(self, sample: Sample, settings: PromptSettings) -> Request:
-        """Return the question of a sample with the media that it shows."""
+        """Return the request of a sample, with its prepared media."""
         return Request(
             id=sample.id,
             content=self.turn(sample),
@@ -260,10 +262,10 @@ class GroupContent:
 
 
 def frame_cache(resize: FramePreprocessor | None) -> FrameCache | None:
-    """Return what resizes frames and keeps them; None where the checkpoint's processor cannot.
+    """Return a cache of resized frames; None if the processor cannot resize frames separately.
 
     Args:
-        resize: of the model runner.
+        resize: the model runner's frame preprocessor, if it has one.
     """
     from llava_eval.video.frame_cache import FrameCache, default_store
 
@@ -271,7 +273,7 @@ def frame_cache(resize: FramePreprocessor | None) -> FrameCache | None:
 
 
 def _joint_digest(digests: Sequence[str | None]) -> str | None:
-    """Return one digest of all that a model is shown of a medium; None where one is not known."""
+    """Return a joint digest of a medium's model inputs; None if one of them is unknown."""
     known = [digest for digest in digests if digest is not None]
     if not known or len(known) < len(digests):
         return None
@@ -283,12 +285,12 @@ def _joint_digest(digests: Sequence[str | None]) -> str | None:
 def decode_group(
     group: MediaGroup, sampler: Sampler, cache: FrameCache | None
 ) -> dict[Media, Clip]:
-    """Return the frames of what a group shows, each medium decoded once.
+    """Decode the media of a group, each medium once.
 
     Args:
         group: samples with the same media.
         sampler: chooses the frames of a video.
-        cache: resizes and keeps the frames of videos, unless some stand in a prompt as images.
+        cache: resizes and caches the frames of videos; not used if frames are shown as images.
 
     Raises:
         MediaError: a medium cannot be read.
@@ -296,19 +298,19 @@ def decode_group(
     from llava_eval.video import read_media
 
     if any(sample.frame_dependent_parts for sample in group.samples):
-        cache = None  # frames stand there as images, which a processor resizes by another rule
+        cache = None  # frames are shown as images, which the processor resizes differently
     return {medium: read_media(medium, sampler, cache=cache) for medium in group.media}
 
 
 def placeholder(kind: MediaKind, clip: Clip) -> ServedMedia:
-    """Return a stand-in for a medium, where only the text of a prompt is wanted."""
+    """Return a placeholder for a medium, for callers that need only the text of a prompt."""
     return ServedMedia(kind, ({},), clip.frame_indices)
 
 
 def ask_batch(
     groups: Sequence[GroupContent], settings: PromptSettings, runner: Runner
 ) -> Iterator[SampleResult]:
-    """Yield a result, not scored yet, for every sample of groups that are ready."""
+    """Run the model on prepared groups, and yield an unscored result for every sample."""
     asked = {sample.id: (sample, content) for content in groups for sample in content.samples}
     requests = [content.request(sample, settings) for sample, content in asked.values()]
     for request, generation in runner.generate(requests):

@@ -1,4 +1,4 @@
-"""A benchmark as it is configured: its parts built once and checked to fit, its rows read."""
+"""A configured benchmark: its parts, built once and checked against each other, and its rows."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ from llava_eval.types import Generation, MetricValue, Sample, SampleResult, leve
 
 log = logging.getLogger(__name__)
 
-#: Made-up replies that a file of answers must be able to hold.
+#: Example replies that a submission file must be able to represent.
 _EXAMPLE_REPLIES = ("A", "a red ball", "")
 
-#: Settings of our metrics that are names of facets.
+#: Parameters of our metrics whose values are names of facets.
 _FACET_SETTINGS = frozenset({"facet", "outer", "inner", "mean_over"})
-#: Settings of our metrics that are names of levels, of the facet that "facet" or "outer" names.
+#: Parameters of our metrics whose values are levels of the facet named by "facet" or "outer".
 _LEVEL_SETTINGS = ("level", "levels", "over", "only", "without")
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The functions and classes that a configuration names, built.
+    """The functions and objects that a configuration names.
 
     Attributes:
-        adapter: makes samples of rows.
+        adapter: turns rows into samples.
         scorer: scores generations.
-        metrics: by name; the first is the headline.
-        submission: makes the file for a server that knows hidden answers.
-        judge: the judge, where the scorer needs one.
-        prompts: how questions are asked.
+        metrics: metrics by name; the first is the headline.
+        submission: makes the file for an evaluation server that knows the hidden answers.
+        judge: settings of the judge, if the scorer needs one.
+        prompts: settings shared by all requests.
     """
 
     adapter: Adapter
@@ -71,7 +71,7 @@ class Parts:
         """Build every part that the configuration names, without reading rows or weights.
 
         Raises:
-            ConfigError: a part cannot be built, its parameters make no sense, or it does not fit
+            ConfigError: a part cannot be built, its parameters are invalid, or it does not fit
                 the others.
         """
         benchmark = config.benchmark
@@ -99,10 +99,10 @@ class Parts:
 
 
 def _metric(name: str, node: Any) -> Metric:
-    """Build a metric, and see by no results at all whether it is one.
+    """Build a metric, and check it by calling it with no results.
 
     Raises:
-        ConfigError: it cannot be built, or it gives no value of a metric.
+        ConfigError: it cannot be built, or it does not return a valid MetricValue.
     """
     key = f"benchmark.metrics.{name}"
     metric: Metric = build_target(node, key=key)
@@ -128,9 +128,9 @@ def _is_ours(part: Callable[..., Any]) -> bool:
 
 
 def _check_value(key: str, value: MetricValue, *, needs_finite: bool) -> None:
-    """Raise ConfigError where a metric of the user's own gives what no table can hold.
+    """Raise ConfigError if a user's own metric returns values that no table can show.
 
-    One of ours that does is a defect.
+    If a metric of ours did so, it would be a defect.
     """
 
     def fits(name: str, item: Any) -> bool:
@@ -155,11 +155,11 @@ def _check_value(key: str, value: MetricValue, *, needs_finite: bool) -> None:
 def _check_submission(
     maker: SubmissionMaker, scorer: Scorer | JudgedScorer, facets: Sequence[str]
 ) -> None:
-    """Raise ConfigError where answers as the scorer reads them do not go into the file.
+    """Raise ConfigError if the submission file cannot represent answers read by the scorer.
 
-    A file of option numbers, for instance, needs a scorer that reads letters. It is tried on
-    made-up replies, so that a run does not end with this after all its work; a scorer that takes no
-    such question (of numbers, of times) says nothing of the file.
+    A file of option numbers, for instance, needs a scorer that reads letters. This is tried on
+    example replies, so that a run does not fail at its end. A scorer that cannot handle the example
+    question (because it expects numbers or times) is not checked.
     """
     if isinstance(scorer, JudgedScorer):
         return
@@ -170,14 +170,14 @@ def _check_submission(
         generation = Generation(reply, option_losses=(0.0, 1.0))
         try:
             (score,) = scorer.score_all([generation], [sample])
-        except Exception:  # noqa: BLE001 - a scorer may be the user's, and raise anything
+        except Exception:  # noqa: BLE001 - a user's own scorer may raise anything
             return
         result = dataclasses.replace(SampleResult.of(sample, generation), score=score)
         try:
             content = maker([result])
             if not isinstance(content, bytes):
                 json.dumps(content, allow_nan=False)
-        except Exception as error:  # so may what makes the file
+        except Exception as error:  # and so may a user's own submission function
             raise ConfigError(
                 f"benchmark.submission does not fit the scorer: of {reply!r} it reads "
                 f"{score.answer!r}, and the file cannot hold that ({error})"
@@ -185,7 +185,7 @@ def _check_submission(
 
 
 def _check_written_ids(maker: SubmissionMaker, samples: Sequence[Sample]) -> None:
-    """Raise ConfigError where a list of answers of ours would hold two samples under one id."""
+    """Raise ConfigError if a submission of ours would contain two samples with the same id."""
     settings = _settings_of(maker)
     if "id_form" not in settings:
         return
@@ -202,9 +202,9 @@ def _check_written_ids(maker: SubmissionMaker, samples: Sequence[Sample]) -> Non
 
 
 def _check_names(config: RunConfig, metrics: Mapping[str, Metric]) -> None:
-    """Raise ConfigError for a name of a metric or facet that is none.
+    """Raise ConfigError for an unknown name of a metric or facet.
 
-    It would end a run after all its work, or leave a table out.
+    Otherwise it would fail the run at its end, or silently leave out a table.
     """
     benchmark = config.benchmark
     metric_names = ", ".join(benchmark.metrics) or "none"
@@ -229,21 +229,21 @@ def _check_names(config: RunConfig, metrics: Mapping[str, Metric]) -> None:
 
 
 def _facets_of(metric: Metric) -> dict[str, str]:
-    """Return the facets that a metric of ours is set to, by setting."""
+    """Return the facets that parameters of a metric of ours name, by parameter."""
     settings = _settings_of(metric)
     named = {key: settings[key] for key in _FACET_SETTINGS & settings.keys()}
     return {key: facet for key, facet in named.items() if isinstance(facet, str)}
 
 
 def _settings_of(part: Callable[..., Any]) -> dict[str, Any]:
-    """Return what a function of ours is set to; nothing of one of the user's own."""
+    """Return the parameters bound to a function of ours; empty for a user's own function."""
     if not _is_ours(part):
         return {}
     return {key: given.default for key, given in inspect.signature(part).parameters.items()}
 
 
 def _warn_of_levels(metrics: Mapping[str, Metric], samples: Sequence[Sample]) -> None:
-    """Warn of a level that a metric is set to and that no sample of the whole set has."""
+    """Warn if a metric's parameter names a level that no sample of the whole set has."""
     for name, metric in metrics.items():
         settings, facets = _settings_of(metric), _facets_of(metric)
         facet = facets.get("facet", facets.get("outer"))
@@ -261,13 +261,13 @@ def _warn_of_levels(metrics: Mapping[str, Metric], samples: Sequence[Sample]) ->
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A benchmark whose rows are read.
+    """A benchmark with its samples.
 
     Attributes:
         composed: the configuration.
-        parts: what it names.
-        samples: in the order of the rows.
-        num_read: samples of the rows, where these are a part of them.
+        parts: the functions and objects that it names.
+        samples: samples in the order of the rows.
+        num_read: number of samples of all rows that were read, if ``samples`` is a part of them.
     """
 
     composed: ComposedConfig
@@ -277,7 +277,7 @@ class Benchmark:
 
     @classmethod
     def read(cls, composed: ComposedConfig, clock: StageClock) -> Benchmark:
-        """Build the parts of a configuration, and read and adapt the rows.
+        """Build the parts of a configuration, and turn its rows into samples.
 
         Raises:
             ConfigError: a part cannot be built, or does not fit the others.
@@ -304,10 +304,10 @@ class Benchmark:
         return cls(composed, parts, samples)
 
     def part(self, ids: Collection[str]) -> Benchmark:
-        """Return the benchmark with some of its samples alone.
+        """Return the benchmark with only some of its samples.
 
         Raises:
-            RowsError: it has none of an id.
+            RowsError: there is no sample with one of the ids.
         """
         wanted = set(ids)
         samples = [sample for sample in self.samples if sample.id in wanted]
@@ -327,12 +327,12 @@ class Benchmark:
 
     @property
     def label(self) -> str:
-        """Name of benchmark and protocol with every override beside it."""
+        """Name of benchmark and protocol, followed by every override."""
         return self._label({})
 
     @property
     def evaluation(self) -> Evaluation:
-        """Scores results of these samples."""
+        """The object that scores results of these samples."""
         return Evaluation(
             self.samples,
             self.parts.scorer,
@@ -347,13 +347,13 @@ class Benchmark:
         judge: JudgeReport | None,
         notes: Sequence[str] = (),
     ) -> Summary:
-        """Return the numbers of all results.
+        """Compute the metrics of all results.
 
         Args:
-            results: with their scores.
-            model: its label; None where it is not known.
-            judge: what the judge did, where there is one; it stands beside the name.
-            notes: what must be known beside every number.
+            results: scored results.
+            model: label of the model; None if unknown.
+            judge: report on the judge, if there is one; the judge is then named in the label.
+            notes: caveats that apply to every number.
         """
         benchmark = self.config.benchmark
         numbers = summarise(
@@ -382,7 +382,7 @@ class Benchmark:
 
     @property
     def _published_of(self) -> str | None:
-        """What else the published numbers are of; None where they are of this benchmark."""
+        """What the published numbers belong to, if not to this benchmark; otherwise None."""
         choices = self.composed.choices
         own = benchmark_of(choices.get("experiment"))
         if own is not None and own.partition("/")[0] != choices["benchmark"].partition("/")[0]:
@@ -396,7 +396,7 @@ class Benchmark:
 
     @property
     def _num_rows(self) -> int | None:
-        """Rows of the complete set: not known of another split, nor of a larger subset."""
+        """Number of rows of the complete set; None for another split or a larger subset."""
         known, chosen = self.config.benchmark.num_rows, self.composed.benchmark_overrides
         if known is None or self._is_of_another_split:
             return None

@@ -1,4 +1,4 @@
-"""The engine that a configuration names, opened."""
+"""Opens the engine that a configuration names."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ log = logging.getLogger(__name__)
 def open_engine(
     config: RunConfig, clock: StageClock, needs: Needs, model: Model | None = None
 ) -> Engine:
-    """Open the engine: which model runs, and on what, is known and checked afterwards.
+    """Open the engine, with a checked plan of the model and the device it runs on.
 
     Args:
-        config: of the run.
-        clock: gets the seconds of every stage.
-        needs: of the samples, see :func:`llava_eval.models.configured_model.plan_model`.
-        model: an object of the user's own, instead of what the configuration names.
+        config: configuration of the run.
+        clock: records the seconds of every stage.
+        needs: needs of the samples, see :func:`llava_eval.models.configured_model.plan_model`.
+        model: a user's own model object, used instead of the configured model.
 
     Raises:
-        LlavaEvalError: the checkpoint or the machines cannot be used as asked.
+        LlavaEvalError: the checkpoint or the machines cannot be used as configured.
     """
     if _works_on_ray(config):
         from llava_eval.engine.ray.engine import RayEngine
 
-        return RayEngine(config, clock)  # asks no server
+        return RayEngine(config, clock)  # never used for served models
     from llava_eval.engine.local import LocalEngine
 
     with clock.stage("load_model"):
@@ -41,7 +41,7 @@ def open_engine(
 
 
 def _works_on_ray(config: RunConfig) -> bool:
-    """Return whether Ray does the work; where nobody chose, say so if there are several GPUs."""
+    """Return whether to use Ray; with ``engine=auto``, log the choice if there are several GPUs."""
     if config.engine.name != "auto" or not config.model.is_loaded:
         return config.engine.name == "ray"
     if config.model.device not in ("auto", "cuda"):

@@ -24,7 +24,7 @@ def messages_shown(verbosity: int = 0) -> Iterator[None]:
     """Send the package's messages to stderr, above the progress bar, and to the run's run.log.
 
     Args:
-        verbosity: -1 shows neither progress nor information, 1 shows details too.
+        verbosity: -1 shows warnings and errors only, 0 also progress, 1 also details.
     """
     logger = logging.getLogger("llava_eval")
     before = logger.handlers, logger.level, logger.propagate
@@ -33,11 +33,11 @@ def messages_shown(verbosity: int = 0) -> Iterator[None]:
         handler.addFilter(_make_safe)
     logger.setLevel({-1: logging.WARNING, 0: logging.INFO, 1: logging.DEBUG}[verbosity])
     logger.propagate = False
-    # One process draws bars. tqdm's own lock is for several, and from Python 3.14 on it is told of
-    # as a leak where a command has to leave without tidying up.
+    # Only this process draws bars. tqdm's default lock also works across processes, but from Python
+    # 3.14 on it is reported as a leak if a command has to exit without cleanup.
     tqdm.set_lock(threading.RLock())
-    # At every start torchao makes torch say what concerns torchao's authors alone, and for every
-    # layer bitsandbytes says that its 8-bit products take float16.
+    # At every start torchao makes torch log a deprecation that concerns only torchao's authors, and
+    # for every layer bitsandbytes logs that its 8-bit products use float16.
     for name in ("torch.utils._pytree", "bitsandbytes"):
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
@@ -48,7 +48,7 @@ def messages_shown(verbosity: int = 0) -> Iterator[None]:
 
 
 def _make_safe(record: logging.LogRecord) -> bool:
-    """Make a message one line that no terminal or CI server acts upon, without secrets."""
+    """Make a message one line, without secrets or control codes of terminals and CI servers."""
     record.msg = printable(without_secrets(record.getMessage()))
     record.args = ()
     return True
@@ -56,15 +56,15 @@ def _make_safe(record: logging.LogRecord) -> bool:
 
 class _TerminalHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one message, unless it is for the file alone."""
+        """Write one message, unless it is meant only for the file."""
         if not getattr(record, "is_for_file", False):
             tqdm.write(f"llava-eval: {self.format(record)}", file=sys.stderr)
 
 
 class _FileHandler(logging.Handler):
-    """Appends messages to run.log, from the one that names the run's directory on.
+    """Appends messages to run.log once a message has named the run's directory.
 
-    What came before it is kept until then: a mistake that is found early leaves no file.
+    Earlier messages are buffered until then, so a mistake that is found early leaves no file.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class _FileHandler(logging.Handler):
         self._path: Path | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append one message; a file that cannot be written stops no run."""
+        """Append one message; an unwritable file does not stop the run."""
         directory: Path | None = getattr(record, "run_directory", None)
         if directory is not None:
             self._path = directory / files.LOG
@@ -87,12 +87,12 @@ class _FileHandler(logging.Handler):
 
 
 def say(message: str) -> None:
-    """Print one line to stderr that no terminal or CI server acts upon, without secrets."""
+    """Print one line to stderr, without secrets and control codes."""
     tqdm.write(f"llava-eval: {printable(without_secrets(message))}", file=sys.stderr)
 
 
 def ended_by(error: BaseException) -> int:
-    """Say in one line by which error a run or a command ends, and return its exit code."""
+    """Print the error that ends a run or command as one line, and return the exit code."""
     if isinstance(error, LlavaEvalError):
         say(str(error))
         return error.exit_code

@@ -1,4 +1,4 @@
-"""The engine of one process: threads that decode ahead, and one model."""
+"""The engine of a single process: threads decode ahead of one model."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 class LocalEngine(Engine):
-    """Does everything in this process: media are read in threads, ahead of the model.
+    """Runs all stages in this process; threads read media ahead of the model.
 
     Args:
-        config: of the run.
-        clock: gets the seconds of every stage.
-        plan: which model answers.
+        config: configuration of the run.
+        clock: records the seconds of every stage.
+        plan: plan of the model that answers.
     """
 
     def __init__(self, config: RunConfig, clock: StageClock, plan: Plan) -> None:

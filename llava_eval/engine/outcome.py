@@ -1,4 +1,4 @@
-"""The end of a command: its table, the failures by cause, and its exit code."""
+"""The end of a command: the table, the failures by cause, and the exit code."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from llava_eval.results.tables import to_terminal
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run directory and its numbers, as a command leaves them."""
+    """A run directory and its numbers at the end of a command."""
 
     directory: Path
     summary: Summary
-    max_errors: int  # failed samples up to which the exit code is 0
-    of_given_texts: bool = False  # from a file: no failed sample can be asked again
+    max_errors: int  # most failed samples with which the exit code is still 0
+    of_given_texts: bool = False  # the texts came from a file, so failed samples cannot be retried
 
     @property
     def exit_code(self) -> int:
-        """1 when more failed than the configuration allows, or the judge stopped; otherwise 0."""
+        """1 if more samples failed than the configuration allows or the judge stopped, else 0."""
         judge = self.summary.judge or {}
         num_unjudged = judge.get("num_prompts", 0) - judge.get("num_judged", 0)
         num_failed = self.summary.num_errors + num_unjudged
@@ -35,7 +35,7 @@ def print_outcome(outcome: Outcome) -> int:
     """Print the table and the run directory of a finished run.
 
     Args:
-        outcome: what the run left.
+        outcome: outcome of the run.
 
     Returns:
         The exit code of the command.

@@ -19,7 +19,7 @@ from llava_eval.video.cache import cache_folder
 
 log = logging.getLogger(__name__)
 
-#: Less than this is too little for ledgers, and for frames that are kept.
+#: Warn if less space is free for ledgers and cached frames.
 _LEAST_FREE_BYTES = 1e9
 _JUDGE_TIMEOUT_SECONDS = 3.0
 
@@ -27,16 +27,16 @@ _JUDGE_TIMEOUT_SECONDS = 3.0
 def check_before_loading(
     config: RunConfig, samples: Sequence[Sample], judge: JudgeConfig | None, directory: Path
 ) -> None:
-    """Look for media, the judge and free space; what a run can begin without is a warning.
+    """Check media, the judge and free disk space; warn of problems that need not stop the run.
 
     Args:
-        config: of the run.
-        samples: that are to be asked.
-        judge: of the protocol, if it has one.
-        directory: that results go to; it need not exist.
+        config: configuration of the run.
+        samples: samples to answer.
+        judge: the judge, if the protocol has one.
+        directory: the run directory; it need not exist yet.
 
     Raises:
-        ConfigError: none of the media exist, or the judge has no key.
+        ConfigError: none of the media exist, or the judge's API key is missing.
     """
     check_media_files(samples, config.benchmark)
     if judge is not None:
@@ -50,7 +50,7 @@ def check_before_loading(
 def _find_judge(address: str, directory: Path) -> None:
     parts = urlsplit(address)
     if urllib.request.getproxies().keys() - {"no"} or parts.hostname is None:
-        return  # the way there is somebody else's
+        return  # the connection goes through a proxy
     port = parts.port or {"http": 80}.get(parts.scheme, 443)
     try:
         socket.create_connection((parts.hostname, port), _JUDGE_TIMEOUT_SECONDS).close()

@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, otherwise a line now and then."""
+"""Progress of a run: a bar on a terminal, otherwise an occasional log line."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from llava_eval.types import SampleResult
 
 log = logging.getLogger(__name__)
 
-#: Without a terminal: a line for so much of the whole, within these seconds of the last one.
+#: Without a terminal: log a line after this share of the samples, within these bounds of seconds.
 _SHARE = 0.05
 _LEAST_SECONDS = 2.0
 _MOST_SECONDS = 30.0
 
-#: Failures of one cause that are shown while a run goes on.
+#: Number of failures of one cause that are shown during a run.
 _NUM_SHOWN_OF_A_CAUSE = 3
 
 
 class Progress:
-    """Shows how far a run is: a bar on a terminal, otherwise a line now and then.
+    """Shows the progress of a run: a bar on a terminal, otherwise an occasional log line.
 
     Args:
-        total: samples of the benchmark.
-        finished: results that an earlier process left.
+        total: number of samples of the benchmark.
+        finished: results of an earlier process.
     """
 
     def __init__(self, total: int, finished: Sequence[SampleResult]) -> None:
@@ -62,8 +62,8 @@ class Progress:
         """Count one more result.
 
         Args:
-            result: of one sample.
-            decode_wait_seconds: how long the model has waited for media, all in all.
+            result: result of one sample.
+            decode_wait_seconds: total time for which the model has waited for media.
         """
         self._count(result)
         self._counts["tokens"] += result.generation.num_output_tokens or 0
@@ -81,13 +81,13 @@ class Progress:
             self._write_failure(result)
 
     def _write_failure(self, result: SampleResult) -> None:
-        """Log why a sample failed; after the first ones of a cause, for the run's file alone."""
+        """Log why a sample failed; after the first few of a cause, only to the run's file."""
         cause = cause_of(result)
         self._failures[cause] += 1
         is_known = self._failures[cause] > _NUM_SHOWN_OF_A_CAUSE
         more = ""
         if self._failures[cause] == _NUM_SHOWN_OF_A_CAUSE:
-            # A quiet run, and one in a script, has no other file that tells of them.
+            # A quiet run, or one started from a script, has no run.log with these failures.
             place = "run.log" if log.isEnabledFor(logging.INFO) else files.LEDGER
             more = f"; further ones of this cause go to {place}"
         log.log(
@@ -108,7 +108,7 @@ class Progress:
             self._score_sum += result.score.value
 
     def _state(self) -> str:
-        """Return score and what went wrong so far."""
+        """Return the score and the counts of failed and unreadable samples so far."""
         parts = []
         if self._counts["scored"]:
             parts.append(f"score {100 * self._score_sum / self._counts['scored']:.1f}")
@@ -116,7 +116,7 @@ class Progress:
         return ", ".join(parts)
 
     def _write_line(self, seconds: float, speed: str) -> None:
-        """Log a line: each 5 percent, but not more often than each 2 s, at least each 30 s."""
+        """Log a line every 5 percent, but at most every 2 s and at least every 30 s."""
         done, now = self._counts["done"], time.monotonic()
         waited = now - self._last_line
         is_due = done / self._total >= self._next_share and waited >= _LEAST_SECONDS

@@ -1,4 +1,4 @@
-"""Media and subtitles that were replaced since a run read them: their questions are asked anew."""
+"""Finds media and subtitles that were replaced since a run read them; their samples are rerun."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 ItemT = TypeVar("ItemT")
 
-#: A medium with what a ledger says of it; None where it says nothing.
+#: A medium with its record in the ledger, or None if there is no record.
 _ReadMedium = tuple[Media, MediaInput | None]
 
 
@@ -37,20 +37,20 @@ def replaced_samples(
     *,
     moved: bool = False,
 ) -> set[str]:
-    """Return the ids of samples whose media or subtitles have been replaced since they were read.
+    """Return the ids of samples whose media or subtitles were replaced since the run read them.
 
-    Files that the file system has changed since the run began are read again, and their frames are
-    compared with the digests in the ledger, prompts with subtitles with the ledger's prompts: a
-    file that was copied anew with the same content was not replaced. One that is gone was not
-    replaced either; its questions are answered already.
+    Files modified after the run began are read again. Their frames are compared with the digests in
+    the ledger, and prompts with subtitles are compared with the ledger's prompts, so a file that
+    was copied again with the same content does not count as replaced. Neither does a deleted file,
+    because its questions are already answered.
 
     Args:
-        samples: everything that is asked, by id.
-        results: what the run has finished, by sample id.
-        manifest: of the run.
+        samples: all samples of the run, by id.
+        results: finished results of the run, by sample id.
+        manifest: manifest of the run.
         sampler: chooses the frames of a video.
-        runner: how many media are decoded at once, and for how long.
-        moved: media lie elsewhere than the run read them, so that old files too may be others.
+        runner: number of decode workers and their time limit.
+        moved: the media folder changed, so files older than the run are compared too.
     """
     since = 0.0 if moved else _start_of(manifest)
     if since is None:
@@ -89,7 +89,7 @@ def replaced_samples(
 def _users_of_files(
     samples: Mapping[str, Sample], results: Mapping[str, SampleResult]
 ) -> dict[_ReadMedium, list[str]]:
-    """Return the ids of the finished samples that show each medium of a file on this machine."""
+    """Return, for each medium in a local file, the ids of the finished samples that show it."""
     users: dict[_ReadMedium, list[str]] = {}
     for identifier, result in results.items():
         for number, medium in enumerate(samples[identifier].media):
@@ -100,7 +100,7 @@ def _users_of_files(
 
 
 def _start_of(manifest: Manifest) -> float | None:
-    """Return when the run began, in seconds of the system's clock; None where it does not say."""
+    """Return when the run began, in seconds since the epoch; None if it is not recorded."""
     started = manifest.sessions[0].started if manifest.sessions else None
     try:
         return None if started is None else datetime.fromisoformat(started).timestamp()
@@ -109,7 +109,7 @@ def _start_of(manifest: Manifest) -> float | None:
 
 
 def _time_of_change(path: str) -> float:
-    """Return when a file, or a file of a folder, last changed; 0 where nothing is said of it."""
+    """Return when a file, or any file of a folder, last changed; 0 if that cannot be read."""
     try:
         inside = Path(path).iterdir() if is_surely_folder(path) else ()
         found = [file.stat() for file in (Path(path), *inside)]
@@ -124,7 +124,7 @@ def _differing(
     before: Callable[[ItemT], object],
     runner: RunnerConfig,
 ) -> list[ItemT]:
-    """Return the items that are not now what they were before, or cannot be read any more."""
+    """Return the items whose content differs from before or can no longer be read."""
     outcomes = decode_ahead(
         items,
         now,
@@ -140,13 +140,13 @@ def _differing(
 
 
 def _prompt(sample: Sample, sampler: Sampler) -> str:
-    """Return how the frames that a sample shows now let it be asked."""
+    """Return the prompt of a sample with the frames and files as they are now."""
     clips = decode_group(MediaGroup((sample,)), sampler, None)
     return prompt_text(GroupContent.of([sample], clips, placeholder).turn(sample))
 
 
 def _shown(read: Clip | MediaInput | None) -> object:
-    """Return which frames at which times were shown, as far as a ledger says so."""
+    """Return pixel digests and presentation times of the shown frames, if recorded."""
     if read is None:
         return None
     return read.proof, [round(time, 6) for time in read.pts_seconds]  # as a ledger rounds them

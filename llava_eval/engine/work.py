@@ -1,4 +1,4 @@
-"""The work of one run: a benchmark, and the engine or the file that its texts come from."""
+"""The work of one run: a benchmark, and the engine or the file that provides its texts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from llava_eval.types import Generation, Sample, SampleResult
 
 log = logging.getLogger(__name__)
 
-#: Packages whose version can change a generation; a run is not continued across them.
+#: Packages whose version can change a generation; a run is not resumed with other versions.
 _IDENTITY_PACKAGES = ("llava_eval", "torch", "torchvision", "transformers", "tokenizers", "av")
 
 
@@ -46,9 +46,9 @@ class Work:
     """A benchmark and the engine that answers it: everything that one run needs.
 
     Attributes:
-        benchmark: its samples and what scores them.
-        engine: open; which model runs, and on what, is known.
-        clock: seconds by stage.
+        benchmark: the samples, and the parts that score them.
+        engine: an open engine, which knows its model and device.
+        clock: seconds per stage.
     """
 
     benchmark: Benchmark
@@ -57,7 +57,7 @@ class Work:
 
     @property
     def model_label(self) -> str:
-        """Name of the model with every override beside it, and how it is shown videos otherwise."""
+        """Name of the model with every override, and the form of videos if it is unusual."""
         name = self.benchmark.config.model.short_name
         beside = dict(self.benchmark.composed.model_overrides)
         shown_as = self.engine.identity()["model"].get("video_as", "video")
@@ -71,7 +71,7 @@ class Work:
 
     @property
     def notes(self) -> list[str]:
-        """Notes beside every number: on the checkpoint's own generation settings."""
+        """Caveats that apply to every number, on the checkpoint's own generation settings."""
         settings = self.engine.identity()["model"].get("generation_settings", {})
         others = {
             "kept": "are in force; model.generation_settings=protocol drops them",
@@ -89,7 +89,7 @@ class Work:
         versions = self.engine.versions()
         return {
             "benchmark": composed.config.benchmark.name,
-            "num_samples": len(samples),  # before their digest: what differs first is told
+            "num_samples": len(samples),  # before the digest: the first difference is reported
             "samples": samples_digest(samples),
             "protocol": identity_of(composed.resolved),
             "conversation": composed.resolved["conversation"],
@@ -99,17 +99,17 @@ class Work:
         }
 
     def take_over(self, directory: Path) -> tuple[Manifest | None, list[SampleResult]]:
-        """Return what an earlier process of the same run left in a claimed directory.
+        """Read the finished results of an earlier process of the same run.
 
         Args:
             directory: the claimed run directory.
 
         Returns:
-            The manifest of the run, None where the directory is new, and the results of its
-            finished samples, but for those whose media were replaced since.
+            The manifest of the run, None if the directory is new, and the results of its finished
+            samples, except those whose media were replaced since.
 
         Raises:
-            RunDirectoryError: it holds something else, or its ledger is damaged.
+            RunDirectoryError: the directory contains something else, or its ledger is damaged.
         """
         config = self.benchmark.config
         samples = {sample.id: sample for sample in self.benchmark.samples}
@@ -135,7 +135,7 @@ class Work:
         return [sample for sample in self.benchmark.samples if sample.id not in finished]
 
     def record(self, directory: Path, earlier: Manifest | None) -> RunRecord:
-        """Return what writes the manifest of the run."""
+        """Return the object that writes the manifest of the run."""
         composed, identity = self.benchmark.composed, self.identity()
         description = {
             **provenance(identity),
@@ -151,13 +151,13 @@ class Work:
 
 
 def _own_code(config: RunConfig) -> dict[str, Any]:
-    """Return digests of the user's own sampler and model, as far as their source can be read."""
+    """Return digests of the user's own sampler and model, if their source can be read."""
     code = _digests({"sampler": config.sampler.get(TARGET_KEY), "model": config.model._target_})
     return {"code": code} if code else {}
 
 
 def _own_scoring(config: RunConfig) -> dict[str, str]:
-    """Return digests of the user's own scorer and metrics, as far as their source can be read."""
+    """Return digests of the user's own scorer and metrics, if their source can be read."""
     metrics = config.benchmark.metrics.items()
     return _digests(
         {
@@ -168,11 +168,11 @@ def _own_scoring(config: RunConfig) -> dict[str, str]:
 
 
 def _digests(targets: Mapping[str, Any]) -> dict[str, str]:
-    """Return by key digests of the source of functions and classes that are none of ours."""
+    """Return, by key, digests of the source code of functions and classes outside the package."""
     code: dict[str, str] = {}
     for key, target in targets.items():
         if target is not None and not str(target).startswith("llava_eval."):
-            with suppress(ConfigError, OSError, TypeError):  # of a notebook, or not Python's
+            with suppress(ConfigError, OSError, TypeError):  # from a notebook, or not in Python
                 code[key] = digest(inspect.getsource(import_target(target, key=key)))
     return code
 
@@ -183,12 +183,12 @@ def open_work(
 ) -> Iterator[Work]:
     """Build and check everything that a run needs, and close its engine after the block.
 
-    Nothing is written yet, so a mistake leaves no run directory.
+    Nothing is written, so a mistake leaves no run directory behind.
 
     Args:
         composed: the checked configuration.
         only: ids of the samples to answer; None answers all.
-        model: an object of the user's own, instead of what the configuration names.
+        model: a user's own model object, used instead of the configured model.
 
     Raises:
         LlavaEvalError: a mistake in the configuration, its rows or its checkpoint.
@@ -197,7 +197,7 @@ def open_work(
     benchmark = Benchmark.read(composed, clock)
     if only is not None:
         benchmark = benchmark.part(only)
-    if isinstance(benchmark.parts.scorer, JudgedScorer):  # both raise before any work is done
+    if isinstance(benchmark.parts.scorer, JudgedScorer):  # both calls fail early if they fail
         read_judge_key(benchmark.config.judge)
         judged = [sample for sample in benchmark.samples if sample.targets][:1]
         judge_prompts(benchmark.parts.scorer, ["A"] * len(judged), judged)
@@ -209,20 +209,20 @@ def open_work(
 
 
 def _scored(given: Generation) -> list[object]:
-    """Return what a score is made of: the text, and what stands beside it where anything does."""
+    """Return what a score is computed from: the text, and option losses or a verdict if given."""
     verdict = given.published_correct
     return [given.text, *(given.option_losses or ()), *([] if verdict is None else [verdict])]
 
 
 @dataclass(frozen=True)
 class GivenTexts:
-    """A benchmark and texts that answer it already, from another tool or an earlier run.
+    """A benchmark and texts that were generated for it, by another tool or an earlier run.
 
     Attributes:
-        benchmark: its samples and what scores them.
-        path: where the texts lie.
-        source: manifest of the run that they are of; empty where it is none of ours.
-        results: one per sample, not scored yet.
+        benchmark: the samples, and the parts that score them.
+        path: file with the texts.
+        source: manifest of the run that generated them; empty if they are another tool's.
+        results: one unscored result per sample.
     """
 
     benchmark: Benchmark
@@ -237,7 +237,7 @@ class GivenTexts:
         Args:
             composed: the configuration; its model and sampler are not used.
             path: see :mod:`llava_eval.results.exchange.generations`.
-            clock: gets the seconds of every stage.
+            clock: records the seconds of every stage.
 
         Raises:
             LlavaEvalError: a mistake in the configuration, the rows or the texts.
@@ -252,12 +252,12 @@ class GivenTexts:
         """The part of the configuration that is used."""
         judged = ["judge"] if self.benchmark.parts.judge is not None else []
         resolved = self.benchmark.composed.resolved
-        allowed = ["errors"] if resolved["errors"]["max"] else []  # which a gate asks for
+        allowed = ["errors"] if resolved["errors"]["max"] else []  # a gate reads it
         return {name: resolved[name] for name in ("benchmark", "scorer", *judged, *allowed)}
 
     @property
     def notes(self) -> list[str]:
-        """Notes beside every number: the texts' settings of generation that differ from ours."""
+        """Caveats that apply to every number: generation settings of the texts that differ."""
         ours = identity_of(self.benchmark.composed.resolved)
         others = {key: value for key, value in self._settings.items() if ours.get(key) != value}
         named = short_keys({key.removesuffix(f".{TARGET_KEY}"): others[key] for key in others})
@@ -266,24 +266,24 @@ class GivenTexts:
 
     @property
     def _earlier(self) -> Mapping[str, Any]:
-        """What the source records of texts that it was given; empty where it asked a model."""
+        """The source's record of texts that it was given; empty if it ran a model itself."""
         earlier = self.source.content.get("generations")
         return earlier if isinstance(earlier, Mapping) else {}
 
     @property
     def _settings(self) -> Mapping[str, Any]:
-        """Settings with which the texts were generated, by dotted key; empty where not known."""
+        """Settings with which the texts were generated, by dotted key; empty if unknown."""
         asked = self._earlier.get("asked")
         return asked if isinstance(asked, Mapping) else identity_of(self.source.config)
 
     @property
     def model_label(self) -> str | None:
-        """Label of what wrote the texts; None where it is not known."""
+        """Label of the model that wrote the texts; None if unknown."""
         label = self.source.model_label or self._earlier.get("model_label")
         return None if label is None else str(label)
 
     def identity(self) -> Identity:
-        """Return everything that can change a score but the scorer."""
+        """Return everything that can change a score, except the scorer."""
         return {
             "benchmark": self.benchmark.config.benchmark.name,
             "samples": samples_digest(self.benchmark.samples),
@@ -291,7 +291,7 @@ class GivenTexts:
         }
 
     def record(self, directory: Path, clock: StageClock, model_label: str | None) -> RunRecord:
-        """Return what writes the manifest."""
+        """Return the object that writes the manifest."""
         texts = {"path": str(self.path), "model_label": model_label, "asked": dict(self._settings)}
         description = {
             **provenance(self.identity()),
