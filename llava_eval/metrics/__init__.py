@@ -1,5 +1,5 @@
 """Metrics: one number with its uncertainty from many scores.
 
 A metric is a function ``(results, *, parameters) -> MetricValue`` named in a protocol's file. It
-gets the results of all samples of the set (or of one level of a facet), failed ones included.
+receives the results of all samples of the set (or of one level of a facet), including failed ones.
 """

@@ -1,8 +1,8 @@
 """The part of a difference between two settings that each single change explains.
 
-Every change is switched alone, over the same samples, so that each part is a paired difference of
-its own. What the changes do only together (or what was not switched) is left over, with an
-interval too: it is the difference of everything minus all parts, sample by sample.
+Every change is applied alone to the same samples, so each part is a paired difference. The rest,
+which the changes cause only together (or which comes from changes that were not applied), is the
+whole difference minus all parts, sample by sample; it has an interval too.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from llava_eval.metrics.paired import PairedEstimate, influence_of, paired_means
 
 @dataclass(frozen=True)
 class Attribution:
-    """A difference taken apart.
+    """A difference, split into parts.
 
     Attributes:
-        parts: by change, what it does alone.
-        whole: what all changes do together.
+        parts: by change, the difference that it makes alone.
+        whole: the difference that all changes make together.
         rest: the whole minus the parts.
-        rest_low, rest_high: its interval; None for fewer than two clusters, or where nothing is
-            left over of any sample.
+        rest_low, rest_high: interval of the rest; None for fewer than two clusters, or if the rest
+            is the same for every sample.
     """
 
     parts: Mapping[str, PairedEstimate]
@@ -49,17 +49,17 @@ def attribute(
     *,
     scale: float = 1.0,
 ) -> Attribution | None:
-    """Take the difference between two settings apart.
+    """Split the difference between two settings into parts.
 
     Args:
         base: (N,) values under one setting, NaN outside the denominator.
-        switched: by change, (N,) values with this change alone.
+        switched: by change, (N,) values with only this change.
         whole: (N,) values with all changes.
         membership: (N,) cluster of each sample, numbered from 0.
         scale: factor from the values to the unit of the differences.
 
     Returns:
-        None where one of the settings has no value at all.
+        None if one of the settings has no value at all.
     """
     found = [paired_means(base, values, membership) for values in (whole, *switched.values())]
     total, *parts = [None if part is None else part.scaled(scale) for part in found]
@@ -77,7 +77,7 @@ def attribute(
     low = high = None
     if total.num_clusters >= 2:
         half = student_quantile(total.num_clusters - 1) * clustered_stderr(influence, membership)
-        # Where no sample says anything else than the others, how far others may be is not known.
+        # If the rest is the same for every sample, its spread is unknown.
         if half > NO_SPREAD:
             low, high = rest - scale * half, rest + scale * half
     return Attribution(known, total, rest, low, high)

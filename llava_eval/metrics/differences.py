@@ -1,7 +1,7 @@
-"""The paired difference of any metric, by the way that suits it.
+"""The paired difference of any metric, by a method that suits the metric.
 
 * a mean over samples: from the samples' values, see :mod:`llava_eval.metrics.paired`;
-* corpus BLEU: cluster bootstrap over the sums that it is made of;
+* corpus BLEU: cluster bootstrap of the sums that it is computed from;
 * any other function of the results: cluster bootstrap that calls it on resampled results.
 """
 
@@ -37,11 +37,11 @@ from llava_eval.types import MetricValue, SampleResult
 Metric = Callable[[Sequence[SampleResult]], MetricValue]
 Results = Sequence[SampleResult]
 
-#: Samples' values are compared to so many decimals. Beyond them they differ between versions of
-#: numpy, which add up in another order: the same small step on every sample would be found.
+#: Decimals to which samples' values are compared. Further decimals differ between versions of
+#: numpy, which sum in different orders; an equal tiny step on all samples would be significant.
 DECIMALS = 9
 
-#: Samples that a metric without a faster way is called on in all resamples together.
+#: Limit on the samples of all resamples together, for metrics without a faster method.
 _MAX_RESAMPLED_SAMPLES = 3_000_000
 _MIN_RESAMPLES = 200
 
@@ -49,13 +49,13 @@ _MIN_RESAMPLES = 200
 def paired_metric(
     metric: Metric, first: Results, second: Results, failed: Results = ()
 ) -> PairedMetric:
-    """Return the way to compare a metric between two runs.
+    """Return the object that compares a metric between two runs.
 
     Args:
         metric: a metric function with its parameters bound.
         first: results of one run.
-        second: results of the other run, of the same samples in the same order.
-        failed: of the samples that have no text in one of the runs.
+        second: results of the other run, for the same samples in the same order.
+        failed: results of the samples without a text in one of the runs.
     """
     function = metric.func if isinstance(metric, functools.partial) else metric
     parameters = metric.keywords if isinstance(metric, functools.partial) else {}
@@ -75,7 +75,7 @@ def paired_metric(
 
 @dataclass(frozen=True)
 class NoDifference:
-    """A metric that is not compared: every resample would be another run of a Java program."""
+    """A metric that is not compared, because every resample would need a run of a Java program."""
 
     unit: str = "points"
     reason: str = "an interval would take thousands of runs of its Java program"
@@ -108,9 +108,9 @@ class PairedMean:
         """Return the difference over some samples, in the table's unit; None without values.
 
         Args:
-            rows: (n,) numbers of the samples.
+            rows: (n,) positions of the samples.
             membership: (n,) clusters of these samples, numbered from 0.
-            confidence: of the interval.
+            confidence: confidence level of the interval.
         """
         first, second = self.first[rows], self.second[rows]
         estimate = paired_means(first, second, membership, confidence=confidence)
@@ -122,9 +122,9 @@ class PairedBleu:
     """Corpus BLEU.
 
     Attributes:
-        first, second: (N, K) what each sample adds to the sums; zeros where it has no text.
-        order: longest n-gram.
-        unit: of the values.
+        first, second: (N, K) contribution of each sample to the sums; zeros if it has no text.
+        order: length of the longest n-gram.
+        unit: unit of the values.
     """
 
     first: FloatArray
@@ -156,7 +156,7 @@ class PairedBleu:
 
 
 def _counted(results: Results) -> FloatArray:
-    """Return (N, K) counts; a failed sample adds nothing."""
+    """Return (N, K) counts; zeros for failed samples."""
     kept = [row for row, item in enumerate(results) if item.generation.text is not None]
     if not kept:
         return np.zeros((len(results), 1))
@@ -168,7 +168,7 @@ def _counted(results: Results) -> FloatArray:
 
 @dataclass(frozen=True)
 class PairedFunction:
-    """Any function of the results, which also sees what failed: its group is not whole."""
+    """Any function of the results; it also sees failed samples, whose groups are incomplete."""
 
     metric: Metric
     first: Results
@@ -217,11 +217,11 @@ PairedMetric = PairedMean | PairedBleu | PairedFunction | NoDifference
 def _copied(
     results: Results, members: Sequence[IntArray]
 ) -> Callable[[IntArray], list[SampleResult]]:
-    """Return what draws clusters; one that is drawn twice is two clusters of different names.
+    """Return a function that draws clusters; a cluster drawn twice becomes two, with other names.
 
-    A metric may look at whole groups (all questions of an image right, for instance). Copies
-    differ in ``id`` and ``group`` alone: one that joins results by anything else takes those of a
-    cluster that was drawn twice for one, and its intervals become too narrow.
+    A metric may look at whole groups (for instance, whether all questions of an image are right).
+    Copies differ only in ``id`` and ``group``: a metric that joins results by anything else would
+    merge the copies of a cluster, and its intervals would be too narrow.
     """
 
     @functools.cache

@@ -1,4 +1,4 @@
-"""Numbers of samples that belong together: means of levels, of details, and of whole groups."""
+"""Metrics of related samples: means over levels, over details, and over whole groups."""
 
 from __future__ import annotations
 
@@ -35,20 +35,19 @@ def macro_mean(
     """Return the mean over levels of the mean score within each.
 
     The standard error is clustered by group over all levels, so that questions about one video
-    that stand in several levels are not taken for independent ones.
+    in several levels are not treated as independent.
 
     Args:
         results: results of the set.
-        facet: whose levels are averaged.
-        levels: the levels that the mean is divided by, a level without samples counting 0, as some
-            references have it, and "action+object" being one where it is named; null takes the
-            levels that there are.
+        facet: the facet whose levels are averaged.
+        levels: the levels of the mean. As in some references, a level without samples counts as 0;
+            "action+object" is one level if it is listed. null takes the levels that occur.
         denominator: see :func:`llava_eval.metrics.means.mean_score`.
         scale: see the same function.
         unit: see the same function.
 
     Raises:
-        RowsError: a level that ``levels`` does not name.
+        RowsError: a sample has a level that ``levels`` does not list.
     """
     members = results_by_level(results, facet, levels or ())
     unknown = sorted(set(members) - set(levels)) if levels is not None else []
@@ -68,12 +67,12 @@ def macro_mean(
 def results_by_level(
     results: Sequence[SampleResult], facet: str, named: Sequence[str] = ()
 ) -> dict[str, list[SampleResult]]:
-    """Return the results of each level; a sample counts under each that it has.
+    """Return the results of each level; a sample with several levels is in each of them.
 
     Args:
-        results: of the set.
-        facet: whose levels.
-        named: levels that are one as they stand; see :func:`levels_of`.
+        results: results of the set.
+        facet: the facet whose levels are returned.
+        named: values that are a single level; see :func:`levels_of`.
     """
     members: dict[str, list[SampleResult]] = defaultdict(list)
     for result in results:
@@ -85,12 +84,12 @@ def results_by_level(
 def rows_by_level(
     results: Sequence[SampleResult], facet: str, *, of_whole_groups: bool = False
 ) -> dict[str, list[int]]:
-    """Return the numbers of the results of each level; a sample counts under each that it has.
+    """Return the positions of each level's results; a sample may be in several levels.
 
     Args:
-        results: of the set.
-        facet: whose levels.
-        of_whole_groups: a sample has the levels of its group's last row.
+        results: results of the set.
+        facet: the facet whose levels are returned.
+        of_whole_groups: give each sample the levels of its group's last row.
     """
     ordered = sorted(results, key=lambda result: result.row) if of_whole_groups else ()
     last = {result.group: result for result in ordered}
@@ -116,8 +115,8 @@ def part_mean(
 
     Args:
         results: results of the set.
-        facet: whose level counts; a sample with several has them with "+" between.
-        levels: of the samples that are averaged.
+        facet: the facet of the levels; a sample with several levels has them joined by "+".
+        levels: levels of the samples to average.
         detail: see :func:`llava_eval.metrics.means.mean_score`.
         denominator: see the same function.
         empty_as: see the same function.
@@ -127,7 +126,7 @@ def part_mean(
     chosen = [
         result for result in results if not set(levels).isdisjoint(levels_of(result.facets[facet]))
     ]
-    if not chosen:  # a level of another facet, in which nothing could be read: "-", not 0
+    if not chosen:  # within a level of another facet there may be no such samples: "-", not 0
         empty_as = None
     return mean_score(
         chosen, detail=detail, denominator=denominator, empty_as=empty_as, scale=scale, unit=unit
@@ -144,7 +143,7 @@ def nested_mean(
     scale: float = 100.0,
     unit: str = "percent",
 ) -> MetricValue:
-    """Return the mean over levels of a facet, each the mean over levels of another one in it.
+    """Return the mean over levels of a facet, each the mean over levels of an inner facet.
 
     Source: vision-x-nyu/thinking-in-space, lmms_eval/tasks/vsibench/utils.py,
     vsibench_aggregate_results: three kinds of questions about directions are one task of eight.
@@ -152,9 +151,9 @@ def nested_mean(
     Args:
         results: results of the set.
         outer: the facet whose levels are averaged, for instance the task.
-        inner: the facet within each, for instance the kind of question.
-        level: of the outer facet alone; null averages all that there are.
-        empty_as: what the reference prints where there is none; null leaves it open.
+        inner: the facet within each of them, for instance the kind of question.
+        level: the only level of the outer facet to use; null averages all that occur.
+        empty_as: the value that the reference prints if there is none; null gives no value.
         scale: factor to the unit of the published table.
         unit: that unit.
     """
@@ -174,21 +173,21 @@ def nested_mean(
 def relative_gain(
     results: Sequence[SampleResult], *, facet: str, level: str, before: float | None = None
 ) -> MetricValue:
-    """Return which share of what was wrong before is right now, in percent of it.
+    """Return the gain in accuracy as a percentage of the largest possible gain.
 
     Video-MMMU's Δknowledge: (after - before) / (100 - before), where after is the accuracy of one
-    level, and before that of another run which saw less. The interval takes ``before`` as known.
+    level, and before is that of another run that saw less. The interval treats ``before`` as exact.
 
     Source: EvolvingLMMs-Lab/VideoMMMU 88b4ac3, README.
 
     Args:
         results: results of the set.
-        facet: whose level counts.
-        level: of the samples that are averaged.
-        before: accuracy of the other run, in percent; null says that there is no number.
+        facet: the facet of the level.
+        level: level of the samples to average.
+        before: accuracy of the other run, in percent; null gives no value.
 
     Raises:
-        ValueError: ``before`` leaves nothing to gain, or is no percentage.
+        ValueError: ``before`` is 100, or not a percentage.
     """
     if before is not None and not 0.0 <= before < 100.0:
         raise ValueError(f"before={before:g} is no accuracy that leaves something to gain")
@@ -209,16 +208,16 @@ def relative_gain(
 def part_ratio(
     results: Sequence[SampleResult], *, facet: str, level: str, over: str
 ) -> MetricValue:
-    """Return the mean score of one level over that of another, in percent; without an interval.
+    """Return the ratio of two levels' mean scores, in percent, without an interval.
 
-    CG-Bench's clue recovery rate: the accuracy with the whole video over that with the clue alone
-    (arXiv 2412.12075; its published code has no function for it).
+    CG-Bench's clue recovery rate: the accuracy with the whole video divided by that with only the
+    clue (arXiv 2412.12075; its published code has no function for it).
 
     Args:
         results: results of the set.
-        facet: whose levels count.
-        level: of the samples above the line.
-        over: level of those below it.
+        facet: the facet of the levels.
+        level: level of the samples in the numerator.
+        over: level of the samples in the denominator.
     """
     above, below = (part_mean(results, facet=facet, levels=[name]) for name in (level, over))
     if above.value is None or not below.value:
@@ -228,7 +227,7 @@ def part_ratio(
 
 
 class _Counted(NamedTuple):
-    """Values of one level's denominator, and what they cluster by."""
+    """The values in one level's denominator, and their groups."""
 
     values: FloatArray
     groups: list[str]
@@ -244,7 +243,7 @@ def _counted(results: Sequence[SampleResult], denominator: Denominator) -> _Coun
 def _counted_parts(
     levels: Iterable[Sequence[SampleResult]], denominator: Denominator
 ) -> list[_Counted]:
-    """Return the values of each level in which any sample counts."""
+    """Return the values of each level that has any."""
     parts = [_counted(results, denominator) for results in levels]
     return [part for part in parts if part.groups]
 
@@ -255,7 +254,7 @@ def _each_once(
     results: Sequence[SampleResult],
     denominator: Denominator,
 ) -> MetricValue:
-    """Return a number of these levels with its samples counted: one of several levels is one."""
+    """Return a metric over levels with its samples counted once each, also those in several."""
     if sum(map(len, levels)) == len(results):
         return found
     return dataclasses.replace(found, num_samples=len(_counted(results, denominator).groups))
@@ -268,11 +267,11 @@ def _by_parts(
     unit: str,
     highest: float | None = None,
 ) -> MetricValue:
-    """Return the sum of the means of some parts, each by its divisor; see :func:`estimated`.
+    """Return the sum of the parts' means, each divided by its divisor; see :func:`estimated`.
 
-    ``highest`` is the largest value that a sample can have; None leaves it to the unit.
+    ``highest`` is the largest value that a sample can have; None derives it from the unit.
     """
-    common = math.lcm(*divisors)  # so that seven sevenths are 1
+    common = math.lcm(*divisors)  # exact: seven sevenths are 1
     if highest is None:
         highest = highest_value(np.concatenate([part.values for part in parts]), None, scale, unit)
     means = [float(part.values.mean()) for part in parts]
@@ -297,14 +296,14 @@ def estimated(
     ends: tuple[float | None, float | None],
     unit: str,
 ) -> MetricValue:
-    """Return a number with its clustered standard error and its interval.
+    """Return an estimate with its clustered standard error and its interval.
 
     Args:
-        value: the number.
-        influence: (N,) what each observation contributes to it, in its unit.
-        groups: (N,) what the observations cluster by.
-        ends: the least and the most that it can be; None for one that is not known.
-        unit: of all.
+        value: the estimate.
+        influence: (N,) contribution of each observation to the estimate, in its unit.
+        groups: (N,) cluster of each observation.
+        ends: smallest and largest possible value of the estimate; None if unknown.
+        unit: unit of the estimate.
     """
     membership, num_clusters = number_clusters(groups)
     if num_clusters < 2:
@@ -330,10 +329,10 @@ def all_right(
 
     Args:
         results: results of the set or of one level of a facet.
-        detail: name of the scorer's detail that says what is right; null takes the score itself.
-        lead: count only groups that hold the sample of the group's own name, as circular
-            evaluation does: copies without their original count nowhere.
-        size: count only groups of so many samples; null counts all.
+        detail: name of the scorer's detail that says what is right; null uses the score itself.
+        lead: count only groups that contain the sample with the group's own name, as circular
+            evaluation does: copies without their original do not count.
+        size: count only groups with this number of samples; null counts all.
     """
     by_id: dict[str, dict[str, float]] = defaultdict(dict)
     for result, value in zip(results, sample_values(results, detail=detail), strict=True):
@@ -358,16 +357,16 @@ def mme_score(
 ) -> MetricValue:
     """Return MME's score: the sum over categories of accuracy and accuracy+ in percent.
 
-    An image has two questions and belongs to one category; its share is 50 for each right answer
-    and 100 more for both. An image of which a question has no score is left out.
+    An image has two questions and belongs to one category; it contributes 50 for each right answer
+    and 100 more if both are right. An image with an unscored question is left out.
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/mme/utils.py, mme_aggregate_results.
 
     Args:
         results: results of the set or of one level of a facet.
-        facet: the category.
+        facet: the facet with the category.
         only: categories to sum; null for all.
-        without: categories that are left out; null for none.
+        without: categories to leave out; null for none.
 
     Raises:
         RowsError: an image with more than two questions.
@@ -388,7 +387,7 @@ def mme_score(
     if not images:
         return MetricValue.none(0, "points")
     parts = [_Counted(np.array(list(scores.values())), list(scores)) for scores in images.values()]
-    # Of each category 200 at most: accuracy and accuracy+ in percent.
+    # At most 200 for each category: accuracy and accuracy+ in percent.
     total = _by_parts(parts, [1] * len(parts), 1.0, "points", 200.0)
     return dataclasses.replace(total, num_samples=_MME_QUESTIONS_PER_IMAGE * total.num_samples)
 
@@ -396,19 +395,19 @@ def mme_score(
 def mean_of_means(
     results: Sequence[SampleResult], *, details: list[str], scale: float = 1.0, unit: str = "0-5"
 ) -> MetricValue:
-    """Return the plain mean of the means of several details, however many samples each has.
+    """Return the unweighted mean of the means of several details.
 
-    The standard error is the cluster-robust one of the whole average: what a group (a video)
-    adds to each mean is added up before it is squared, so that dimensions judged on the same videos
-    are not taken for independent.
+    The standard error is the cluster-robust one of the whole average: the contributions of a group
+    (a video) to all means are added before they are squared, so that dimensions judged on the same
+    videos are not treated as independent.
 
     Args:
         results: results of the set or of one level of a facet.
-        details: names of the scorer's details; all need a value, or there is no average.
+        details: names of the scorer's details; if one of them has no value, there is no average.
         scale: factor to the unit of the published table.
         unit: that unit.
     """
-    # (K, N), NaN where there is none
+    # (K, N), NaN if there is no value
     observed = np.stack([sample_values(results, detail=name) for name in details])
     known = ~np.isnan(observed)
     num_samples = int(known.any(axis=0).sum())

@@ -1,13 +1,13 @@
-"""Means of clustered observations, with honest intervals.
+"""Means of clustered observations, with valid intervals.
 
-Questions about one video succeed and fail together, so they count for less than as many
-independent ones. Standard errors follow the cluster-robust estimator that Miller recommends for
-evaluations (arXiv 2411.00640, section 2.2), with the usual G / (G - 1) correction for the number
-of clusters.
+Questions about one video tend to succeed or fail together, so they carry less information than the
+same number of independent questions. Standard errors use the cluster-robust estimator that Miller
+recommends for evaluations (arXiv 2411.00640, section 2.2), with the usual G / (G - 1) correction
+for the number of clusters.
 
-Numbers that have no formula for their standard error get theirs by the cluster bootstrap: whole
-clusters (the questions of one video) are drawn with replacement, so that what is dependent stays
-together. The generator is seeded: the same results give the same interval.
+Estimates without a formula for their standard error use the cluster bootstrap: whole clusters (the
+questions of one video) are drawn with replacement, so that dependent observations stay together.
+The generator is seeded, so the same results give the same interval.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ IntArray = npt.NDArray[np.int64]
 
 CONFIDENCE = 0.95
 
-#: A standard error below this share (of a value, a range, the deviations) is rounding.
+#: A standard error below this share (of a value, a range, the deviations) is rounding error.
 NO_SPREAD = 1e-12
 
 
@@ -38,24 +38,24 @@ def clustered_mean(
     unit: str = "percent",
     note: str = "",
 ) -> MetricValue:
-    """Return a mean of observations that are dependent within clusters, with its interval.
+    """Return the mean of observations that are dependent within clusters, with its interval.
 
     Proportions (all values 0 or 1) get Wilson's interval with the effective sample size that the
     clustered variance implies, so that the interval stays inside [0, 1] and does not collapse at
-    the ends. Other values get the interval of :func:`bounded_interval`, from 0 where no value is
-    negative. Both use G - 1 degrees of freedom for G clusters; there is none for fewer than two,
-    or where all observations are equal and their range is not known.
+    the ends. Other values get the interval of :func:`bounded_interval`, with the lower limit 0 if
+    no value is negative. Both use G - 1 degrees of freedom for G clusters. There is no interval for
+    fewer than two clusters, or if all observations are equal and their range is unknown.
 
     Args:
         values: (N,) observations.
         clusters: (N,) cluster of each observation.
-        highest: the largest value that an observation can have; None where that is not known.
+        highest: the largest value that an observation can have; None if unknown.
         scale: factor from the observations to the unit of the table.
         unit: that unit.
-        note: what must be known of the number.
+        note: caveat about the number.
 
     Raises:
-        ValueError: no observations, or lengths that differ.
+        ValueError: no observations, or different lengths.
     """
     observed = np.asarray(values, dtype=np.float64)
     if observed.size == 0 or observed.size != len(clusters):
@@ -80,22 +80,21 @@ def clustered_mean(
 def bounded_interval(
     value: float, stderr: float, num_clusters: int, lowest: float | None, highest: float | None
 ) -> tuple[float | None, float | None]:
-    """Return Student's interval of an estimate, within the range that it can have.
+    """Return Student's interval of an estimate, cut to the estimate's possible range.
 
-    Observations that are all equal say nothing of how far others may be, so a standard error of 0
-    gives no interval without width: with a known range it is Wilson's interval for as many
-    observations as there are clusters, which no spread within the range can exceed; otherwise
-    there is none.
+    If all observations are equal, the standard error is 0, but that does not mean that the estimate
+    is exact. With a known range the result is then Wilson's interval for one observation per
+    cluster, the widest that any spread within the range can justify; otherwise there is none.
 
     Args:
         value: the estimate.
         stderr: its clustered standard error.
         num_clusters: G, at least 2.
-        lowest: the least that the estimate can be; None where that is not known.
-        highest: the most that it can be; None where that is not known.
+        lowest: smallest possible value of the estimate; None if unknown.
+        highest: largest possible value of the estimate; None if unknown.
 
     Returns:
-        Low and high end, or None for both.
+        Lower and upper bound, or None for both.
     """
     if stderr > NO_SPREAD * max(1.0, abs(value)):
         half = student_quantile(num_clusters - 1) * stderr
@@ -110,22 +109,23 @@ def bounded_interval(
 
 
 def number_clusters(clusters: Sequence[Hashable]) -> tuple[IntArray, int]:
-    """Return the number of each observation's cluster, counted from 0, and how many there are."""
+    """Return each observation's cluster number, counted from 0, and the number of clusters."""
     numbers = {name: number for number, name in enumerate(dict.fromkeys(clusters))}
     membership = np.fromiter((numbers[name] for name in clusters), np.int64, len(clusters))
     return membership, len(numbers)
 
 
 def clustered_stderr(influence: FloatArray, membership: IntArray) -> float:
-    """Return the standard error of an estimate from what each observation contributes to it.
+    """Return the standard error of an estimate from the observations' influences on it.
 
     Args:
-        influence: (N,) contributions, which add up to 0; (value - mean) / N for a mean.
+        influence: (N,) influences, which add up to 0; (value - mean) / N for a mean.
         membership: (N,) cluster of each, from :func:`number_clusters`; at least two clusters.
     """
     sums = np.bincount(membership, weights=influence)
     stderr = math.sqrt(len(sums) / (len(sums) - 1) * float(sums @ sums))
-    # What cancels within every cluster (one of three right, of each video) leaves rounding alone.
+    # If influences cancel within every cluster (one of three right in each video), only rounding
+    # errors are left.
     return stderr if stderr > NO_SPREAD * float(np.abs(influence).sum()) else 0.0
 
 
@@ -137,9 +137,9 @@ def student_quantile(degrees_of_freedom: float, confidence: float = CONFIDENCE) 
 
 
 def _wilson(mean: float, stderr: float, num_clusters: int) -> tuple[float, float]:
-    """Return Wilson's score interval for the sample size that would give this standard error.
+    """Return Wilson's score interval for the sample size that implies this standard error.
 
-    With no spread at all, each cluster counts as one observation.
+    Without any spread, each cluster counts as one observation.
     """
     size = mean * (1 - mean) / stderr**2 if stderr > 0 else float(num_clusters)
     quantile = student_quantile(num_clusters - 1)
@@ -147,33 +147,33 @@ def _wilson(mean: float, stderr: float, num_clusters: int) -> tuple[float, float
     centre = (mean + square / (2 * size)) / (1 + square / size)
     half = quantile * math.sqrt(mean * (1 - mean) / size + square / (4 * size**2))
     half /= 1 + square / size
-    # of 0 and 1 one end is the mean itself, but for rounding
+    # for a mean of 0 or 1 one bound is the mean itself, except for rounding
     return max(0.0, min(mean, centre - half)), min(1.0, max(mean, centre + half))
 
 
 NUM_RESAMPLES = 2000
 SEED = 20260101
 
-#: Numbers that are held at once while resampling.
+#: Numbers kept in memory at once while resampling.
 _CHUNK_SIZE = 4_000_000
-#: Of these, numbers that are counted together.
+#: Numbers counted together, so that they fit into the processor's cache.
 _BLOCK_SIZE = 16_384
 
 
 def resample_counts(num_clusters: int, num_resamples: int = NUM_RESAMPLES) -> Iterator[IntArray]:
-    """Yield (b, num_clusters) arrays: how often each cluster was drawn in each of b resamples."""
+    """Yield (b, num_clusters) arrays: counts of each cluster in each of b resamples."""
     generator = np.random.default_rng(SEED)
     chunk = max(1, min(num_resamples, _CHUNK_SIZE // num_clusters))
     for start in range(0, num_resamples, chunk):
         rows = min(chunk, num_resamples - start)
         drawn = generator.integers(num_clusters, size=(rows, num_clusters))
-        # So many rows together that what is counted stays in the processor's cache.
+        # Count only as many rows together as fit into the processor's cache.
         block = max(1, _BLOCK_SIZE // num_clusters)
         yield np.concatenate([_counted(drawn[n : n + block]) for n in range(0, rows, block)])
 
 
 def _counted(drawn: IntArray) -> IntArray:
-    """Return how often each number below its length is in each row of a (B, N) array."""
+    """Return, for each row of a (B, N) array, how often each number from 0 to N - 1 occurs."""
     num_rows, length = drawn.shape
     places = drawn + length * np.arange(num_rows)[:, None]
     return np.bincount(places.ravel(), minlength=drawn.size).reshape(drawn.shape)
@@ -183,7 +183,7 @@ def resampled_sums(sums: FloatArray) -> FloatArray:
     """Return (NUM_RESAMPLES, K) sums over resampled clusters.
 
     Args:
-        sums: (G, K) what each cluster adds to each of K sums.
+        sums: (G, K) contribution of each cluster to each of K sums.
     """
     return np.concatenate([counts @ sums for counts in resample_counts(len(sums))])
 
@@ -193,8 +193,8 @@ def percentile_interval(
 ) -> tuple[float, float]:
     """Return the expanded percentile interval of bootstrap replicates.
 
-    Plain percentiles are too narrow for few clusters; the quantiles are moved outwards to where
-    Student's quantile with G - 1 degrees of freedom would lie (Hesterberg 2015,
+    Plain percentiles give too narrow intervals for few clusters. The quantiles are moved outwards
+    to match Student's quantile with G - 1 degrees of freedom (Hesterberg 2015,
     doi:10.1080/00031305.2015.1089789, section 5.2).
     """
     from scipy.special import ndtr
@@ -208,8 +208,9 @@ def percentile_interval(
 def sign_p_value(replicates: FloatArray, num_clusters: int) -> float:
     """Return the two-sided p-value at which :func:`percentile_interval` reaches 0.
 
-    Replicates of which none does know no tail below 1 / (B + 1), with which nothing is left of
-    dozens of differences after Holm's correction: there Student's test has the say.
+    If no replicate reaches 0, the smallest tail that B replicates can show is 1 / (B + 1), which is
+    too large to survive Holm's correction of dozens of differences. The tail is then derived from
+    the mean and the spread of the replicates.
     """
     from scipy.special import ndtr, ndtri, stdtr
 

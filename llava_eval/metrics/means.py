@@ -15,16 +15,16 @@ from llava_eval.metrics.intervals import clustered_mean
 from llava_eval.scoring.scorer import CHOSEN_AT_RANDOM, NOT_SCORED_BECAUSE
 from llava_eval.types import MetricValue, SampleResult
 
-#: Which samples a mean is divided by; failed ones never count.
-#: scored: those with a score.
-#: all: all, one without a score as 0.
-#: strict: those with a score and, as 0 whatever the reference makes of them, unreadable replies
-#: and answers that were drawn at random.
+#: The samples that a mean is divided by; failed ones never count.
+#: scored: samples with a score.
+#: all: all samples; one without a score counts as 0.
+#: strict: samples with a score; unreadable replies and answers drawn at random count as 0, whatever
+#: the reference does with them.
 Denominator = Literal["scored", "all", "strict"]
 
-#: No rule scores as much; sums of larger values would overflow.
+#: Larger than any rule's score; sums of still larger values would overflow.
 _HIGHEST_VALUE = 1e12
-#: Largest value of details that do not lie between 0 and 1.
+#: Largest value of the details that do not range from 0 to 1.
 _HIGHEST = {"cider": 10.0}
 _RANGE_AS_UNIT = re.compile(r"(-?\d+)-(\d+)")
 
@@ -45,15 +45,15 @@ def mean_score(
         results: results of the set or of one level of a facet.
         detail: name of the scorer's detail to average; null averages the score itself.
         denominator: which samples count; see :data:`Denominator`.
-        empty_as: the value that a reference prints where its denominator is empty; null leaves it
-            open.
+        empty_as: the value that a reference prints if its denominator is empty; null gives no
+            value.
         scale: factor to the unit of the published table.
-        unit: that unit: "percent", or the range of values as "0-5", or any other name.
-        num_complete: samples of the complete set, where a sample's value depends on which others
-            there are, as CIDEr does; the number of another set says so.
+        unit: that unit: "percent", a range of values such as "0-5", or any other name.
+        num_complete: number of samples of the complete set, for scores such as CIDEr that depend on
+            the other samples; the value of a set of another size gets a note.
 
     Raises:
-        ScoreError: a detail that is no number.
+        ScoreError: a detail is not a number.
     """
     values = sample_values(results, detail=detail, denominator=denominator)
     counted = ~np.isnan(values)
@@ -64,8 +64,8 @@ def mean_score(
             "not comparable with the complete set's"
         )
     if not counted.any():
-        # what a reference prints is of replies that it cannot read, not of samples that failed, nor
-        # of those whose right answer is hidden or that no judge has seen
+        # a reference prints that value for replies that it cannot read, not for samples that
+        # failed, whose right answer is hidden or which were not judged
         is_unread = any(
             result.score.unreadable and result.target and result.generation.error is None
             for result in results
@@ -81,7 +81,7 @@ def mean_score(
 
 
 def _why_none(results: Sequence[SampleResult]) -> str:
-    """Return why nothing has a score, where the explanations of all samples agree."""
+    """Return why nothing has a score, if the explanations of all samples agree."""
     reasons = {
         result.score.explanation.partition(NOT_SCORED_BECAUSE)[2]
         for result in results
@@ -93,29 +93,29 @@ def _why_none(results: Sequence[SampleResult]) -> str:
 def highest_value(
     observed: npt.NDArray[np.float64], detail: str | None, scale: float, unit: str
 ) -> float | None:
-    """Return the largest value that a sample can have, before scaling; None where not known.
+    """Return the largest value that a sample can have, before scaling; None if unknown.
 
     Args:
-        observed: values of samples; one above what the unit allows says that it is not known.
-        detail: name of the scorer's detail that they are; None for the score itself.
+        observed: values of samples; if one exceeds the unit's range, the range is unknown.
+        detail: name of the scorer's detail that was averaged; None for the score itself.
         scale: see :func:`mean_score`.
         unit: see :func:`mean_score`.
     """
     ends = range_of(unit)
-    # An error's negative lies between minus the largest and 0.
+    # The negative of an error lies between minus the largest value and 0.
     of_unit = None if ends is None else max(map(abs, ends)) / abs(scale)
     highest = _HIGHEST.get(detail or "", 1.0) if of_unit is None else of_unit
     return highest if observed.max() <= highest else None
 
 
 def range_of(unit: str) -> tuple[float, float] | None:
-    """Return the least and the largest value of a unit ("0-5", "percent"); None for any other."""
+    """Return the smallest and largest value of a unit ("0-5", "percent"); None for other units."""
     found = _RANGE_AS_UNIT.fullmatch("0-100" if unit == "percent" else unit)
     return None if found is None else (float(found[1]), float(found[2]))
 
 
 def width_of(unit: str) -> float | None:
-    """Return how far two values of a unit can be apart; None where that is not known."""
+    """Return the width of a unit's range; None if unknown."""
     ends = range_of(unit)
     return None if ends is None else ends[1] - ends[0]
 
@@ -126,9 +126,9 @@ def sample_values(
     detail: str | None = None,
     denominator: Denominator = "scored",
 ) -> npt.NDArray[np.float64]:
-    """Return what each result puts into a mean, (N,), NaN where it is not in the denominator.
+    """Return each result's contribution to a mean, (N,), NaN outside the denominator.
 
-    Where nothing has a score because all right answers are hidden, no denominator counts anything.
+    If all right answers are hidden and nothing has a score, no denominator counts any sample.
 
     Args:
         results: N results.
@@ -136,7 +136,7 @@ def sample_values(
         denominator: see :func:`mean_score`.
 
     Raises:
-        ScoreError: a detail that is no number.
+        ScoreError: a detail is not a number.
     """
     values = np.array([_value(item, detail, denominator) for item in results], dtype=np.float64)
     if not any(item.target or item.score.value is not None for item in results):
@@ -147,14 +147,14 @@ def sample_values(
 def values_under(
     parameters: Mapping[str, Any], results: Sequence[SampleResult]
 ) -> npt.NDArray[np.float64]:
-    """Return :func:`sample_values` as a mean with these parameters takes them.
+    """Return :func:`sample_values` for a mean with these parameters.
 
     Args:
-        parameters: of :func:`mean_score`; those that the values do not depend on are left out.
+        parameters: parameters of :func:`mean_score`; those that do not affect values are ignored.
         results: N results.
 
     Raises:
-        ScoreError: a detail that is no number.
+        ScoreError: a detail is not a number.
     """
     chosen = {key: parameters[key] for key in ("detail", "denominator") if key in parameters}
     return sample_values(results, **chosen)

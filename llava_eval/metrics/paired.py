@@ -1,8 +1,8 @@
 """The difference between two runs that answered the same questions.
 
-Pairing removes what makes questions hard for both, so it shows differences that two separate
-intervals hide (Miller, arXiv 2411.00640, section 4). Questions about one video count as one
-cluster, as in :mod:`llava_eval.metrics.intervals`.
+Pairing removes the variance that comes from questions being hard for both runs, so it shows
+differences that two separate intervals hide (Miller, arXiv 2411.00640, section 4). Questions about
+one video form one cluster, as in :mod:`llava_eval.metrics.intervals`.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from llava_eval.metrics.intervals import (
 )
 from llava_eval.metrics.means import width_of
 
-#: Probability with which a difference of ``smallest_detectable`` would have been found.
+#: Probability of detecting a true difference of ``smallest_detectable``.
 POWER = 0.8
-#: One of so many clusters is drawn again and again more often than the tail of an interval holds.
+#: With at most this many clusters, resamples of a single cluster are more frequent than the tail
+#: of an interval, so percentiles are not usable.
 _FEW_CLUSTERS = 6
-#: So many that all differ alike prove nothing.
+#: At most this many clusters that all differ by the same amount prove nothing.
 _FEW_ALIKE = 4
 
-#: A larger share of replicates that are not known says nothing of the others.
+#: If a larger share of the replicates is undefined, the others are not used either.
 _MOST_UNKNOWN = 0.5
 
 
@@ -45,11 +46,13 @@ class PairedEstimate:
     Attributes:
         first, second: the two values on the compared samples.
         difference: second - first.
-        low, high: confidence interval; None for fewer than two clusters, as all that follow.
-        p_value: two-sided, of no difference; below 1 - confidence when the interval excludes 0.
-        smallest_detectable: true difference that so many samples show with :data:`POWER`; None
-            where all differ alike (graded scores of equal runs), which does not tell it.
-        num_samples, num_clusters: what it rests on.
+        low, high: confidence interval; like the next two, None for fewer than two clusters.
+        p_value: two-sided p-value of no difference; below 1 - confidence if and only if the
+            interval excludes 0.
+        smallest_detectable: true difference that this number of samples detects with power
+            :data:`POWER`; None if all samples differ by the same amount (graded scores of equal
+            runs), because their spread is then unknown.
+        num_samples, num_clusters: numbers of compared samples and clusters.
     """
 
     first: float
@@ -63,7 +66,7 @@ class PairedEstimate:
     num_clusters: int
 
     def scaled(self, scale: float, unit: str = "") -> PairedEstimate:
-        """Return the same in another unit, with no interval beyond what that unit allows."""
+        """Return the estimate in another unit, with its interval cut to the unit's range."""
         names = ("first", "second", "difference", "low", "high", "smallest_detectable")
         values = {name: getattr(self, name) for name in names}
         known = {name: scale * value for name, value in values.items() if value is not None}
@@ -100,20 +103,20 @@ def paired_means(
 ) -> PairedEstimate | None:
     """Compare two means over the same samples.
 
-    A sample may be in the denominator of one mean only (a reply that one run's rule left out);
-    then both means keep their own denominators, as in the tables of the runs.
+    A sample may be in the denominator of only one mean (a reply that one run's rule left out).
+    Both means then keep their own denominators, as in the tables of the runs.
 
-    Right and wrong get Tango's score interval (see :func:`_score_bound`); other values the
+    Right-or-wrong values get Tango's score interval (see :func:`_score_bound`), other values the
     cluster bootstrap.
 
     Args:
-        first: (N,) values of one run, NaN where a sample does not count.
+        first: (N,) values of one run, NaN for samples that do not count.
         second: (N,) values of the other run, in the same order of samples.
         membership: (N,) cluster numbers.
-        confidence: of the two-sided interval.
+        confidence: confidence level of the two-sided interval.
 
     Returns:
-        None where one of the two has no value at all.
+        None if one of the two has no value at all.
     """
     kept = ~(np.isnan(first) & np.isnan(second))
     first, second, membership = first[kept], second[kept], membership[kept]
@@ -141,7 +144,7 @@ def paired_estimate(
     num_clusters: int,
     confidence: float = CONFIDENCE,
 ) -> PairedEstimate:
-    """Return the estimate of two values and the interval of their difference, if there is one."""
+    """Return the estimate from two values and the test of their difference, if there is one."""
     low, high, p_value = test or (None, None, None)
     width = 0.0 if test is None else test.high - test.low
     smallest = detectable(width, num_clusters, confidence) if width > NO_SPREAD else None
@@ -157,14 +160,14 @@ def detectable(width: float, num_clusters: int, confidence: float = CONFIDENCE) 
 
 
 def errors_shown(freedom: float, confidence: float = CONFIDENCE) -> float:
-    """Return how many standard errors a true difference has that is found with :data:`POWER`."""
+    """Return the effect size, in standard errors, that a test detects with :data:`POWER`."""
     from scipy.special import stdtrit
 
     return student_quantile(freedom, confidence) + float(stdtrit(freedom, POWER))
 
 
 def influence_of(values: FloatArray, mean: float) -> FloatArray:
-    """Return what each sample contributes to a mean's deviation; 0 outside its denominator."""
+    """Return each sample's influence on a mean; 0 outside its denominator."""
     return np.nan_to_num(values - mean) / np.count_nonzero(~np.isnan(values))
 
 
@@ -173,16 +176,15 @@ def _proportions(
 ) -> Test:
     """Return interval and p-value of a difference between two shares of right answers.
 
-    The score interval is made for independent pairs. Here it gets the number of independent pairs
-    that the clustered variance implies. A cluster can only be believed to say less than as many
-    independent samples, not more: a few flips that happen to cancel within videos are no evidence
-    of precision.
+    The score interval assumes independent pairs. Here it uses the number of independent pairs that
+    the clustered variance implies, but never more than there are samples: a few flips that happen
+    to cancel within videos are no evidence of higher precision.
     """
     num_clusters = int(membership.max()) + 1
     num_samples = len(influence)
     clustered = clustered_stderr(influence, membership) ** 2
     independent = clustered_stderr(influence, np.arange(num_samples)) ** 2
-    # The share of samples that changed either way, where both means count the same samples.
+    # The share of samples that changed either way, if both means count the same samples.
     discordance = (num_samples - 1) * independent + difference**2
     discordance = min(1.0, max(abs(difference), discordance))
     size = (
@@ -207,10 +209,10 @@ def _score_test(
 def _score_bound(
     difference: float, discordance: float, size: float, quantile: float, end: float
 ) -> float:
-    """Return the end of Tango's interval that lies between the difference and -1 or 1.
+    """Return the bound of Tango's interval that lies between the difference and ``end`` (-1 or 1).
 
-    It is the true difference at which the score test just rejects, so that the interval excludes 0
-    exactly when McNemar's (asymptotic) test rejects no difference. Tango 1998,
+    It is the true difference at which the score test just rejects, so the interval excludes 0
+    exactly if McNemar's (asymptotic) test rejects no difference. Tango 1998,
     doi:10.1002/(SICI)1097-0258(19980430)17:8<891::AID-SIM780>3.0.CO;2-B.
     """
 
@@ -233,7 +235,7 @@ def _score_statistic(difference: float, discordance: float, size: float, assumed
     """Return the score statistic of "the true difference is ``assumed``".
 
     With shares p_up = (discordance + difference) / 2 and p_down = (discordance - difference) / 2
-    of samples that changed either way, the likelihood under p_up = p_down + assumed is greatest at
+    of samples that got better and worse, the likelihood under p_up = p_down + assumed is maximal at
     the larger root of a quadratic in p_down.
     """
     falls = (discordance - difference) / 2
@@ -257,7 +259,8 @@ def _bootstrapped_means(
     width = max(1.0, float(np.nanmax(seen) - np.nanmin(seen)))
     num_clusters = int(membership.max()) + 1
     if num_clusters <= _FEW_ALIKE and np.nanstd(replicates) <= NO_SPREAD * width:
-        # A few that all differ alike say as much as pairs of which such a share changed.
+        # A few clusters that all differ by the same amount are treated like right-or-wrong pairs of
+        # which this share changed.
         share = float(np.nanmean(replicates)) / width
         low, high, p_value = _score_test(share, abs(share), num_clusters, num_clusters, confidence)
         return Test(width * low, width * high, p_value)
@@ -273,19 +276,20 @@ def cluster_sums(columns: FloatArray, membership: IntArray) -> FloatArray:
 def bootstrap_test(
     replicates: FloatArray, num_clusters: int, confidence: float, width: float
 ) -> Test | None:
-    """Return the test of a difference from bootstrap replicates; those not finite are unknown.
+    """Return the test of a difference from bootstrap replicates; undefined ones are not finite.
 
-    None where most are: the metric needs what most resamples lack (a video of each task).
+    Returns None if most are undefined, for instance because the metric needs a video of each task,
+    which most resamples lack.
 
-    Replicates of a few clusters lie between those of single ones, and no percentile beyond: there
-    their spread alone is taken, for Student's interval. Where nothing differs at all, each cluster
-    says as much as a pair of equal answers, of which all are right or wrong.
+    With few clusters, percentiles cannot lie outside the values of single clusters. Then only the
+    replicates' spread is used, for Student's interval. If nothing differs at all, each cluster
+    counts as one pair of equal right-or-wrong answers.
 
     Args:
-        replicates: of the difference.
-        num_clusters: at least 2.
-        confidence: of the interval.
-        width: of the range of the values that are compared.
+        replicates: bootstrap replicates of the difference.
+        num_clusters: number of clusters, at least 2.
+        confidence: confidence level of the interval.
+        width: width of the range of the compared values.
     """
     from scipy.special import stdtr
 
@@ -306,10 +310,10 @@ def bootstrap_test(
 
 
 def mcnemar_exact(first: FloatArray, second: FloatArray) -> McNemar | None:
-    """Return McNemar's exact test on the samples that count in both; None if not right or wrong.
+    """Return McNemar's exact test on samples that count in both runs; None for graded scores.
 
-    The test takes samples as independent; where several share a video, the clustered p-value of
-    :func:`paired_means` is the one to act on.
+    The test treats samples as independent; if several share a video, use the clustered p-value of
+    :func:`paired_means` instead.
     """
     from scipy.special import bdtr
 
@@ -323,12 +327,12 @@ def mcnemar_exact(first: FloatArray, second: FloatArray) -> McNemar | None:
 
 
 def _are_right_or_wrong(values: FloatArray) -> bool:
-    """Return whether all values are 1 or 0, or, of an error that is given in negative, 0 or -1."""
+    """Return whether all values are 0 or 1, or, for the negative of an error, 0 or -1."""
     return bool(np.isin(values, (0.0, 1.0)).all() or np.isin(values, (0.0, -1.0)).all())
 
 
 def holm_of(estimates: Iterable[PairedEstimate | None]) -> list[float | None]:
-    """Return Holm's adjusted p-values of some differences; None for one that is not known."""
+    """Return Holm's adjusted p-values of some differences; None for an unknown one."""
     return holm([None if estimate is None else estimate.p_value for estimate in estimates])
 
 

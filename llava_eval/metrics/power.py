@@ -1,9 +1,10 @@
-"""Power: how many samples a difference takes, and what difference so many samples show.
+"""Power analysis: the number of samples that a difference needs, and the detectable difference.
 
-A paired difference over N samples strays by ``sqrt(variance / N)``, where ``variance`` is what one
-sample adds and holds what samples of one group (video) have in common. It is found with
-:data:`~llava_eval.metrics.paired.POWER` when it is as large as Student's quantiles of the test and
-of the power, added, times that (Miller, arXiv 2411.00640, section 5).
+A paired difference over N samples has the standard error ``sqrt(variance / N)``, where ``variance``
+is the variance per sample, including the correlation within groups (videos). The difference is
+detected with power :data:`~llava_eval.metrics.paired.POWER` if it is at least the standard error
+times the sum of Student's quantiles of the test and of the power (Miller, arXiv 2411.00640,
+section 5).
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from llava_eval.metrics.intervals import (
 )
 from llava_eval.metrics.paired import PairedEstimate, errors_shown
 
-#: No plan asks for more.
+#: Upper limit of a plan.
 MAX_SAMPLES = 10**15
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The spread of a paired difference by chance.
+    """The random spread of a paired difference.
 
     Attributes:
-        variance: of the difference, times the number of samples; in the square of its unit.
-        samples_per_cluster: mean number of samples in a group.
+        variance: variance of the difference times the number of samples, in its squared unit.
+        samples_per_cluster: mean number of samples per group.
     """
 
     variance: float
@@ -40,12 +41,12 @@ class Spread:
 
     @classmethod
     def of_pair(cls, estimate: PairedEstimate) -> Spread | None:
-        """Return what the interval of two runs' difference implies; None where it is nothing.
+        """Return the spread implied by the interval of two runs' difference; None if unknown.
 
         Args:
-            estimate: of the two runs.
+            estimate: paired estimate of the two runs.
         """
-        # an interval of two clusters ends where the scale does: no spread is told
+        # with two clusters the interval is cut at the ends of the scale, so the spread is unknown
         if estimate.smallest_detectable is None or estimate.num_clusters == 2:
             return None
         stderr = estimate.smallest_detectable / errors_shown(estimate.num_clusters - 1)
@@ -54,10 +55,10 @@ class Spread:
 
     @classmethod
     def of_one(cls, values: FloatArray, membership: IntArray) -> Spread | None:
-        """Return the spread of a run against another that answers independently of it.
+        """Return the spread of a difference between a run and an independent one like it.
 
-        Two runs mostly agree on what is hard, so this is the safe side; a pair of runs tells more.
-        None where all samples are of one cluster, or all scores equal, which says nothing.
+        Real runs mostly agree on which questions are hard, so this is an upper bound; a pair of
+        runs gives a better estimate. None if there is one cluster only or all scores are equal.
 
         Args:
             values: (N,) scores of one run, none of them NaN.
@@ -75,28 +76,28 @@ class Spread:
 
     @classmethod
     def of_flips(cls, share: float, samples_per_cluster: float = 1.0, scale: float = 1.0) -> Spread:
-        """Return the spread where a share of right and wrong answers changes either way.
+        """Return the spread if a given share of right-or-wrong scores changes either way.
 
-        Samples of a group are taken to change together, which is the safe side.
+        The samples of a group are assumed to change together, which gives an upper bound.
 
         Args:
-            share: of samples whose score changes, in (0, 1].
-            samples_per_cluster: mean number of samples in a group.
-            scale: what a right answer is worth, in the unit of the difference.
+            share: share of samples whose score changes, in (0, 1].
+            samples_per_cluster: mean number of samples per group.
+            scale: value of a right answer, in the unit of the difference.
         """
         return cls(share * samples_per_cluster * scale**2, samples_per_cluster)
 
     def detectable(self, num_samples: float) -> float:
-        """Return the smallest true difference that so many samples show four times in five."""
+        """Return the smallest true difference that this many samples detect with 80 % power."""
         freedom = max(1.0, num_samples / self.samples_per_cluster - 1)
         return errors_shown(freedom) * math.sqrt(self.variance / num_samples)
 
     def samples_for(self, difference: float) -> int:
-        """Return how many samples a true difference takes to be shown four times in five.
+        """Return the number of samples that detect a true difference with 80 % power.
 
         Args:
-            difference: above 0, in the unit of the spread.
+            difference: the difference, above 0, in the unit of the spread.
         """
-        numbers = range(1, MAX_SAMPLES)  # more samples show ever smaller differences
+        numbers = range(1, MAX_SAMPLES)  # the detectable difference falls with the number
         index = bisect.bisect_left(numbers, True, key=lambda n: self.detectable(n) <= difference)
         return max(index + 1, math.ceil(2 * self.samples_per_cluster))

@@ -1,4 +1,4 @@
-"""Scores of whole groups of questions, in which one right answer counts for more after another."""
+"""Metrics that score whole groups of related questions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from llava_eval.metrics.intervals import clustered_mean
 from llava_eval.types import MetricValue, SampleResult
 
 _GROUP_SIZE = 4
-#: By structure of a group: what so many right answers in a row are worth, in percent.
+#: Scores in percent by number of right answers in a row, for each structure of a group.
 _BY_NUMBER = (0.0, 100 / 16, 400 / 16, 900 / 16, 100.0)
 _BY_STRUCTURE = {
     "[1, 2, 3, 4]": _BY_NUMBER,
@@ -20,20 +20,20 @@ _BY_STRUCTURE = {
     "[[1, 2], 3, 4]": (0.0, 10.0, 20.0, 50.0, 100.0),
 }
 
-#: What an answer in which no letter was read is worth: wrong, or -1 as the authors have it.
+#: Score of an unreadable answer: wrong (0), or -1 as in the authors' code.
 Unread = Literal["wrong", "minus_one"]
 
 MetricT = TypeVar("MetricT", bound=Callable[..., MetricValue])
 
 
 def of_whole_groups(metric: MetricT) -> MetricT:
-    """Mark a metric of whole groups: by level, it is of the groups whose last row has the level."""
+    """Mark a metric of whole groups: a level of a facet has the groups whose last row is in it."""
     metric.of_whole_groups = True  # type: ignore[attr-defined]
     return metric
 
 
 def is_of_whole_groups(metric: Callable[..., MetricValue]) -> bool:
-    """Return whether a metric, or the function that a configuration fills in, is marked so."""
+    """Return whether a metric, or the function inside a partial, is marked as of whole groups."""
     return getattr(getattr(metric, "func", metric), "of_whole_groups", False) is True
 
 
@@ -49,30 +49,31 @@ def videomme_v2_rating(
 ) -> MetricValue:
     """Return the mean score of Video-MME-v2's groups of four questions, in percent.
 
-    A group of relevance is worth 0, 6.25, 25, 56.25 or 100 by its number of right answers; one of
-    logic by how many are right from the first on, as its structure says: two that stand together
-    may be answered in either order. Type, structure and level are those of the group's last row.
-    Groups of other than four results, or with a failed one, are left out.
+    A relevance group scores 0, 6.25, 25, 56.25 or 100 by its number of right answers. A logic group
+    scores by the number of right answers in a row from the first one on, as its structure says; two
+    questions bracketed in the structure may be right in either order. Type, structure and level are
+    those of the group's last row. Groups that do not have four results, or have a failed one, are
+    left out.
 
-    The authors score an unread answer -1, which is true in Python: it continues a row of right
-    answers, so that four unread ones of logic are worth 100, and it takes one from the sum of
-    relevance, which is 0 where it is negative (but not in the linear score). With ``minus_one``
-    this is reproduced.
+    The authors score an unreadable answer -1, which is true in Python: it continues a row of right
+    answers, so that four unreadable answers of a logic group give 100, and it is subtracted in the
+    sum of a relevance group, where a negative sum counts as 0 (but not in the linear score). This
+    is reproduced with ``minus_one``.
 
     Source: MME-Benchmarks/Video-MME-v2 b24176a, evaluation/test_video_mme_v2.py, cal_relevance,
     cal_logic and get_final_rating; EvolvingLMMs-Lab/lmms-eval, tasks/videomme_v2/utils.py.
 
     Args:
-        results: of the set; those of a group share ``group``.
-        unread: what an unread answer is worth.
+        results: results of the set; those of a group share ``group``.
+        unread: score of an unreadable answer.
         group_type: "relevance" or "logic"; null for both.
         level: "1", "2" or "3"; null for all.
-        linear: of relevance, 25 for each right answer.
-        empty_as: what the reference prints where there is no such group; null leaves it open, as
-            do groups that were left out.
+        linear: score relevance groups 25 for each right answer.
+        empty_as: the value that the reference prints if there is no such group; null, or groups
+            that were left out, give no value.
 
     Raises:
-        RowsError: a group of another type or structure.
+        RowsError: a group has another type or structure.
     """
     values: dict[str, float] = {}
     num_left_out = 0
@@ -89,7 +90,7 @@ def videomme_v2_rating(
         else:
             values[name] = _value(name, known, facets["group_type"], facets["group_structure"])
     note = f"{num_left_out} incomplete groups left out" if num_left_out else ""
-    if not values:  # what a reference prints is of no such group, not of those that failed
+    if not values:  # the reference prints its value if there are no groups, not if they failed
         value = empty_as if results and not num_left_out else None
         return MetricValue(value, None, None, None, 0, "percent", note)
     shares = [value / 100 for value in values.values()]
@@ -133,7 +134,7 @@ def _value(name: str, scores: Sequence[int], group_type: str, structure: str) ->
 
 
 VinogroundPart = Literal["text", "video", "group"]
-#: Rows of one caption pair: for each of both scores the original and its counterfactual.
+#: Facet of the rows of one caption pair: for each score the original and its counterfactual.
 _VINOGROUND_FACET = "row_set"
 
 
@@ -142,19 +143,19 @@ def vinoground_score(
 ) -> MetricValue:
     """Return the percentage of Vinoground's caption pairs that are right.
 
-    The text score takes both questions with one video each, the video score both with the joined
-    videos, the group score all four. Pairs with other than four results, or a failed one, are left
-    out.
+    The text score needs both questions with one video each, the video score both questions with the
+    joined videos, the group score all four. Pairs that do not have four results, or have a failed
+    one, are left out.
 
     Sources: Vinoground/Vinoground 1543a2a, get_score_all.py; EvolvingLMMs-Lab/lmms-eval 75571cf,
     tasks/vinoground/utils.py, vinoground_aggregate_results.
 
     Args:
-        results: of the set; those of a pair share ``group``.
+        results: results of the set; those of a pair share ``group``.
         part: which score.
-        empty_ends_pair: an empty reply ends the evaluation of its pair, as an exception does in the
-            authors' script: if one is met among the text questions, the video score is 0 too. The
-            second of two questions is looked at only where the first is right.
+        empty_ends_pair: let an empty reply end the evaluation of its pair, as an exception does in
+            the authors' script: after one among the text questions the video score is 0 too. The
+            second of two questions is evaluated only if the first is right.
     """
     pairs = _groups(results)
     values: dict[str, float] = {}
@@ -189,18 +190,18 @@ def _both_right(members: Sequence[SampleResult], part: VinogroundPart) -> tuple[
 def cgbench_accuracy_at_iou(results: Sequence[SampleResult]) -> MetricValue:
     """Return CG-Bench's acc@IoU: how often both the letter and the clue's intervals are right.
 
-    The mean over the thresholds 0.1, 0.2, ... 0.5 of the overlap, in percent, of the questions of
-    which both replies were read.
+    It is the mean over the overlap thresholds 0.1, 0.2, ... 0.5, in percent, over the questions for
+    which both replies could be read.
 
     Source: CG-Bench/CG-Bench f826608, run/stat_with_key.py.
 
     Args:
-        results: of the set; those of a question share what is before "/" in their ids.
+        results: results of the set; those of a question share the part of their ids before "/".
     """
     parts: dict[tuple[str, str], dict[str, SampleResult]] = defaultdict(dict)
     for result in results:
         if result.score.value is not None and result.generation.error is None:
-            question = result.id.rpartition("/")[0]  # of a resampled copy only the group says so
+            question = result.id.rpartition("/")[0]  # resampled copies differ in the group only
             parts[result.group, question][result.facets["task"]] = result
     both = [
         (part["long_acc"], part["miou"])
@@ -220,17 +221,17 @@ def cgbench_accuracy_at_iou(results: Sequence[SampleResult]) -> MetricValue:
 def hallusion_score(
     results: Sequence[SampleResult], *, part: Literal["all", "figure", "question"]
 ) -> MetricValue:
-    """Return HallusionBench's accuracy of questions, of figures or of questions over figures.
+    """Return HallusionBench's accuracy over questions, figures, or question pairs.
 
-    A figure is right where all questions about it are, a question where it is for all figures. Of
-    the questions without a picture (VS, figure 0) unclear replies are right, and they belong to no
-    figure. A figure or question of which a reply failed or was not judged is left out.
+    A figure is right if all questions about it are right; a question is right if it is right for
+    all figures. For questions without a picture (VS, figure 0) unclear replies are right too, and
+    they belong to no figure. A figure or question with a failed or unjudged reply is left out.
 
     Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/hallusion_bench/utils.py, assign_correctness,
     get_eval_all, get_eval_fig and get_eval_pair_all.
 
     Args:
-        results: of the set or of one level of a facet.
+        results: results of the set or of one level of a facet.
         part: which accuracy.
     """
     right: dict[tuple[str, str], list[bool | None]] = defaultdict(list)

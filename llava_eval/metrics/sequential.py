@@ -1,15 +1,16 @@
-"""A confidence sequence: an interval for a mean that may be looked at after every observation.
+"""A confidence sequence: an interval for a mean that is valid after every observation.
 
-An ordinary interval that is looked at again and again excludes the truth at some time far more
-often than it says. Here a gambler bets against every candidate value m of the mean: he holds
-``K(m) = prod(1 + bet * (x - m))``, where each bet is fixed before its x is seen. Against the true
-mean the game is fair, so that (Ville's inequality) K ever reaches 1 / alpha with a probability of
-at most alpha, whenever one stops. Values against which it has are excluded for good.
+An ordinary interval that is checked repeatedly excludes the true mean at some time far more often
+than its level says. Here a gambler bets against every candidate value m of the mean and has the
+capital ``K(m) = prod(1 + bet * (x - m))``, where each bet is fixed before its x is seen. Against
+the true mean the game is fair, so by Ville's inequality the probability that K ever reaches
+1 / alpha is at most alpha, whenever one stops. Candidates against which K has reached it are
+excluded.
 
 Source: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting" (JRSS B
 2024, arXiv 2010.09686): the capital process (section 4), bets by the approximate growth rate
-("aGRAPA", appendix B). Mean and variance start from a prior of a few observations, which any bet
-may: it moves how soon something is known, never how often it is wrong.
+("aGRAPA", appendix B). Mean and variance start from a prior worth a few observations. This is
+allowed for any bet: it changes how soon a candidate is excluded, never how often that is wrong.
 """
 
 from __future__ import annotations
@@ -20,23 +21,23 @@ import numpy as np
 
 #: Candidate means, from -1 to 1.
 _NUM_CANDIDATES = 2001
-#: Most that is bet, as a share of what cannot be lost.
+#: Largest bet, as a share of the bet that could lose the whole capital.
 _MOST = 0.75
-#: The prior: no difference, this variance, and the weight of so many observations.
+#: The prior: mean 0, this variance, and the weight of this number of observations.
 _PRIOR_VARIANCE = 0.05
 _PRIOR_WEIGHT = 5.0
 
 
 class ConfidenceSequence:
-    """Bounds of the mean of independent observations in [-1, 1], valid at every time.
+    """Bounds on the mean of independent observations in [-1, 1], valid at every time.
 
     Args:
-        alpha: probability with which the lower bound ever exceeds the mean, and with which the
-            upper one ever falls below it.
-        threshold: a mean that the bounds are compared with; it is tested exactly.
+        alpha: probability that the lower bound ever exceeds the mean, and likewise that the upper
+            bound ever falls below it.
+        threshold: a mean to compare the bounds with; it is one of the candidates.
 
     Attributes:
-        num_observations: seen so far.
+        num_observations: number of observations so far.
     """
 
     def __init__(self, alpha: float, threshold: float = 0.0) -> None:
@@ -50,10 +51,10 @@ class ConfidenceSequence:
         self._threshold = threshold
 
     def add(self, observation: float) -> None:
-        """See one more observation.
+        """Add one observation.
 
         Raises:
-            ValueError: it lies outside of [-1, 1].
+            ValueError: it lies outside [-1, 1].
         """
         if not -1 <= observation <= 1:
             raise ValueError(f"an observation is {observation}, expected -1 to 1")
@@ -86,10 +87,10 @@ class ConfidenceSequence:
 
     @property
     def is_above(self) -> bool:
-        """Whether the mean is shown to lie above the threshold."""
+        """Whether the mean has been shown to lie above the threshold."""
         return self.low > self._threshold
 
     @property
     def is_below(self) -> bool:
-        """Whether the mean is shown to lie below the threshold."""
+        """Whether the mean has been shown to lie below the threshold."""
         return self.high < self._threshold
