@@ -50,8 +50,8 @@ class PairedEstimate:
         p_value: two-sided p-value of no difference; below 1 - confidence if and only if the
             interval excludes 0.
         smallest_detectable: true difference that this number of samples detects with power
-            :data:`POWER`; None if all samples differ by the same amount (graded scores of equal
-            runs), because their spread is then unknown.
+            :data:`POWER`; None if all clusters differ by the same amount, which leaves their spread
+            unknown.
         num_samples, num_clusters: numbers of compared samples and clusters.
     """
 

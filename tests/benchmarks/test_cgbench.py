@@ -123,6 +123,14 @@ def test_a_subtitle_stands_by_frames_within_it_and_not_at_its_ends(tmp_path: Pat
         piece.expand(Clip(frames, (20, 30), (2.0, 3.0)))
 
 
+def test_times_of_frames_have_four_decimals() -> None:
+    piece = SubtitlesAndTimes(Media("video", "v.mp4"), "")
+    (text,) = piece.expand(
+        Clip(torch.zeros((2, 3, 8, 8), dtype=torch.uint8), (7, 14), (2.3, 4.7), 3.0)
+    )
+    assert text.endswith("timestamps are:\n\n2.3333, 4.6667\n\n")
+
+
 def test_letters_and_intervals_are_worth_what_the_authors_say() -> None:
     num_replies = 0
     for line in gzip.decompress(TABLE.read_bytes()).decode().strip().split("\n"):

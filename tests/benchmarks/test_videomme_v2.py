@@ -19,6 +19,7 @@ from llava_eval.benchmarks.adapters.videomme_v2 import (
     ListedWords,
     read_words,
     sentences,
+    videomme_v2,
 )
 from llava_eval.benchmarks.frame_images import FrameImages
 from llava_eval.benchmarks.rows import Row
@@ -152,6 +153,14 @@ def test_pieces_of_the_authors_protocols() -> None:
         if isinstance(images := sample.content[0], FrameImages):
             assert images.num_jpeg == 1
         assert sample.facets == {name: str(row[name]) for name in facets}
+
+
+def test_a_video_is_shown_whole_or_as_jpeg_images() -> None:
+    row = Row(0, json.loads(gzip.decompress(GOLDEN.read_bytes()))["row"], "rows.jsonl")
+    whole = videomme_v2(row, media=["{video_id}.mp4"], prompt="{question}")
+    images = videomme_v2(row, media=["{video_id}.mp4"], prompt="{question}", frames="jpeg_images")
+    video = Media("video", "001.mp4")
+    assert (whole.content[0], images.content[0]) == (video, FrameImages(video, num_jpeg=1))
 
 
 def test_options_may_be_a_list() -> None:

@@ -106,18 +106,17 @@ def test_the_command_line_wins_over_the_protocol_and_is_shown() -> None:
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "shown"),
     [
-        (["scorer=exact_match", "benchmark=demo/caption"], {"scorer": "exact_match"}),
+        slow(["scorer=exact_match", "benchmark=demo/caption"], {"scorer": "exact_match"}),
         (
             ["sampler=at_fps", "seed=3"],
             {"sampler": "at_fps", "num_frames": 16, "fps": 1, "seed": 3},
         ),
-        (["benchmark=demo/caption", "model=llava_next_video_7b"], {}),
-        (["probe=blind", "scorer=strict_choice"], {"probe": "blind"}),
-        (["experiment=demo_curve", "scorer=exact_match"], {"scorer": "exact_match"}),
+        slow(["benchmark=demo/caption", "model=llava_next_video_7b"], {}),
+        slow(["probe=blind", "scorer=strict_choice"], {"probe": "blind"}),
+        slow(["experiment=demo_curve", "scorer=exact_match"], {"scorer": "exact_match"}),
     ],
 )
 def test_a_finished_run_has_the_same_beside_its_names(

@@ -51,7 +51,6 @@ def question(*options: str) -> Request:
     return Request("q", ("what?",), GenerationSettings(), options=options)
 
 
-@pytest.mark.slow
 def test_the_likeliest_option_by_mean_loss() -> None:
     with serving(vllm, PAGES["vllm"]) as server:
         found = ask(make_runner(server, end_token="</s>"), [question("cat", "a dog")])
@@ -79,7 +78,6 @@ def test_a_prompt_that_ends_in_something_else_is_an_error() -> None:
     )
 
 
-@pytest.mark.slow
 def test_a_template_that_drops_the_delimiter_is_an_error() -> None:
     def trimming(content: dict[str, Any], number: int) -> Answer:
         last = content["messages"][-1]

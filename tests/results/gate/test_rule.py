@@ -328,6 +328,14 @@ def test_a_gate_that_could_not_see_its_tolerance_says_so(tmp_path: Path) -> None
     assert strict.outcome.startswith("passed, but 180 samples would mostly not show a drop in acc")
 
 
+def test_scores_that_all_differ_alike_do_not_tell_what_they_could_show(tmp_path: Path) -> None:
+    before, after = (
+        [answered(n, True, score=Score(value, "A")) for n in range(24)] for value in (0.4, 0.5)
+    )
+    text = judged(tmp_path, before, after).detectable_text
+    assert text.startswith("All scores of 24 samples in 8 clusters (videos) differ alike")
+
+
 def in_unit(unit: str, scale: float) -> dict[str, Any]:
     node = {"_target_": "llava_eval.metrics.means.mean_score", "scale": scale, "unit": unit}
     return {"accuracy": node}
