@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from llava_eval.errors import ConfigError
 from llava_eval.scoring.judge.parsers import ParserName, parse_reply
 from llava_eval.scoring.scorer import JudgedScorer, JudgeReply, Messages, chat
 from llava_eval.types import Sample, Score
@@ -124,8 +125,9 @@ def _row_set(sample: Sample) -> str:
     known = (*DIMENSIONS, FIRST_OF_PAIR, SECOND_OF_PAIR)
     row_set = sample.facets.get("row_set")
     if row_set not in known:
-        raise ValueError(
-            f"sample {sample.id}: the facet row_set is {row_set!r}, expected {', '.join(known)}"
+        raise ConfigError(
+            f"sample {sample.id}: the facet row_set is {row_set!r}, expected {', '.join(known)}; "
+            "benchmark.facets has to name it"
         )
     return str(row_set)
 

@@ -11,6 +11,7 @@ import pytest
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import RunConfig
+from llava_eval.errors import ConfigError
 from llava_eval.scoring.judge.dimensions import JudgedDimensions
 from llava_eval.scoring.judge.scorers import JudgedText
 from llava_eval.scoring.scorer import JudgedScorer, JudgeReply, chat
@@ -236,6 +237,11 @@ def test_an_unreadable_dimension_leaves_the_others() -> None:
         "the judge says correctness 5; 1 of its replies cannot be read; "
         "it did not answer (HTTP 500)"
     )
+
+
+def test_rows_of_another_benchmark_are_a_mistake_of_the_command() -> None:
+    with pytest.raises(ConfigError, match=r"sample s: the facet row_set is None, expected generic"):
+        dimensions("video_chatgpt").prompts(["t"], [sample()])
 
 
 @pytest.mark.slow
