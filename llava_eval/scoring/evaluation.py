@@ -1,4 +1,4 @@
-"""Score generations: each as it comes in, and the whole set at the end."""
+"""Scoring of generations: each one as it comes in, and the whole set at the end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AWAITS_SET = Score(None, None, explanation="scored once all samples are answere
 
 
 class Scored(NamedTuple):
-    """Results with their scores, and what the judge did where there is one."""
+    """Results with their scores, and a report on the judge if there is one."""
 
     results: list[SampleResult]
     judge: JudgeReport | None
@@ -34,10 +34,10 @@ class Evaluation:
     """Samples and the rule that scores them.
 
     Attributes:
-        samples: in the order of the source rows.
+        samples: samples in the order of the source rows.
         scorer: the rule.
-        judge: the judge, where the scorer needs one.
-        reply: what the reference does to a reply before its scorer sees it.
+        judge: settings of the judge, if the scorer needs one.
+        reply: the cleaning of a reply before the scorer sees it, as the reference does it.
     """
 
     samples: Sequence[Sample]
@@ -46,10 +46,10 @@ class Evaluation:
     reply: ReplyConfig = field(default_factory=ReplyConfig)
 
     def scored(self, result: SampleResult) -> SampleResult:
-        """Return a result with its score, where the rule looks at samples alone.
+        """Return a result with its score, if the rule scores each sample by itself.
 
         Args:
-            result: of one of the samples.
+            result: result of one of the samples.
         """
         generation = result.generation
         if generation.text is None:
@@ -69,18 +69,18 @@ class Evaluation:
     def rescored(
         self, results: Iterable[SampleResult], directory: Path, others: Iterable[Path] = ()
     ) -> Scored:
-        """Return results with today's targets, facets and scores, in the order of the samples.
+        """Return results with current targets, facets and scores, in the order of the samples.
 
-        A resumed or corrected run must not mix scores of two rules, so every text is scored anew.
+        A resumed or corrected run must not mix scores of two rules, so every text is rescored.
 
         Args:
-            results: of every sample.
-            directory: the run directory, where a judge's replies are kept.
-            others: directories whose replies may be used as well.
+            results: results of the samples.
+            directory: the run directory, where the judge's replies are recorded.
+            others: other run directories whose recorded replies may be reused.
 
         Raises:
-            ConfigError: a judge must be asked, and its key is missing.
-            RunDirectoryError, StorageError: the judge's replies cannot be read or kept.
+            ConfigError: a judge must be asked, and its API key is missing.
+            RunDirectoryError, StorageError: the judge's replies cannot be read or written.
         """
         by_id = {result.id: result for result in results}
         pairs = [(sample, by_id[sample.id]) for sample in self.samples if sample.id in by_id]
@@ -123,7 +123,7 @@ class Evaluation:
         return Scored([*scored.values()], None if judge is None else judge.report)
 
     def without_reasoning(self, results: Iterable[SampleResult]) -> list[SampleResult]:
-        """Return results without the reasoning that the protocol's reference cuts out."""
+        """Return results without the reasoning that the protocol's reference removes."""
         return [
             dataclasses.replace(result, generation=self._cleaned(result.generation))
             if result.score.details.get(HAS_REASONING)
@@ -132,16 +132,14 @@ class Evaluation:
         ]
 
     def _cleaned(self, generation: Generation) -> Generation:
-        """Return a generation as the protocol hands it to its rule."""
+        """Return a generation with its text cleaned as the protocol requires."""
         return dataclasses.replace(generation, text=cleaned(str(generation.text), self.reply))
 
     def _checked(self, score: object, sample: Sample, generation: Generation) -> Score:
-        """Return a score that the ledger can hold and give back.
-
-        It says where the reply holds reasoning; the tables count these.
+        """Return a score that the ledger can store, with a detail if the reply has reasoning.
 
         Raises:
-            ConfigError: the scorer, which may be the user's, gave something else.
+            ConfigError: the scorer, which may be the user's own, returned something else.
         """
         given = f"scorer: of sample {sample.id} {scorer_name(self.scorer)} gave"
         if not isinstance(score, Score):
@@ -161,7 +159,7 @@ class Evaluation:
 
 
 def _faults(score: Score) -> list[str]:
-    """Return what of a score the ledger cannot hold and give back."""
+    """Return the parts of a score that the ledger cannot store and restore."""
     faults = []
     value: object = score.value
     if isinstance(value, bool) or not isinstance(value, float | int | None):
@@ -176,6 +174,6 @@ def _faults(score: Score) -> list[str]:
         json.dumps(dict(score.details), allow_nan=False)
     except (TypeError, ValueError) as error:
         faults.append(f"details that JSON does not hold ({error})")
-    # in a line of the ledger details stand beside these
+    # details share a JSON object with these names in the ledger
     names = ("value", "answer", "unreadable", "explanation")
     return faults + [f"a detail called {name!r}" for name in names if name in score.details]

@@ -1,4 +1,4 @@
-"""What lies between a model's text and the rule that scores it: reasoning, white space."""
+"""Cleaning of a model's text before the rule scores it: reasoning and white space."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Final
 
 from llava_eval.config.schema import ReplyConfig
 
-#: Name among a score's details: the reply holds reasoning, beside its text or in it.
+#: Detail of a score: the reply has reasoning, in its text or separate from it.
 HAS_REASONING: Final = "has_reasoning"
 
-#: Names of tags around reasoning, in any case; those of stages before a conclusion too.
+#: Names of tags around reasoning, or around stages before a conclusion; case does not matter.
 _NAMES = (
     r"(?:\w{1,20}[:_])?(?:re)?think(?:ing)?|thoughts?|reasoning|reason|analysis|scratchpad|reflection|inner_thoughts"
     r"|chain[-_]of[-_]thought|cot|summary|caption|rationale"
@@ -39,15 +39,15 @@ _MARK = re.compile(f"(?P<opens>{'|'.join(_OPENS)})|{'|'.join(_CLOSES)}", re.IGNO
 
 
 def holds_reasoning(text: str) -> bool:
-    """Return whether a text holds reasoning, or marks of it."""
+    """Return whether a text contains marks of reasoning."""
     return _MARK.search(text) is not None
 
 
 def without_reasoning(text: str) -> str | None:
     """Return a reply without blocks of reasoning, for our own rules.
 
-    A block that ends without a beginning (which then stood in the prompt) begins with the text. One
-    that never ends, as where the tokens ran out, leaves nothing to be read: None.
+    If a block has an end but no beginning (because the beginning was in the prompt), it starts with
+    the text. If a block never ends, for instance because the tokens ran out, the result is None.
 
     Args:
         text: the model's text.
@@ -67,16 +67,16 @@ def without_reasoning(text: str) -> str | None:
     return None if depth else "".join([*kept, text[position:]])
 
 
-#: Pairs of marks that lmms-eval takes for those of reasoning, to the letter.
+#: Pairs of marks that lmms-eval treats as reasoning; case matters.
 _LMMS_EVAL_MARKS = (("<think>", "</think>"), ("<analysis>", "</analysis>"))
 
 
 def cleaned(text: str, reply: ReplyConfig) -> str:
-    """Return a text as a protocol hands it to its rule.
+    """Return a text, cleaned as the protocol requires.
 
     Args:
         text: the model's text.
-        reply: what the protocol's reference does to it.
+        reply: the cleaning that the protocol's reference does.
     """
     if reply.reasoning == "lmms_eval":
         text = lmms_eval_text(text)
@@ -84,10 +84,10 @@ def cleaned(text: str, reply: ReplyConfig) -> str:
 
 
 def lmms_eval_text(text: str) -> str:
-    """Return a text without reasoning, as lmms-eval leaves it.
+    """Return a text without reasoning, as lmms-eval removes it.
 
-    Case counts. A block that does not end stays; one that ends without a beginning is everything
-    before its last end. White space at both ends goes.
+    Case matters. A block without an end is kept; one without a beginning is everything up to the
+    last end mark. White space at both ends is removed.
 
     Source: EvolvingLMMs-Lab/lmms-eval 75571cf, lmms_eval/api/reasoning.py.
     """
@@ -95,7 +95,7 @@ def lmms_eval_text(text: str) -> str:
         start = text.find(opening)
         while start >= 0 and (end := text.find(closing, start)) >= 0:
             text = text[:start] + text[end + len(closing) :]
-            start = text.find(opening, max(0, start - len(opening)))  # one may have come together
+            start = text.find(opening, max(0, start - len(opening)))  # removal may form a new mark
         if opening not in text:
             text = text.rpartition(closing)[2]
     return text.strip()

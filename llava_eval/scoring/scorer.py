@@ -1,9 +1,9 @@
-"""What a scorer is.
+"""The interface of scorers, and base classes for them.
 
-There is one protocol, :class:`Scorer`: generations and their samples in, scores out. Two bases
-help to write one:
+There is one protocol, :class:`Scorer`: generations and their samples in, scores out. Two base
+classes help to implement it:
 
-* :class:`ReplyScorer` for a rule that looks at one reply alone (:class:`SampleScorer`: at one
+* :class:`ReplyScorer` for a rule that needs only one reply at a time (:class:`SampleScorer`: one
   generation), so that results are scored as they come in;
 * :class:`JudgedScorer` for a rule that asks a language model, its judge.
 """
@@ -19,10 +19,10 @@ from typing import Any, Protocol
 from llava_eval.errors import ConfigError
 from llava_eval.types import Generation, Sample, Score
 
-#: Name among a score's details: the rule drew its answer at random, for want of one in the reply.
+#: Detail of a score: the rule drew the answer at random because it found none in the reply.
 CHOSEN_AT_RANDOM = "chosen_at_random"
 
-#: How the explanation of a score without a value begins; the reason follows.
+#: Beginning of the explanation of a score without a value; the reason follows.
 NOT_SCORED_BECAUSE = "not scored: "
 
 #: One prompt of a judge: messages with a role and a text, in order.
@@ -38,22 +38,22 @@ class Scorer(Protocol):
         """Return one score per generation.
 
         Args:
-            generations: N generations that did not fail, their texts as the protocol hands them
-                to its rule (see :mod:`llava_eval.scoring.reply`).
+            generations: N generations that did not fail, with texts cleaned as the protocol
+                requires (see :mod:`llava_eval.scoring.reply`).
             samples: N samples; ``generations[i]`` answers ``samples[i]``.
         """
         ...
 
 
 class SampleScorer(ABC):
-    """A rule that looks at one generation alone."""
+    """Base class of a rule that scores each generation by itself."""
 
     @abstractmethod
     def score_generation(self, generation: Generation, sample: Sample) -> Score:
         """Return the score of one generation.
 
         Args:
-            generation: one that did not fail.
+            generation: a generation that did not fail.
             sample: the question.
         """
 
@@ -66,14 +66,14 @@ class SampleScorer(ABC):
 
 
 class ReplyScorer(SampleScorer):
-    """A rule that looks at one reply alone."""
+    """Base class of a rule that scores each reply's text by itself."""
 
     @abstractmethod
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return the score of one reply: 1.0 if it is right, 0.0 if not, or what the class says.
+        """Return the score of one reply: 1.0 if right, 0.0 if wrong, or as the class documents.
 
         Args:
-            reply: the model's text as the protocol hands it to its rule.
+            reply: the model's text, cleaned as the protocol requires.
             sample: the question.
         """
 
@@ -86,14 +86,14 @@ _FIELD = re.compile(r"\{\{(\w+)\}\}")
 
 
 def chat(system: str | None, user: str, fields: Mapping[str, str]) -> Messages:
-    """Return the messages of a prompt.
+    """Return the messages of a judge's prompt.
 
-    Braces in what is filled in, and single ones, stay as they are.
+    Single braces, and any braces in the inserted values, are kept.
 
     Args:
         system: system text; None for none.
         user: template of the user's text, with ``{{name}}`` fields.
-        fields: by name, what to fill into it.
+        fields: values of the fields by name.
 
     Raises:
         ValueError: a field has no value.
@@ -112,23 +112,23 @@ def chat(system: str | None, user: str, fields: Mapping[str, str]) -> Messages:
 
 @dataclass(frozen=True, slots=True)
 class JudgeReply:
-    """What a judge answered to one prompt, or why there is no answer.
+    """A judge's reply to one prompt, or the error that prevented it.
 
     Attributes:
-        text: the judge's words after its reasoning; None exactly when there is an error.
-        error: what went wrong, in one line.
+        text: the judge's text after its reasoning; None if and only if there is an error.
+        error: the error in one line.
     """
 
     text: str | None
     error: str | None = None
 
 
-#: Asks a language model that judges: one reply per prompt.
+#: Sends prompts to the judge and returns one reply per prompt.
 Ask = Callable[[Sequence[Messages]], list[JudgeReply]]
 
 
 class JudgedScorer(ABC):
-    """A rule that puts prompts to a judge, and reads the replies."""
+    """Base class of a rule that prompts a judge and parses its replies."""
 
     @abstractmethod
     def prompts(self, texts: Sequence[str], samples: Sequence[Sample]) -> list[Messages]:
@@ -154,9 +154,9 @@ class JudgedScorer(ABC):
     def score_asking(
         self, ask: Ask, generations: Sequence[Generation], samples: Sequence[Sample]
     ) -> list[Score]:
-        """Return one score per generation by what a judge says; see :class:`Scorer`."""
+        """Return one score per generation from a judge's replies; see :class:`Scorer`."""
         texts = [str(generation.text) for generation in generations]
-        # A judge compares with the right answer: where that is hidden, there is nothing to ask.
+        # A judge compares with the right answer, so samples with hidden answers are not sent to it.
         judged_texts = [text for text, sample in zip(texts, samples, strict=True) if sample.targets]
         judged_samples = [sample for sample in samples if sample.targets]
         replies = ask(judge_prompts(self, judged_texts, judged_samples))
@@ -174,15 +174,15 @@ class JudgedScorer(ABC):
 def judge_prompts(
     rule: JudgedScorer, texts: Sequence[str], samples: Sequence[Sample]
 ) -> list[Messages]:
-    """Return the prompts of a rule, which may be the user's, if a judge can be asked them.
+    """Return the prompts of a rule, which may be the user's own, after checking their form.
 
     Args:
-        rule: that makes them.
+        rule: the rule that makes them.
         texts: see :meth:`JudgedScorer.prompts`.
-        samples: likewise.
+        samples: see :meth:`JudgedScorer.prompts`.
 
     Raises:
-        ConfigError: one is no row of messages.
+        ConfigError: a prompt is not a sequence of messages.
     """
     prompts: list[Any] = rule.prompts(texts, samples)
     for prompt in prompts:
@@ -195,16 +195,16 @@ def judge_prompts(
 
 
 def checked_scorer(built: Any) -> Scorer | JudgedScorer:
-    """Return an object that a configuration built as a scorer.
+    """Return an object built from a configuration as a scorer.
 
-    An object of a user's own that is given no judge need not inherit from anything: it has
-    ``score_all`` as in :class:`Scorer`, or ``score(reply, sample)`` alone.
+    A user's own object without a judge need not inherit from any base class: it has ``score_all``
+    as in :class:`Scorer`, or only ``score(reply, sample)``.
 
     Args:
         built: the object.
 
     Raises:
-        ConfigError: it has none of these.
+        ConfigError: it has neither method.
     """
     if isinstance(built, JudgedScorer) or callable(getattr(built, "score_all", None)):
         scorer: Scorer | JudgedScorer = built
@@ -237,16 +237,16 @@ def read(
     how: str,
     details: Mapping[str, object] | None = None,
 ) -> Score:
-    """Return the score of an answer that a rule read, or did not read.
+    """Return the score of an extracted answer, or of a reply without a readable one.
 
-    Without targets (hidden answers) nothing is scored, and the answer is kept.
+    Without targets (hidden answers) there is no score, but the answer is kept.
 
     Args:
         sample: the question.
-        answer: what was read; nothing at all, or an empty text, is unreadable, whatever it scores.
-        value: what the rule makes of it.
-        how: how it was read, or why it was not, for people who read the ledger.
-        details: further facts to keep.
+        answer: the extracted answer; None or an empty text is unreadable, whatever its value.
+        value: the rule's score.
+        how: how the answer was extracted, or why there is none, for readers of the ledger.
+        details: further facts to record.
     """
     scored = float(value) if sample.targets else None
     worth = f"{NOT_SCORED_BECAUSE}the right answer is hidden"

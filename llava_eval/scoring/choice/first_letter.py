@@ -1,4 +1,4 @@
-"""Rules that take the first letter, or the one in a fixed position, whatever else is said."""
+"""Rules that take the first letter, or the letter in a fixed position, and ignore the rest."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from llava_eval.types import Sample, Score
 
 @dataclass(frozen=True)
 class FirstLetter(ReplyScorer):
-    """Video-MME's rule and its relatives: the first letter once set phrases are deleted.
+    """Video-MME's rule and its relatives: the first letter after set phrases are deleted.
 
-    These are deleted in their order, wherever they stand, and case-sensitively. There are no word
-    boundaries: "Cannot tell" gives C, and "Based on the video, C" gives B. The originals also give
-    up on more than ten words without any of the letters, which the search for a letter covers.
+    The phrases are deleted in their order, anywhere in the text, and case-sensitively. There are no
+    word boundaries: "Cannot tell" gives C, and "Based on the video, C" gives B. The originals also
+    reject more than ten words without any of the letters; the search for a letter covers that.
 
     Sources, all called ``extract_characters_regex`` or ``parse_multi_choice_response``:
     thanku-all/parse_answer eval_your_results.py; EvolvingLMMs-Lab/lmms-eval v0.2.0
@@ -36,15 +36,15 @@ class FirstLetter(ReplyScorer):
     dataset/utils/videomme.py.
 
     Attributes:
-        prefixes: what is deleted; two that a missing comma joined in an original stand as one.
-        letters: what is looked for, whatever the number of options.
-        forms: of a reply without any, the first of these that it is a part of in either case, for
-            instance "(A)", stands for its second character: "a" is A, and so is an empty reply.
-        when_unread: what a reply without a letter is worth; "random" draws among the options.
-        spreadsheet: replies go through a spreadsheet first; see
+        prefixes: phrases to delete; two that a missing comma joined in an original are one here.
+        letters: the letters to look for, whatever the number of options.
+        forms: forms such as "(A)" for a reply without a letter. The first form that contains the
+            reply, in either case, gives its second character: "a" is A, and so is an empty reply.
+        when_unread: treatment of a reply without a letter; "random" draws among the options.
+        spreadsheet: pass replies through a spreadsheet first; see
             :func:`llava_eval.scoring.text.through_spreadsheet`.
-        empty_cells: replies that a table takes for empty cells ("N/A") hold no letter.
-        seed: of the draw.
+        empty_cells: treat replies that a table reads as empty cells ("N/A") as having no letter.
+        seed: seed of the draw.
     """
 
     prefixes: list[str]
@@ -79,14 +79,14 @@ class FirstLetter(ReplyScorer):
 class StandaloneLetter(LetterRule):
     r"""PerceptionTest's rule in lmms-eval: the first match of ``\b[A-D]\b``; none is wrong.
 
-    The article "A" is a match, word boundaries are Unicode's, and D is looked for although the
+    The article "A" matches, word boundaries are Unicode's, and D is accepted although the
     questions have three options.
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/perceptiontest/val/utils.py,
     perceptiontest_val_process_results_mc.
 
     Attributes:
-        letters: what is looked for, whatever the number of options.
+        letters: the letters to look for, whatever the number of options.
     """
 
     letters: str = "ABCD"
@@ -100,16 +100,16 @@ class StandaloneLetter(LetterRule):
 
 @dataclass(frozen=True)
 class LetterByPattern(LetterRule):
-    """The letter that the first fitting one of some patterns finds; none is wrong.
+    """The letter found by the first pattern that matches; a reply without a match is wrong.
 
     Sources: EvolvingLMMs-Lab/lmms-eval 0.7.3, tasks/vstar_bench/utils.py, extract_answer_letter;
     tasks/visulogic/utils.py, _extract_option_letter; tasks/temporalbench/utils.py,
     temporalbench_aggregate_results.
 
     Attributes:
-        patterns: regular expressions whose one group is the letter, in either case, in the order in
+        patterns: regular expressions with one group, the letter in either case, in the order in
             which they are tried.
-        last: where a pattern fits several times the last one counts, else the first.
+        last: use the last of several matches of a pattern instead of the first.
     """
 
     patterns: list[str]
@@ -148,7 +148,7 @@ class MlvuOfficial(LetterRule):
 
 
 class OnlyTheLetter(ReplyScorer):
-    """The whole reply is the right answer, to the letter: MMMU-Pro's vision part in lmms-eval.
+    """MMMU-Pro's vision part in lmms-eval: the whole reply must equal the right letter.
 
     Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/mmmu_pro/utils.py, mmmu_pro_process_results.
     """
@@ -173,7 +173,7 @@ class FirstCharacter(ReplyScorer):
 
 
 class SeedBenchLmmsEval(FirstCharacter):
-    """SEED-Bench in lmms-eval: the first character that is no white space, in either case.
+    """SEED-Bench in lmms-eval: the first character after white space, in either case.
 
     Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/seedbench/utils.py, seed_process_result.
     """
@@ -186,7 +186,7 @@ _BLINK_START = re.compile(r"[\(\s]*([A-Z])", re.IGNORECASE)
 
 
 class BlinkLmmsEval(LetterRule):
-    """BLINK in lmms-eval: the letter that the reply begins with, also that of a word.
+    """BLINK in lmms-eval: the letter at the start of the reply, even if it begins a word.
 
     Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/blink/utils.py, _extract_answer_letter.
     """
@@ -202,12 +202,12 @@ _BLINK_LONGEST_LETTER_ALONE = 4
 
 
 class BlinkStatedLetter(LetterRule):
-    """BLINK in lmms-eval 0.7.3: an option's letter that is stated, else the one at the start.
+    """BLINK in lmms-eval 0.7.3: a stated letter of an option, else the one at the start.
 
     The first of these that finds a letter decides: a first line of at most four characters that is
-    one, the last behind "answer", "answers:", "answer is" and the like (the article "a" too), the
-    last "(A)", and what the reply begins with, also a word's letter. But for "(A)" either case
-    counts.
+    a letter; the last letter after "answer", "answers:", "answer is" and the like (even the article
+    "a"); the last "(A)"; the letter at the start of the reply, even of a word. Both cases count,
+    except for "(A)".
 
     Source: lmms-eval 0.7.3 (PyPI), tasks/blink/utils.py, _extract_answer_letter.
     """
@@ -240,10 +240,10 @@ _MOTIONBENCH_PHRASES = (
 
 
 class MotionBenchLmmsEval(ReplyScorer):
-    """MotionBench in lmms-eval: the first of A to F, in capitals, after the last "</think>".
+    """MotionBench in lmms-eval: the first of A to F after the last "</think>", in either case.
 
-    A letter that is a word counts first (the article "a" too), then one before ".", ")" or ":",
-    then any. ``answered`` among the details is 1 where there is one.
+    A letter that is a word comes first (even the article "a"), then one before ".", ")" or ":",
+    then any. The detail ``answered`` is 1 if there is a letter.
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/motionbench/utils.py, _extract_choice_letter.
     """
@@ -264,10 +264,10 @@ _HOLMES_ANSWER = re.compile(r"<answer>\s*(.*?)\s*</answer>", re.DOTALL)
 
 
 class VideoHolmesOfficial(LetterRule):
-    """Video-Holmes's own rule: the first letter from A to F that occurs in the last answer tag.
+    """Video-Holmes's own rule: the first of A to F that occurs in the last answer tag.
 
-    Letters before a space, before ":" or behind "[" come first, then any; in both cases in the
-    order of the alphabet, so that "D. A book" is A. A reply without the tag is read as a whole.
+    Letters before a space, before ":" or after "[" come first, then any others; both in the order
+    of the alphabet, so "D. A book" gives A. A reply without the tag is read as a whole.
 
     Source: TencentARC/Video-Holmes 52ef8da, evaluate.py, evaluate.
     """
@@ -285,7 +285,7 @@ class VideoHolmesOfficial(LetterRule):
 class FirstAlphabetic(LetterRule):
     """VideoEval-Pro's rule for options: the first character of the alphabet, in either case.
 
-    What stands before the last "the answer is", or else "answer:" or "the option is", goes first.
+    Text up to the last "the answer is", or else "answer:" or "the option is", is removed first.
 
     Source: TIGER-AI-Lab/VideoEval-Pro 4220bd4, tools/gpt4o_judge.py, option_judge.
     """
@@ -303,11 +303,11 @@ class FirstAlphabetic(LetterRule):
 
 
 class LvBenchOfficial(LetterRule):
-    """LVBench's own way to read a reply: the first character behind "(" and before ")".
+    """LVBench's own way to read a reply: the first character after "(" and before ")".
 
     "The answer is B" gives T. Source: THUDM/LVBench f998d95, lvbench/utils/answer_util.py,
-    polish_answer, which their own scripts call nowhere; lvbench/metrics/compute_accuracy.py wants
-    the letter alone.
+    polish_answer, which none of their scripts calls; lvbench/metrics/compute_accuracy.py expects
+    only the letter.
     """
 
     def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:

@@ -1,4 +1,4 @@
-"""One option's letter: what it is worth, and what none is worth."""
+"""The score of an option letter, and of a reply without one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from llava_eval.scoring.scorer import (
 )
 from llava_eval.types import Generation, Sample, Score
 
-#: What an unread reply is worth: no part of the denominator, wrong, or a letter drawn at random.
+#: Treatment of a reply without a readable letter: left out of the denominator, wrong, or a letter
+#: drawn at random.
 WhenUnread = Literal["left_out", "wrong", "random"]
 
 
@@ -32,7 +33,7 @@ def check_options(sample: Sample, rule: str) -> None:
 
     Args:
         sample: the question.
-        rule: what reads options' letters, for the message.
+        rule: name of the rule that needs options, for the message.
     """
     if not sample.choices:
         raise ConfigError(
@@ -45,12 +46,12 @@ def read_letter(letter: str, sample: Sample, how: str = "a letter") -> Score:
     """Return the score of a letter; without a target (hidden answers) only the answer is kept.
 
     Args:
-        letter: what was read.
+        letter: the letter that was read.
         sample: the question.
         how: see :func:`llava_eval.scoring.scorer.read`.
 
     Raises:
-        ConfigError: the right answer is a text, which no letter equals.
+        ConfigError: the right answer is a text, which no letter can equal.
     """
     if sample.targets and not any(len(target) == 1 for target in sample.targets):
         raise ConfigError(
@@ -67,15 +68,15 @@ def unread(
     *,
     seed: int = 0,
 ) -> Score:
-    """Return the score of a reply in which no letter was read.
+    """Return the score of a reply in which no letter was found.
 
     Args:
         sample: the question.
-        when: see :data:`WhenUnread`. One of the sample's letters is drawn anew for every sample,
-            from its id and the seed, so that a run can be repeated; ``chosen_at_random`` among the
-            details says so, and the tables count it.
-        why: why nothing was read, in words.
-        seed: of the draw.
+        when: see :data:`WhenUnread`. A random letter is drawn for each sample from its id and the
+            seed, so that a run can be repeated; the detail ``chosen_at_random`` records it, and
+            tables count it.
+        why: why no letter was found, in words.
+        seed: seed of the draw.
 
     Raises:
         ConfigError: there are no options to draw from.
@@ -96,12 +97,12 @@ def unread(
 
 
 def marked_or_drawn(letter: str | None, sample: Sample, seed: int) -> Score:
-    """Return the score of a letter that a mark or an option's text gave, or of one that is drawn.
+    """Return the score of a letter found by a mark or an option's text, else of a random letter.
 
     Args:
-        letter: what was read; None where nothing was.
+        letter: the letter that was found, or None.
         sample: the question.
-        seed: of the draw.
+        seed: seed of the draw.
     """
     if letter is None:
         why = "no letter with a mark and no option's text was found"
@@ -110,11 +111,11 @@ def marked_or_drawn(letter: str | None, sample: Sample, seed: int) -> Score:
 
 
 class LetterRule(ReplyScorer):
-    """A rule that finds one letter in a reply; none is wrong."""
+    """Base class of a rule that finds one letter in a reply; a reply without one is wrong."""
 
     @abstractmethod
     def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
-        """Return the letter and how it was read, or None and why there is none."""
+        """Return the letter and how it was found, or None and why there is none."""
 
     def score(self, reply: str, sample: Sample) -> Score:
         letter, how = self._find(reply, sample)
@@ -122,18 +123,18 @@ class LetterRule(ReplyScorer):
 
 
 class LowestLoss(SampleScorer):
-    """The option with the lowest mean loss is the answer, of equal ones the first.
+    """The answer is the option with the lowest mean loss; among equal ones the first.
 
-    Losses that are not a number never win; if none is, there is no answer, which is wrong.
+    Losses that are not finite never win; if none is finite, there is no answer, which is wrong.
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/egoschema/utils.py, egoschema_process_results.
     """
 
     def score_generation(self, generation: Generation, sample: Sample) -> Score:
-        """Return 1.0 when the likeliest option is the right one, else 0.0.
+        """Return 1.0 if the most likely option is the right one, else 0.0.
 
         Raises:
-            ScoreError: there are no losses, or not one for each option.
+            ScoreError: there is not exactly one loss for each option.
         """
         losses = generation.option_losses
         if losses is None or len(losses) != len(sample.options):

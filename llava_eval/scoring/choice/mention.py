@@ -1,8 +1,9 @@
-"""What its sentence says of an option's letter: stated, ruled out, or only mentioned.
+"""Decides whether a sentence states an option's letter, rules it out, or only mentions it.
 
-All forms of sentences that state or reject a letter stand here, as patterns over the kinds of
-tokens before and after it, which :class:`llava_eval.scoring.choice.words.Kind` names: one character
-each, "aio" for "answer is option". A letter in a sentence of no such form is only mentioned.
+This module defines all forms of sentences that state or reject a letter, as regular expressions
+over the kinds of tokens before and after it. :class:`llava_eval.scoring.choice.words.Kind` names
+the kinds, one character each: "aio" is "answer is option". A letter in a sentence of no such form
+is only mentioned.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-#: So many tokens before and after a letter are looked at.
+#: Number of tokens before and after a letter that are examined.
 REACH = 60
 
 _EDGES = "(,:-"
-#: What may stand between the words that give an answer and the letter.
+#: Tokens allowed between the words that announce an answer and the letter.
 _BETWEEN = "[ftoaikr(,:]*"
 
 # Before a letter, in its sentence (a label also in the one before it).
@@ -66,7 +67,7 @@ _ALSO_AFTER = re.compile("^[ifov]*(?:s[fv]*m|m[fv]*s)")  # "is also possible"
 #: "is possible", "would be right if"
 _POSSIBLE_AFTER = re.compile("^(?:[-,:(]?[ifovgx]{0,4}m|[ifovra]*h)")
 _CHOSEN_AFTER = re.compile(r"^(?:o?z|s?i(?:$|[.,N])|,?q(?:$|[.,N]))")  # "B it is", "B, I think"
-#: "let us look at each option:", and then the first of them
+#: "let us look at each option:", followed by the first one
 _GOES_THROUGH = re.compile(r"(?:d[^.N]*|O[iv]?:?)N*$")
 _MARKED_RIGHT = re.compile(r"^(?:[.:)-]*r(?:[.,;)]|$|N)|[^N]*(?:V|\(r\))\.?(?:$|N))")
 _TEXT_IS_RIGHT = re.compile(r"^[.:)(-]+(?:s?if*)?r(?:[.,;)]|$|N)")
@@ -84,26 +85,27 @@ _CLAUSE_ENDS = re.compile("^(?:$|[-.,;:)N(Lz4])")
 _GOES_ON = re.compile("^(?:$|[-.,;:)N(LzgnbjsSfiuocFmy4]|[xa]:)")
 #: What may end the clause of a text of several words, and of one word.
 _TEXT_ENDS = (re.compile("$|[-.;:)(NgV]|,g"), re.compile("$|[-.,;:)(NgV]"))
-#: The rest of a sentence that says one text: "she is" reading a book, "the chef" stirs the soup.
+#: The subject of a sentence that contains one option's text: "she is" reading a book, "the chef"
+#: stirs the soup.
 _SUBJECT = re.compile("^q?[fstx34]{1,4}[ivpI][ft]*$|^f?(?P<bare>[x34]{1,2})$")
 
 
 @dataclass(frozen=True)
 class Mention:
-    """One option letter, or several joined by commas and "and", where the reply names it.
+    """A place in the reply that names one option letter, or several joined by commas and "and".
 
     Attributes:
         letters: the letters in their order.
-        start, end: of its tokens.
-        before: the kinds of its sentence before it.
-        earlier: all kinds before it.
-        after: the kinds after it.
-        verdict: the same, after its own option's text where that follows.
-        is_text: it is no letter but an option's text, which is no word of another kind.
-        is_weak: nothing but a phrase makes a letter of it ("the answer is b").
+        start, end: range of its tokens.
+        before: kinds of the tokens before it in its sentence.
+        earlier: kinds of all tokens before it.
+        after: kinds of all tokens after it.
+        verdict: kinds of the tokens after it, and after its own option's text if that follows.
+        is_text: it is an option's text instead of a letter, and not a word of another kind.
+        is_weak: it counts as a letter only after a phrase ("the answer is b").
         is_bracketed: it is written as "(B)" or "B)".
         has_own_text: its own option's text follows it.
-        text_before: of the option whose text stands right before it, as in "a girl (B)", or "".
+        text_before: letter of the option whose text is right before it, as in "a girl (B)", or "".
         is_early: no discussion of the options has begun before it.
     """
 
@@ -123,27 +125,27 @@ class Mention:
 
     @property
     def begins_sentence(self) -> bool:
-        """Whether only marks, filling words or its noun stand before it in its sentence."""
+        """Whether only punctuation, filler words or its noun precede it in its sentence."""
         return _begins(self.before)
 
     @property
     def is_added(self) -> bool:
-        """Whether it joins what was stated before: "..., or D", "D is also possible"."""
+        """Whether it is added to an earlier statement: "..., or D", "D is also possible"."""
         return bool(_ADDED.search(self.before) or _ALSO_AFTER.match(self.verdict))
 
     @property
     def is_marked_right(self) -> bool:
-        """Whether the entry of a list is marked as the right one."""
+        """Whether this list entry is marked as the right one."""
         return _MARKED_RIGHT.match(self.after) is not None
 
     @property
     def has_right_text(self) -> bool:
-        """Whether its own text follows, and after that "correct": right, where others are wrong."""
+        """Whether its own text and then "correct" follow: right, if others are called wrong."""
         return self.has_own_text and _TEXT_IS_RIGHT.match(self.verdict) is not None
 
     @property
     def is_contradicted(self) -> bool:
-        """Whether nothing but another option's text stands before it: "a boy (B)"."""
+        """Whether only another option's text precedes it: "a boy (B)"."""
         is_other = self.text_before not in ("", *self.letters)
         return is_other and len(self.before.strip(_EDGES)) == 1
 
@@ -161,12 +163,12 @@ class Mention:
         return _WRONG_AFTER.match(self.verdict) is not None
 
     def is_excepted(self) -> bool:
-        """Return whether the others are ruled out: "all but B are wrong", "nothing except B"."""
+        """Return whether all others are ruled out: "all but B are wrong", "nothing except B"."""
         match = _EXCEPT.search(self.before)
         return match is not None and bool(match["denied"] or _WRONG_AFTER.match(self.verdict))
 
     def is_unsaid(self) -> bool:
-        """Return whether its sentence only supposes, grants or allows what it says."""
+        """Return whether its sentence is only a supposition, concession or possibility."""
         conclusion = re.split("[bS]", self.before)[-1]
         supposed = "h" in conclusion and not _LABEL.search(self.earlier)
         return (
@@ -178,7 +180,7 @@ class Mention:
         )
 
     def is_stated(self) -> bool:
-        """Return whether the reply gives these letters as its answer."""
+        """Return whether the reply states these letters as its answer."""
         if not (self.earlier + self.after).strip(".,:;?()-jfNV"):
             return True
         if self.is_unsaid():
@@ -210,12 +212,12 @@ class Mention:
         return bool(is_last) and not is_denied
 
     def is_said_right(self) -> bool:
-        """Return whether what follows says that the letters are right or chosen."""
+        """Return whether the following words call the letters right or chosen."""
         right = _RIGHT_AFTER.match(self.verdict)
         return bool((right and "m" not in right["tail"]) or _CHOSEN_AFTER.match(self.after))
 
     def is_given(self) -> bool:
-        """Return whether a phrase before the letters gives them as the answer."""
+        """Return whether a phrase before the letters announces them as the answer."""
         if _gives(self.before, self.earlier) or _GIVEN.search(self.before):
             return True
         if _NOUN_ONLY.match(self.before) and _CLAUSE_ENDS.match(self.after):
@@ -225,8 +227,8 @@ class Mention:
     def _is_weakly_stated(self) -> bool:
         """Return whether a lower-case letter without brackets is an answer.
 
-        It is where it introduces its own text, or ends a clause after a phrase that gives an
-        answer; an "a" only before a full stop: the reply may have been cut off after an article.
+        It is if it introduces its own text, or ends a clause after a phrase that announces an
+        answer. An "a" must precede a full stop: the reply may have been cut off after an article.
         """
         is_word = self.letters[0] in "AI"
         if self.begins_sentence and self.has_own_text:
@@ -243,9 +245,9 @@ class Mention:
         return is_given is not None or _gives(self.before, self.earlier)
 
     def is_only_answer(self) -> bool:
-        """Return whether a letter, the only one of a reply, answers without one of the phrases.
+        """Return whether the only letter of a reply is its answer without an announcing phrase.
 
-        Its sentence must say so of it: "C matches", "which means C", "he runs from the rain (C)".
+        Its sentence must imply it: "C matches", "which means C", "he runs from the rain (C)".
         """
         clause = self.before.split(",")[-1]
         if len(self.letters) > 1 or self.is_weak or "?" in self.after or re.match("[^(]*d", clause):
@@ -263,12 +265,12 @@ class Mention:
         )
 
     def is_given_text(self, words: str, *, is_sole: bool) -> bool:
-        """Return whether an option's text, word for word, is the answer.
+        """Return whether an option's text, word for word, is stated as the answer.
 
         Args:
             words: the text.
-            is_sole: no other option is named: then every phrase that states a letter states a
-                text, and so does a clause of its own; else only "answer:" and the like do.
+            is_sole: no other option is named. Then every phrase that states a letter also states a
+                text, and so does a clause of its own; otherwise only "answer:" and the like do.
         """
         if is_sole:
             several = " " in words
@@ -293,7 +295,7 @@ def _begins(before: str) -> bool:
 
 
 def _gives(before: str, earlier: str) -> bool:
-    """Return whether a label or "the answer is" stands before something."""
+    """Return whether a label or "the answer is" precedes."""
     answer = _ANSWER_IS.search(before)
     is_given = answer is not None and "n" not in (answer["between"] or "")
     return is_given or _LABEL.search(earlier[-REACH:]) is not None

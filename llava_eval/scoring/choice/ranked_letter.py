@@ -1,4 +1,4 @@
-"""Rules that rank the positions of letters, or know a few phrases."""
+"""Rules that rank the positions of letters, or look for a few phrases."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _DEFAULT_LETTERS = "ABCDEFGH"
 
 
 def ranked_letter(text: str, letters: str) -> str | None:
-    """Return the letter that stands in the most telling position, or None.
+    """Return the letter in the highest-ranked position, or None.
 
-    Positions in this order: alone at the start, alone at the end, after a phrase such as "the
+    Positions rank in this order: alone at the start, alone at the end, after a phrase such as "the
     answer is", then "(A)", "A.", "A:", "A)", "A " and last anywhere. Within one kind of position
-    the letter that stands furthest to the right wins. After a phrase every letter counts with its
-    first occurrence, so "The answer is D because A is wrong" gives A; there are no word boundaries.
-    Without any letters A to H are looked for.
+    the rightmost letter wins. After a phrase every letter counts with its first occurrence, so "The
+    answer is D because A is wrong" gives A; there are no word boundaries. If ``letters`` is empty,
+    A to H are used.
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/_task_utils/mcq_extract.py, extract_mcq_answer.
     """
@@ -75,8 +75,8 @@ class RankedLetter(ReplyScorer):
     """lmms-eval's shared extractor: :func:`ranked_letter`; an unread reply is wrong.
 
     Attributes:
-        letters: what is looked for, whatever the number of options.
-        upper_targets: the rows' right letters are stripped and put in upper case first, as
+        letters: the letters to look for, whatever the number of options.
+        upper_targets: strip the rows' right letters and convert them to upper case first, as
             tasks/mmstar/utils.py, exact_match, does.
     """
 
@@ -94,9 +94,9 @@ class RankedLetter(ReplyScorer):
 
 
 class RealWorldQaLmmsEval(ReplyScorer):
-    """RealWorldQA in lmms-eval: its shared extractor where A to D is right, else the whole reply.
+    """RealWorldQA in lmms-eval: its shared extractor if A to D is right, else the whole reply.
 
-    Another answer is compared in lower case, full stops at the end removed.
+    The whole reply is compared in lower case, without full stops at its end.
 
     Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/realworldqa/utils.py,
     realworldqa_process_results.
@@ -115,7 +115,7 @@ class RealWorldQaLmmsEval(ReplyScorer):
 
 _LLAVA_LETTERS = "ABCDE"
 _LLAVA_START = re.compile(rf"([{_LLAVA_LETTERS}])(?:\. .*)?", re.DOTALL)
-#: The dot stands for any character but a newline, as in the original.
+#: The dot matches any character except a newline, as in the original.
 _LLAVA_PHRASE = re.compile(r"The answer is ([A-Z]).")
 
 
@@ -135,9 +135,9 @@ class ScienceQaLmmsEval(ReplyScorer):
 
 
 class ScienceQaLlava(LetterRule):
-    """ScienceQA in LLaVA: a letter, "A. " and more, or "The answer is A." exactly once.
+    """ScienceQA in LLaVA: a letter, "A. " with more text, or "The answer is A." exactly once.
 
-    Nothing is stripped; a letter beyond the choices, and one beyond E, is wrong.
+    Nothing is stripped; a letter beyond the choices or beyond E is wrong.
 
     Source: haotian-liu/LLaVA, llava/eval/eval_science_qa.py.
     """

@@ -1,7 +1,7 @@
-"""Which option letters a reply states, and which it rules out.
+"""Finds the option letters that a reply states, and those that it rules out.
 
-One pass over all mentions of options, and over the lists that copy them. Nothing is decided here:
-:mod:`llava_eval.scoring.choice.strict` does that once all is known.
+This is one pass over all mentions of options, and over copied lists of options. The answer is
+decided later, in :mod:`llava_eval.scoring.choice.strict`.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from llava_eval.scoring.choice.words import Kind
 from llava_eval.scoring.plain_text import plain_text, same_text
 
 _LABELS = (Kind.LABEL, Kind.WEAK_LABEL)
-#: A reply of more single letters is a model that repeats itself.
+#: A reply with more single letters comes from a model that repeats itself.
 _MOST_LETTERS = 1000
 
-#: The end of a prompt, where a word may begin.
+#: A reply that was cut off after "answer:", where the letter may begin a word.
 _CUT_OFF = re.compile("answer: *[a-z]")
 
 _GROUP = re.compile(r"[Ll](?:(?:,*(?:\(?j{1,3}[mfs]*|[mf]*)o?|-|(?<![xT]L)>)L)*")
 _SENTENCE_BREAK = re.compile("[.?;N]")
-#: Letters that are named together, which a phrase may go over: "of A, B and C".
+#: Letters named together, which may stand within a phrase: "of A, B and C".
 _SEVERAL = re.compile("L(?:[,j-]*L)+")
 _GAP_TO_TEXT = re.compile(r"[-.,;:)(Nj>]*[iv]?[ok]?\(?")
 _GAP_FROM_TEXT = re.compile(r"[-(,:.]*[fok]*$")
-#: A letter alone on its line, before one that says more: "Option A", and then what is seen of it.
+#: A letter alone on its line, followed by a line with text: "Option A", then remarks on it.
 _HEADS_A_PART = re.compile(r"[.:]?(?:$|N+(?!k?o?[Ll][.:]?(?:N|$))[^N])")
-#: What says of several letters that the answer is still among them: "which leaves us with A and B".
+#: Words that keep several letters as candidates: "which leaves us with A and B".
 _LEFT = re.compile(r"(?i)\b(?:left|leav\w+|down)(?: \w+){0,3} $")
-#: The same: "it is either A or B".
+#: Also for candidates: "it is either A or B".
 _OR = re.compile(r"(?i)\b(?:or|oder|ou)\b|或|还是|または|또는")
-#: What a quote shows around a letter: whole words.
+#: Context that a quote shows around a letter, in whole words.
 _EDGE = r"(?!(?<=[\w'])[\w'])"
 _WORDS_BEFORE = re.compile(rf"{_EDGE}.{{0,24}}$|$", re.DOTALL)
 _WORDS_AFTER = re.compile(rf".{{0,12}}{_EDGE}|", re.DOTALL)
 
 
 def find_statements(reply: str, choices: Sequence[str]) -> tuple[dict[str, str], set[str]]:
-    """Return which letters a reply states, each with the words that do so, and which it rejects.
+    """Return the letters that a reply states, each with a quote, and those that it rejects.
 
     Args:
         reply: the model's text, without reasoning.
@@ -53,8 +53,8 @@ def find_statements(reply: str, choices: Sequence[str]) -> tuple[dict[str, str],
         if text in tuple(string.ascii_lowercase):  # "A. F", where F is a label in the picture
             own = rf"(?m)(\b{letter}[.)]+) ?(?i:{text})(?=[.,](?!\w)| ?$)"
             plain = re.sub(own, r"\1", plain)
-    # All letters, each on its line, are the list of options where more follows than one letter,
-    # which may be a list that begins again.
+    # All letters, each on its own line, are a copied list of options if more than a letter follows:
+    # a single letter may be the start of the list again.
     lines = r"[.:)]* ?\n\(?".join(string.ascii_uppercase[: max(3, len(choices))])
     plain = re.sub(rf"\A\(?{lines}[.:)]* ?\n(?=\n|.*\w.*\w)", "", plain)
     lexer = Lexer(plain, choices)
@@ -64,17 +64,17 @@ def find_statements(reply: str, choices: Sequence[str]) -> tuple[dict[str, str],
 
 
 class _Reply:
-    """A reply as tokens, and the kinds of all as one text."""
+    """A reply as tokens, and the tokens' kinds joined to one string."""
 
     def __init__(self, plain: str, tokens: Sequence[Token]) -> None:
         self.plain = plain
         self.tokens = tokens
         self.kinds = "".join(token.kind for token in tokens)
-        # "A: C", "A: the answer is C" and "Q: ... A: ...", where "A" stands for "answer".
+        # "A: C", "A: the answer is C" and "Q: ... A: ...", where "A" abbreviates "answer".
         label = re.search("(?:^|N)L(?=:(?:L[.]?(?:N|$)|fr*a))|^L:[^N?]*[N?]+L(?=:)", self.kinds)
         if label is not None and tokens[label.end() - 1].letter == "A":
             self.kinds = f"{self.kinds[: label.end() - 1]}a{self.kinds[label.end() :]}"
-        # Between two letters "yes" is of the first one ("A yes B no"), or is "and" ("A ja B").
+        # "Yes" between two letters belongs to the first ("A yes B no"), or means "and" ("A ja B").
         self.kinds = re.sub("(?<=L)(?<!nL)Y(?=L)", Kind.WORD, self.kinds)
         begins = re.search("d|O[^.N]{0,4}:|O[iv]", self.kinds)
         self.discussion = len(tokens) if begins is None else begins.end()
@@ -84,10 +84,10 @@ class _Reply:
         self.listed = self._listed()
 
     def _split(self, group: re.Match[str]) -> list[list[int]]:
-        """Return the letters of one mention, or of two where the last has a verb of its own.
+        """Return the letters of one mention, or of two if the last letter has its own verb.
 
         "Unlike A, B is correct", "(A) B is wrong", "B — A and C are wrong" and "I choose B, A
-        wrong" speak of two letters, "A and B are correct" of one group.
+        wrong" are two mentions, "A and B are correct" is one.
         """
         at = [number for number in range(*group.span()) if self.kinds[number] in _LABELS]
         following = self.kinds[group.end() : group.end() + 1]
@@ -114,9 +114,9 @@ class _Reply:
         return [at]
 
     def _are_apart(self, left: int, right: int) -> bool:
-        """Return whether a comma parts two letters, or a bracket before one that is ruled out.
+        """Return whether two letters are separated by a comma, or by a bracket before a rejection.
 
-        No comma does that parts subjects of one verb: "A, B are wrong", "A, B is wrong".
+        A comma between the subjects of one verb does not count: "A, B are wrong", "A, B is wrong".
         """
         first, second = self._mention([left]), self._mention([right])
         is_bracketed = first.is_bracketed and not second.is_bracketed
@@ -153,7 +153,7 @@ class _Reply:
         )
 
     def _text_after(self, start: int) -> tuple[str, int]:
-        """Return the letter whose option's text follows after marks, or "", and where that ends."""
+        """Return the letter of an option text that follows punctuation, or "", and its end."""
         gap = _GAP_TO_TEXT.match(self.kinds, start)
         at = start if gap is None else gap.end()
         if at == len(self.tokens) or self.kinds[at] in _LABELS:
@@ -163,7 +163,7 @@ class _Reply:
         return self.tokens[at].letter, at + 1
 
     def _quote(self, start: int, end: int) -> str:
-        """Return the words around tokens, for people."""
+        """Return tokens with the words around them, for the explanation."""
         first, last = self.tokens[start].start, self.tokens[end - 1].end
         before = next(_WORDS_BEFORE.finditer(self.plain, max(0, first - 24), first))[0]
         after = next(_WORDS_AFTER.finditer(self.plain, last))[0]
@@ -174,12 +174,12 @@ class _Reply:
         return bool(_LEFT.search(self.plain[:first]) or _OR.search(self.plain, first, last))
 
     def statements(self) -> tuple[dict[str, str], set[str]]:
-        """Return what is stated and rejected."""
+        """Return the stated letters with their quotes, and the rejected letters."""
         stated: dict[str, str] = {}
         rejected: set[str] = set()
         open_mentions: list[Mention] = []
         right_texts: dict[str, str] = {}
-        open_pair: dict[str, str] = {}  # until one of both is stated
+        open_pair: dict[str, str] = {}  # two candidates, until one of them is stated
         for number, mention in enumerate(self.mentions):
             quote = self._quote(mention.start, mention.end)
             if mention.is_rejected(is_listed=number in self.listed):
@@ -190,7 +190,7 @@ class _Reply:
                 elif mention.has_right_text:
                     right_texts[mention.letters[0]] = quote
             elif len(set(mention.letters)) > 2:
-                continue  # options that are copied or gone through: "A, B, C, or D"
+                continue  # options that are copied or discussed in turn: "A, B, C, or D"
             elif mention.is_stated():
                 group = dict.fromkeys(mention.letters, quote)
                 if len(group) > 1 and self._is_open(mention):
@@ -206,7 +206,7 @@ class _Reply:
             elif not mention.is_unsaid():
                 open_mentions.append(mention)
         stated.update(open_pair)
-        if rejected:  # else it may be "on the right"
+        if rejected:  # otherwise "right" may mean the direction
             stated.update(right_texts)
         stated.update(self._stated_texts(by_any_phrase=not stated))
         is_silent = not stated and not self.listed
@@ -217,11 +217,11 @@ class _Reply:
         return stated, rejected
 
     def _other_text(self, mention: Mention) -> str:
-        """Return the letter of the option whose text stands beside a mention, or ""."""
+        """Return the letter of the option whose text is next to a mention, or ""."""
         return mention.text_before if mention.is_contradicted else self._text_after(mention.end)[0]
 
     def _stated_texts(self, *, by_any_phrase: bool) -> dict[str, str]:
-        """Return the letters whose option's text is given as the answer, word for word."""
+        """Return the letters whose option text is stated as the answer, word for word."""
         own = {self._text_after(item.end)[1] - 1 for item in self.mentions if item.has_own_text}
         texts = {
             number: self._mention([number])
@@ -244,8 +244,8 @@ class _Reply:
     def _listed(self) -> set[int]:
         """Return the numbers of mentions that are entries of lists of options.
 
-        A list is two or more single letters in alphabetical order, written alike, each introducing
-        something ("A. a kite B. a girl"): options that were copied, or are gone through.
+        A list is two or more single letters in alphabetical order, in the same style, each followed
+        by something ("A. a kite B. a girl"): options that are copied or discussed in turn.
         """
         listed: set[int] = set()
         run: list[int] = []
@@ -269,7 +269,7 @@ class _Reply:
         return listed
 
     def _asked_before(self, run: Sequence[int]) -> list[int]:
-        """Return the entry before a list that ends a question: "Is it A. a kite or B. a girl?"."""
+        """Return the entry before a list at the end of a question: "A. a kite or B. a girl?"."""
         if not run or run[0] == 0 or not self.mentions[run[-1]].verdict.startswith("?"):
             return []
         first, second = self.mentions[run[0] - 1], self.mentions[run[0]]
@@ -280,21 +280,21 @@ class _Reply:
         return [run[0] - 1] if is_before and is_alike and goes_on else []
 
     def _style(self, number: int) -> str:
-        """Return how an entry is written: "(A)", "A)", "A.", "A:", or "A" alone."""
+        """Return the style of an entry: "(A)", "A)", "A.", "A:", or "A" alone."""
         token = self.tokens[self.mentions[number].start]
         following = self.plain[token.end : token.end + 1]
         brackets = re.sub(r"\w|\s", "", self.plain[token.start : token.end])
         return brackets + (following if following in ".:、=-" else "")
 
     def _is_entry(self, number: int) -> bool:
-        """Return whether a letter introduces something, where an entry of a list may stand."""
+        """Return whether a letter introduces something at a place where a list entry may be."""
         mention = self.mentions[number]
         previous = self.mentions[number - 1] if number else None
         if _HEADS_A_PART.match(mention.after) and not mention.before.strip("ok"):
             return True
         if not mention.after.partition("N")[0].strip(".:"):
             between = "N" if previous is None else self.kinds[previous.end : mention.start]
-            return not between.strip(".,:;-(/")  # the last of a row such as "A. B. C. D."
+            return not between.strip(".,:;-(/")  # the last of a sequence such as "A. B. C. D."
         text = self.plain[self.tokens[mention.start].end :]
         if re.match(r"\s*[:=(]\s*[\d.]", text):
             return True  # probabilities

@@ -1,4 +1,4 @@
-"""Our own rule: the one letter that a reply states."""
+"""Our own rule: the single letter that a reply states."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from llava_eval.types import Sample
 
 
 def read_choice(reply: str, choices: Sequence[str]) -> tuple[str | None, str]:
-    """Return the one letter that a reply gives as its answer, or None, and why.
+    """Return the single letter that a reply states as its answer, or None, and the reason.
 
-    Our own rule, made so that no reply is ever guessed at: see :mod:`llava_eval.scoring.choice`.
+    Our own rule, which never guesses: see :mod:`llava_eval.scoring.choice`.
 
     Args:
         reply: the model's reply.
-        choices: the option texts without letters; letters beyond them are not read.
+        choices: the option texts without letters; letters beyond them are no answers.
     """
     text = without_reasoning(reply)
     if text is None:
@@ -48,7 +48,7 @@ def read_choice(reply: str, choices: Sequence[str]) -> tuple[str | None, str]:
 
 
 class StrictChoice(LetterRule):
-    """An answer counts where it can be read in one way only; an unreadable reply is wrong.
+    """An answer counts only if it is unambiguous; an unreadable reply is wrong.
 
     Our own rule, see :func:`read_choice`; unreadable replies are counted.
     """
