@@ -1,1 +1,1 @@
-"""Readers of what comes from outside: size, depth, type and time are limited here, once for all."""
+"""Readers of external input, in one place: they limit its size, depth, types and time."""

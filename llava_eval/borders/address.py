@@ -1,4 +1,4 @@
-"""The address of an endpoint, and the key that it is asked with, which is never shown."""
+"""Checks of an endpoint's address, and reading of its API key, which is never shown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from llava_eval.errors import ConfigError, without_secrets
 
-#: What a server that asks for no key gets instead of one.
+#: Placeholder sent to a server that needs no API key.
 NO_KEY = "no-key"
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -19,14 +19,14 @@ _EXPECTED = "expected http(s)://host[:port]/path, for instance http://localhost:
 
 
 def check_address(address: str, *, key: str) -> None:
-    """Raise ConfigError for an address that is none, or that holds a secret.
+    """Check that an address is valid and contains no secret.
 
     Args:
         address: an endpoint up to and without ``/chat/completions``.
-        key: of the configuration, for messages.
+        key: configuration key of the address, for messages.
 
     Raises:
-        ConfigError: in one line, without the secret.
+        ConfigError: it is not; the message does not contain the secret.
     """
     if any(mark in address for mark in "@?#;&"):
         raise ConfigError(
@@ -35,26 +35,26 @@ def check_address(address: str, *, key: str) -> None:
         )
     try:
         url = urlsplit(address)
-        host = (url.hostname or "").encode("idna")  # fails for what no look-up takes, as "a..b"
+        host = (url.hostname or "").encode("idna")  # fails for impossible names such as "a..b"
         is_good = url.scheme in ("http", "https") and host != b"" and url.port != 0
     except ValueError:
         is_good = False
     if not is_good or not address.isprintable() or " " in address:
-        # What is no address may be the key itself: it is not repeated.
+        # The value is not repeated, because it may be the API key itself.
         raise ConfigError(f"{key} is not an address; {_EXPECTED}")
     if address.rstrip("/").endswith("/chat/completions"):
         raise ConfigError(f"{key} ends before /chat/completions, which is added; {_EXPECTED}")
 
 
 def check_variable(variable: str, *, key: str) -> None:
-    """Raise ConfigError for what cannot be the name of an environment variable.
+    """Check that a value can be the name of an environment variable.
 
     Args:
         variable: the name.
-        key: of the configuration, for messages.
+        key: configuration key of the value, for messages.
 
     Raises:
-        ConfigError: without the value, which may be the key itself.
+        ConfigError: it cannot; the message does not contain it, because it may be the API key.
     """
     if not _VARIABLE.fullmatch(variable):
         raise ConfigError(
@@ -69,16 +69,16 @@ def is_openai(address: str) -> bool:
 
 
 def is_this_machine(address: str) -> bool:
-    """Return whether an address is surely of this machine."""
+    """Return whether an address certainly belongs to this machine."""
     host = urlsplit(address).hostname or ""
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def by_proxy(address: str) -> str:
-    """Return what a message says of the environment's proxy, which may be what has answered.
+    """Return a hint for messages that the environment's proxy may have answered, if it is used.
 
     Args:
-        address: of the endpoint.
+        address: address of the endpoint.
     """
     parts, proxies = urlsplit(address), urllib.request.getproxies()
     proxy, host = proxies.get(parts.scheme) or proxies.get("all"), parts.hostname or ""
@@ -89,27 +89,27 @@ def by_proxy(address: str) -> str:
 
 
 def _is_of_network(host: str, no_proxy: str) -> bool:
-    """Return whether NO_PROXY names a network of the host, as 10.0.0.0/8, which urllib ignores."""
+    """Return whether NO_PROXY has a network with the host (10.0.0.0/8), which urllib ignores."""
     networks = [name.strip() for name in no_proxy.split(",") if "/" in name]
     for network in networks:
-        with contextlib.suppress(ValueError):  # a host's name, or no network
+        with contextlib.suppress(ValueError):  # a host name, or not a network
             if ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False):
                 return True
     return False
 
 
 def read_key(variable: str, address: str, *, part: str, name: str) -> str:
-    """Return the key from the environment, or ``NO_KEY`` where it is not set.
+    """Return the API key from the environment, or ``NO_KEY`` if it is not set.
 
     Args:
         variable: name of the environment variable.
-        address: of the endpoint.
-        part: of the configuration, "judge" or "model", for messages.
-        name: of the model that is asked, for messages.
+        address: address of the endpoint.
+        part: part of the configuration, "judge" or "model", for messages.
+        name: name of the model, for messages.
 
     Raises:
-        ConfigError: OpenAI's own endpoint is asked and the variable is not set, or it holds what
-            can be no key.
+        ConfigError: the variable is not set although the endpoint is OpenAI's own, or its value
+            cannot be a key.
     """
     result = os.environ.get(variable, "").strip()
     if result and not (result.isascii() and result.isprintable()):

@@ -1,8 +1,8 @@
-"""HTTP exchanges with a deadline for the whole of each, and a largest body.
+"""HTTP requests with a deadline for the whole exchange and a limit on the body's size.
 
-A read timeout limits the wait for the next byte alone: a server that sends one byte each second
-never meets it. Here the deadline holds from the look-up of the name to the last byte, and no more
-than the limit is ever kept in memory or written.
+A read timeout limits only the wait for the next byte, so a server that sends one byte per second
+never exceeds it. Here the deadline covers everything from the name look-up to the last byte, and
+no more than the size limit is ever kept in memory or written.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from llava_eval.errors import ConfigError, one_line, without_secrets
 if TYPE_CHECKING:
     import httpx2
 
-#: Content encodings that are undone, each by at most a thousand times its size.
+#: Supported content encodings; each expands by a factor of at most about a thousand.
 _ENCODINGS = ("", "identity", "gzip", "deflate")
-#: OpenSSL's words for servers that answer, but never by this address, and what they mean.
+#: OpenSSL's messages for servers that can never be reached by this address, and their meaning.
 _TLS_FAULTS = {
     "certificate verify failed": "its certificate is not trusted (SSL_CERT_FILE names one that is)",
     "wrong version number": "it speaks no TLS, which https:// asks for",
@@ -31,12 +31,12 @@ _TLS_FAULTS = {
 
 
 class RequestError(Exception):
-    """A request without a usable answer; the message is one line, without secrets of addresses.
+    """A request without a usable response; the message is one line without secrets.
 
     Attributes:
         may_pass: the same request may succeed later.
-        is_away: the server takes no request now, whatever that asks.
-        num_attempts: how often it was tried, where that is more than once or was to be.
+        is_away: the server currently accepts no request at all.
+        num_attempts: number of attempts, if the request was or should have been retried.
     """
 
     may_pass: ClassVar[bool] = False
@@ -52,30 +52,30 @@ class RequestError(Exception):
 
 
 class UnreachableError(RequestError):
-    """Nobody answers: there is no connection, or nothing comes in time."""
+    """There was no connection, or no response in time."""
 
     may_pass = True
     is_away = True
 
 
 class BrokenError(RequestError):
-    """An answer that began and is of no use: cut off, too slow, too large, or no HTTP."""
+    """An unusable response: cut off, too slow, too large, or not HTTP."""
 
     may_pass = True
 
 
 class AddressError(RequestError):
-    """An address that nothing can be asked from, or sent to, or that leads to others for ever."""
+    """An address that cannot be requested, or that redirects endlessly."""
 
 
 @dataclass(frozen=True)
 class Response:
-    """An answer, whatever its status.
+    """A response with any status.
 
     Attributes:
-        status: of HTTP.
-        headers: by name in lower case.
-        body: all of it; empty where it was written elsewhere.
+        status: HTTP status code.
+        headers: headers by lower-case name.
+        body: the whole body; empty if it was passed to a writer.
     """
 
     status: int
@@ -84,13 +84,13 @@ class Response:
 
 
 class HttpClient:
-    """Exchanges requests for answers; one object serves many threads.
+    """Sends requests; one object can be used by many threads.
 
-    Redirects are followed to http and https only; headers with a key stay with their own host. A
-    GET that finds a kept connection closed is sent once more over a new one.
+    Redirects are followed only to http and https addresses, and headers with a key are sent only to
+    their own host. A GET that fails on a closed kept-alive connection is sent again over a new one.
 
     Args:
-        headers: sent with every request.
+        headers: headers sent with every request.
 
     Raises:
         ConfigError: the environment names a proxy or certificates that cannot be used.
@@ -102,7 +102,7 @@ class HttpClient:
         try:
             self._client = httpx2.AsyncClient(
                 headers={**(headers or {}), "Accept-Encoding": "gzip, deflate"},
-                timeout=None,  # one deadline holds for the whole, see exchange()
+                timeout=None,  # exchange() sets one deadline for the whole
                 limits=httpx2.Limits(),
                 follow_redirects=True,
             )
@@ -126,20 +126,20 @@ class HttpClient:
         content: bytes | None = None,
         write: Callable[[bytes], object] | None = None,
     ) -> Response:
-        """Send one request and return the answer, whatever its status.
+        """Send one request and return the response, whatever its status.
 
         Args:
-            method: of HTTP.
-            address: http or https.
-            timeout_seconds: for everything, from the look-up of the name to the last byte.
-            max_bytes: a longer body is refused, whatever the server says of its length.
+            method: HTTP method.
+            address: http or https address.
+            timeout_seconds: deadline for everything from the name look-up to the last byte.
+            max_bytes: limit on the body's actual size, whatever length the server states.
             content: the request's body.
-            write: gets the body of an answer with status 200 in pieces, in place of
+            write: receives the body of a response with status 200 in pieces, instead of
                 :attr:`Response.body`.
 
         Raises:
-            UnreachableError: nobody answers, or nothing came in time.
-            BrokenError: what came is not an answer, not complete in time, or too large.
+            UnreachableError: there was no connection, or no response in time.
+            BrokenError: the response is not HTTP, not complete in time, or too large.
             AddressError: the address cannot be used.
         """
         exchange = self._exchange(method, address, timeout_seconds, max_bytes, content, write)
@@ -149,13 +149,13 @@ class HttpClient:
             raise BrokenError("the connection was closed on this side") from None
 
     def close(self) -> None:
-        """Close all connections; exchanges under way end with an error."""
+        """Close all connections; running exchanges end with an error."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
 
     def _run(self) -> None:
-        """Serve exchanges until :meth:`close`; runs in a thread of its own."""
+        """Run the event loop until :meth:`close`, in a thread of its own."""
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
@@ -225,20 +225,20 @@ class HttpClient:
             raise BrokenError(f"the answer cannot be unpacked: {error}") from None
         except httpx2.HTTPError as error:
             if begun is None and method == "GET" and not is_connected_anew:
-                # The server closed a connection that was kept open, before or while this came.
+                # The server closed a kept-alive connection before or while the request was sent.
                 left = end - time.monotonic()
                 return await self._exchange(method, address, left, max_bytes, content, write)
             raise BrokenError(_where_it_broke(begun) or _cause_of(error)) from None
         except Exception as error:
-            # For addresses and answers of strangers the libraries raise a good deal that is none
-            # of their own errors: an ExceptionGroup for a port over 65535, for instance.
+            # For unusual addresses and responses the libraries also raise other exceptions than
+            # their own, for instance an ExceptionGroup for a port over 65535.
             if is_writing:
                 raise
             raise BrokenError(_cause_of(error)) from None
 
 
 def _check_method(response: httpx2.Response, method: str) -> None:
-    """Raise AddressError where a redirect has made a GET of what was to be sent, as most do."""
+    """Raise AddressError if a redirect turned the request into a GET, as most redirects do."""
     if response.request.method != method:
         raise AddressError(
             f"HTTP {response.history[0].status_code}: it has moved to "
@@ -253,7 +253,7 @@ def _check_encoding(response: httpx2.Response) -> None:
 
 
 def _where_it_broke(begun: httpx2.Response | None) -> str | None:
-    """Return how much came of an answer that states its length; None where nothing is known."""
+    """Return how much of a response was received; None if it did not state its length."""
     stated = "" if begun is None else begun.headers.get("content-length", "")
     if begun is None or not stated.isdecimal():
         return None
@@ -261,7 +261,7 @@ def _where_it_broke(begun: httpx2.Response | None) -> str | None:
 
 
 def _unconnected(error: httpx2.RequestError, address: str) -> RequestError:
-    """Return the error of a connection that was not made."""
+    """Return the error for a failed connection."""
     import httpx2
 
     cause, asked = _cause_of(error), error.request.url

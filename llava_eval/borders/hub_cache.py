@@ -1,4 +1,4 @@
-"""The Hugging Face hub, whichever library its client sends requests with."""
+"""Files of the Hugging Face hub, independent of its client's HTTP library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def hub_errors() -> tuple[type[Exception], type[Exception]]:
-    """Return what the hub's client raises: errors of httpx or httpx2, and the system's."""
+    """Return the base classes of the hub client's errors: one of httpx or httpx2, and OSError."""
     from huggingface_hub.errors import HfHubHTTPError
 
     return typing.cast("tuple[type[Exception], type[Exception]]", HfHubHTTPError.__bases__)
@@ -23,22 +23,22 @@ def snapshot(
     without: Sequence[str] = (),
     kind: str = "model",
 ) -> Path:
-    """Return the folder in the hub's cache that holds files of a repository, fetched if need be.
+    """Return the cache folder with files of a repository, after downloading them if necessary.
 
-    Without a network what is there is returned: of a commit, too, whose files the client's versions
-    1.x want to list first.
+    Without a network the cached files are returned, also for a commit, although versions 1.x of the
+    client want to list a commit's files first.
 
     Args:
         repository: "organisation/name".
         revision: branch, tag or commit; None is the main branch.
-        patterns: on paths inside the repository, as the shell's, but "*" stands for folders, too.
-        without: patterns of files that are left out all the same.
+        patterns: shell patterns for paths inside the repository, in which "*" also matches "/".
+        without: patterns of files to leave out.
         kind: "model" or "dataset".
 
     Raises:
-        HFValidationError: the repository's name can be none.
-        OSError: as :func:`huggingface_hub.snapshot_download` does, or the answer is none of a hub;
-            also all other :func:`hub_errors`.
+        HFValidationError: the repository's name is invalid.
+        OSError: as raised by :func:`huggingface_hub.snapshot_download`, or the response is not a
+            hub's; also all other :func:`hub_errors`.
     """
     from huggingface_hub import is_offline_mode, snapshot_download
     from huggingface_hub.errors import (
@@ -61,7 +61,8 @@ def snapshot(
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError):
         raise
     except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
-        # The client checks no answer: a mirror's, or the page of a network that asks to log in.
+        # The client does not check responses, which may come from a mirror or from the login page
+        # of a network.
         raise OSError(f"what answered is no hub ({type(error).__name__}: {error})") from error
     except no_answer as error:
         try:

@@ -1,7 +1,7 @@
-"""The one reader of JSON: its size, depth and type are checked before anything uses it.
+"""The only reader of JSON: it checks size, depth and type before the value is used.
 
-Rows, ledgers, manifests, caches, checkpoints and servers' replies are all written by others. The
-standard library alone gives a RecursionError for 100,000 brackets, and accepts any type.
+Rows, ledgers, manifests, caches, checkpoints and servers' replies are all external input. The
+standard library alone raises RecursionError for 100,000 brackets, and accepts any type.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, TypeVar, overload
 
 from llava_eval.borders.paths import LFS_POINTER, open_file
 
-#: Levels of lists and objects within each other; real files have fewer than 20.
+#: Maximum nesting of lists and objects; real files have fewer than 20 levels.
 MAX_DEPTH = 100
 _TOO_DEEP = f"more than {MAX_DEPTH} levels of lists and objects within each other"
 #: Longest text that is read as one JSON value.
@@ -33,7 +33,7 @@ _WORDS = {
 
 
 class JsonError(ValueError):
-    """A text that is not the JSON that was expected; the message is one line without a source."""
+    """A text that is not the expected JSON; the message is one line and names no source."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
@@ -44,16 +44,16 @@ def parse_json(text: str | bytes) -> Any: ...
 @overload
 def parse_json(text: str | bytes, expected: type[ValueT], *, is_ours: bool = ...) -> ValueT: ...
 def parse_json(text: str | bytes, expected: type[Any] = object, *, is_ours: bool = False) -> Any:
-    """Return the JSON value that a text holds.
+    """Parse a JSON text.
 
     Args:
-        text: as text, or as bytes in UTF-8, UTF-16 or UTF-32.
-        expected: type of the value: ``dict``, ``list``, ``str``, ...; any where it is left out.
-        is_ours: it was written by this package, which never writes the NaN and Infinity that JSON
-            does not have, and could not write them again.
+        text: text, or bytes in UTF-8, UTF-16 or UTF-32.
+        expected: type of the value: ``dict``, ``list``, ``str``, ...; any type by default.
+        is_ours: the text was written by this package, which never writes NaN and Infinity, as JSON
+            does not have them; they are then refused.
 
     Raises:
-        JsonError: it is too long, no JSON, nested too deep, or of another type.
+        JsonError: it is too long, not JSON, nested too deeply, or of another type.
     """
     if len(text) > MAX_FILE_BYTES:
         raise JsonError(f"longer than {MAX_FILE_BYTES} bytes")
@@ -61,7 +61,7 @@ def parse_json(text: str | bytes, expected: type[Any] = object, *, is_ours: bool
         value = json.loads(text, parse_constant=_refuse if is_ours else None)
     except RecursionError:
         raise JsonError(_TOO_DEEP) from None
-    except ValueError as error:  # also bytes that are no text, and numbers of too many digits
+    except ValueError as error:  # also undecodable bytes, and numbers with too many digits
         is_pointer = isinstance(text, bytes) and text.startswith(LFS_POINTER)
         found = "a pointer of git-lfs (`git lfs pull` fetches the file)" if is_pointer else error
         raise JsonError(f"not JSON: {found}") from None
@@ -78,15 +78,15 @@ def load_json(path: Path) -> Any: ...
 @overload
 def load_json(path: Path, expected: type[ValueT], *, is_ours: bool = ...) -> ValueT: ...
 def load_json(path: Path, expected: type[Any] = object, *, is_ours: bool = False) -> Any:
-    """Return the JSON value that a file holds.
+    """Parse a JSON file.
 
     Args:
-        path: the file; no more than :data:`MAX_FILE_BYTES` of it are read.
+        path: the file; at most :data:`MAX_FILE_BYTES` of it are read.
         expected: type of the value, see :func:`parse_json`.
-        is_ours: see there.
+        is_ours: see :func:`parse_json`.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
         JsonError: see :func:`parse_json`.
     """
     with open_file(path) as stream:
@@ -105,12 +105,12 @@ def digest(content: Any) -> str:
 
 
 def describe(kind: type[Any]) -> str:
-    """Return what a message calls the JSON values of a Python type."""
+    """Return the name of a Python type's JSON values, for messages."""
     return _WORDS.get(kind, kind.__name__)
 
 
 def _check_depth(value: object) -> None:
-    """Raise JsonError where lists and objects lie within each other too deep."""
+    """Raise JsonError if lists and objects are nested too deeply."""
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_DEPTH):
         children = (

@@ -1,4 +1,4 @@
-"""What a container, a job or an affinity leaves to this process of its machine."""
+"""Limits on this process by a container, a job scheduler or a CPU affinity."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 
 def num_cores(root: Path = Path("/")) -> int:
-    """Return how many cores this process may use.
+    """Return the number of cores that this process may use.
 
-    A quota is rounded down, as Ray does: a thread beyond it is stopped again and again while the
+    A quota is rounded down, as in Ray: a thread beyond the quota is repeatedly paused while the
     others spin. With 1 or 1.5 cores torch was four times slower on two threads than on one.
 
     Args:
-        root: where /proc and /sys lie.
+        root: folder that contains /proc and /sys.
     """
     if hasattr(os, "sched_getaffinity"):
         count = len(os.sched_getaffinity(0))
@@ -24,20 +24,20 @@ def num_cores(root: Path = Path("/")) -> int:
     for folder in control_groups("cpu", root):
         version_1 = [text_of(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
         stated = text_of(folder / "cpu.max") or " ".join(version_1)
-        quota = re.match(r"(\d+) ([1-9]\d*)", stated)  # without a limit it is "max", or -1
+        quota = re.match(r"(\d+) ([1-9]\d*)", stated)  # no limit is written as "max" or -1
         if quota is not None:
             count = min(count, int(quota[1]) // int(quota[2]))
     return max(count, 1)
 
 
 def control_groups(controller: str, root: Path) -> Iterator[Path]:
-    """Yield the folders of the control groups that this process is in, the innermost first.
+    """Yield the folders of the control groups of this process, the innermost first.
 
-    In a container the first may not be there.
+    In a container the first ones may not exist.
 
     Args:
-        controller: of version 1, "memory" or "cpu"; version 2 has one tree for all.
-        root: where /proc and /sys lie.
+        controller: controller of version 1, "memory" or "cpu"; version 2 has one tree for all.
+        root: folder that contains /proc and /sys.
     """
     for line in text_of(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
@@ -48,7 +48,7 @@ def control_groups(controller: str, root: Path) -> Iterator[Path]:
 
 
 def text_of(path: Path) -> str:
-    """Return what a file says; nothing where it cannot be read."""
+    """Return a file's text; empty if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError:

@@ -1,8 +1,8 @@
-"""Paths and files: where a name leads on this machine, reading what ends, and whole lines.
+"""Paths and files: resolving names, reading only regular files, and writing whole lines.
 
-``Path.exists`` and its kin raise where a folder may not be entered, a name is too long for the
-file system, or links go round in a circle. One row with such a path must not end a run, so most
-answers here are about any path, whatever the file system says of it.
+``Path.exists`` and similar methods raise if a folder may not be entered, a name is too long for the
+file system, or links form a circle. One row with such a path must not end a run, so most functions
+here return an answer for any path.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _REASONS = {
 
 
 def package_folder(package: str) -> Path | None:
-    """Return the folder of an installed package, without importing it; None where there is none.
+    """Return the folder of an installed package without importing it; None if there is none.
 
     Args:
-        package: its name, without a dot.
+        package: name of the package, without a dot.
     """
     spec = importlib.util.find_spec(package) if package else None
     locations = [] if spec is None else [*(spec.submodule_search_locations or ())]
@@ -46,9 +46,9 @@ def package_folder(package: str) -> Path | None:
 
 
 def local_path(location: str | os.PathLike[str]) -> Path:
-    """Return the path that a person means by a text.
+    """Return the path that a user's text names.
 
-    ``~`` is a home folder where there is one, ``package://module/path`` lies in a package.
+    ``~`` is expanded to a home folder; ``package://module/path`` is a file inside a package.
 
     Raises:
         ConfigError: the package is not installed.
@@ -67,17 +67,17 @@ def local_path(location: str | os.PathLike[str]) -> Path:
         return Path(text)
 
 
-#: What the system says of a name that no file can have, or that leads nowhere.
+#: Error numbers of names that no file can have, or that do not exist.
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
 
 
 def status_of(path: str | os.PathLike[str]) -> os.stat_result | None:
-    """Return what the system says of a file or folder; None where there is none of that name.
+    """Return the status of a file or folder; None if there is none with that name.
 
-    Names of any length, with any characters, and links in a circle are only not there.
+    Names that are too long, have invalid characters or form a circle of links do not exist.
 
     Raises:
-        OSError: the system does not say, for instance where a folder may not be searched.
+        OSError: the status is unknown, for instance because a folder may not be searched.
     """
     try:
         return Path(path).stat()
@@ -90,24 +90,24 @@ def status_of(path: str | os.PathLike[str]) -> os.stat_result | None:
 
 
 def is_file(path: str | os.PathLike[str]) -> bool:
-    """Return whether there is such a file; see :func:`status_of`."""
+    """Return whether a path is a regular file; see :func:`status_of`, which may raise."""
     status = status_of(path)
     return status is not None and stat.S_ISREG(status.st_mode)
 
 
 def is_folder(path: str | os.PathLike[str]) -> bool:
-    """Return whether there is such a folder; see :func:`status_of`, which may raise."""
+    """Return whether a path is a folder; see :func:`status_of`, which may raise."""
     status = status_of(path)
     return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 def names_file(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file is to be read that need not exist: False for nothing, or a folder.
+    """Return whether an optional file exists; False if there is nothing, or a folder.
 
-    Who is told that there is none goes on without it; so what cannot be seen is not taken for that.
+    Callers continue without a missing file, so a file that cannot be looked at is an error instead.
 
     Raises:
-        OSError: the system does not say what lies there, or it is a link that leads nowhere.
+        OSError: the path cannot be looked at, or it is a link that leads nowhere.
     """
     try:
         return not stat.S_ISDIR(Path(path).stat().st_mode)
@@ -119,17 +119,17 @@ def names_file(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-#: Whether a file or folder, and whether a folder, surely lies at a path; these raise nothing.
+#: Whether a path certainly exists, and whether it certainly is a folder; these raise nothing.
 is_there, is_surely_folder = os.path.exists, os.path.isdir
 
 
 def folders_below(folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Yield a folder and those below it with the names of their files, linked ones too.
+    """Yield a folder and all folders below it, with the names of their files; links are followed.
 
-    Folders stand before links beside them, and a link to a folder above it is not followed.
+    Folders come before links in the same folder. A link to a folder above itself is not followed.
 
     Raises:
-        OSError: one of them may not be read.
+        OSError: a folder may not be read.
     """
     for name, below, names in os.walk(folder, onerror=_raise_unless_missing, followlinks=True):
         here = Path(name)
@@ -145,16 +145,16 @@ def _raise_unless_missing(error: OSError) -> None:
         raise error
 
 
-#: What lies in place of large files in a clone that was made without git-lfs.
+#: Beginning of the pointer files that replace large files in a clone made without git-lfs.
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def why_no_file(path: str | os.PathLike[str], expected: str) -> str | None:
-    """Return why a path does not name a file with content that can be read, None if it does.
+    """Return why a path is not a readable file with content; None if it is.
 
     Args:
-        path: of the file.
-        expected: what it should be, for instance "a video file".
+        path: path of the file.
+        expected: the expected kind of file, for instance "a video file".
     """
     try:
         with open_file(path, expected) as file:
@@ -168,19 +168,19 @@ def why_no_file(path: str | os.PathLike[str], expected: str) -> str | None:
         return "no file can have this name"
 
 
-#: Where a shell's ``<(command)`` lies: a pipe that somebody writes to.
+#: Paths of pipes that already have a writer, such as a shell's ``<(command)``.
 _DESCRIPTORS = re.compile(r"/dev/(fd/\d+|stdin)|/proc/(self|\d+)/fd/\d+")
 
 
 def open_file(path: str | os.PathLike[str], expected: str = "a file") -> BufferedReader:
-    """Open a file whose reading ends; the one way to open what a person names.
+    """Open a file that a user named; all such files are opened here, so that reading ends.
 
-    A named pipe that nobody writes to, or a device such as ``/dev/zero``, would block for ever.
-    Pipes are read only where they were opened before: ``/dev/stdin`` and a shell's ``<(command)``.
+    A named pipe without a writer, or a device such as ``/dev/zero``, would block for ever. Pipes
+    are read only if they are already open: ``/dev/stdin`` and a shell's ``<(command)``.
 
     Args:
-        path: of the file.
-        expected: what it should be, for the message.
+        path: path of the file.
+        expected: the expected kind of file, for the message.
 
     Raises:
         OSError: it cannot be opened, or is a folder, pipe, socket or device.
@@ -190,7 +190,7 @@ def open_file(path: str | os.PathLike[str], expected: str = "a file") -> Buffere
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
-        if error.errno == errno.ENXIO:  # what the system says of a socket
+        if error.errno == errno.ENXIO:  # a socket
             raise OSError(errno.EINVAL, refused, name) from None
         raise
     try:
@@ -209,20 +209,21 @@ def open_file(path: str | os.PathLike[str], expected: str = "a file") -> Buffere
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
-    """Return what a file holds; see :func:`open_file`."""
+    """Return the content of a file; see :func:`open_file`."""
     with open_file(path) as file:
         return file.read()
 
 
 def reason(error: OSError) -> str:
-    """Return why the operating system refuses a path, in a few words without the path."""
+    """Return the reason of an operating system's error in a few words, without the path."""
     return _REASONS.get(error.errno or 0) or error.strerror or type(error).__name__
 
 
 def file_identity(path: str | os.PathLike[str]) -> str:
-    """Return a digest that changes when another file lies at ``path`` or it was written to.
+    """Return a digest that changes if the file at ``path`` is replaced or modified.
 
-    Copies may keep the time of writing of what they were copied from, but not that of the change.
+    It uses the time of the status change too, because copies may keep the modification time of
+    their original.
     """
     status = Path(path).stat()
     facts = (os.path.realpath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
@@ -231,7 +232,7 @@ def file_identity(path: str | os.PathLike[str]) -> str:
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn a failing write into one line that says which file, and that nothing was lost.
+    """Turn a failed write into an error that names the file and says that nothing was lost.
 
     Raises:
         StorageError: for any OSError inside the block.
@@ -249,15 +250,15 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Yield a new file that takes the place of ``path`` where the block ends without an error.
+    """Yield a new file that replaces ``path`` if the block ends without an error.
 
-    Readers see the old content or the new one, never a part, whoever else writes there.
+    Readers see either the old or the new content, never a part, even with several writers.
 
     Raises:
-        OSError: it cannot be made, written or moved.
+        OSError: the file cannot be created, written or moved.
     """
-    # no number of a process, which is the same in each container; and no file of tempfile, which
-    # no other user can read, whatever the umask says
+    # The name has no process id, because containers share these; tempfile is not used, because its
+    # files are unreadable for other users whatever the umask is.
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         with partial.open("xb") as stream:
@@ -268,19 +269,19 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def append_line(stream: FileIO, line: bytes) -> None:
-    """Write a line at once, or nothing of it.
+    """Append a whole line, or nothing.
 
     Args:
-        stream: opened for appending, without a buffer.
-        line: with its line feed.
+        stream: file opened for appending, without a buffer.
+        line: the line with its line feed.
 
     Raises:
-        OSError: it cannot be written; what was written of it is cut off again if possible.
+        OSError: it cannot be written; a written part is removed again if possible.
     """
     start = stream.tell()
     written = stream.write(line)
     if written != len(line):
-        # A full disk takes part of a line without an error; the next write says why.
+        # A full disk accepts part of a line without an error; the next write raises it.
         try:
             stream.write(line[written:])
         finally:

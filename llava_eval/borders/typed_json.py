@@ -1,4 +1,4 @@
-"""JSON values as typed values, so that what lies behind a file can rely on its type hints."""
+"""Conversion of JSON values to typed values, so that code can rely on its type hints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from llava_eval.borders.json_text import JsonError
 
-#: A number of things; also keeps arithmetic within what floating point numbers hold.
+#: A count; the upper limit keeps arithmetic exact in floating point.
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 
 ValueT = TypeVar("ValueT")
@@ -18,17 +18,17 @@ _MISSING = re.compile(r"Object missing required field `(.*)`")
 
 
 def as_type(value: Any, kind: type[ValueT]) -> ValueT:
-    """Return a parsed JSON value as another type, its parts checked against the type's hints.
+    """Return a parsed JSON value as a typed value, checked against the type's hints.
 
-    Nothing is converted but lists to tuples and whole numbers to floating point ones. Keys that a
-    data class does not have are left out.
+    Only lists are converted to tuples, and integers to floats. Keys that a data class does not have
+    are ignored.
 
     Args:
-        value: as :mod:`json` gives it.
+        value: value as returned by :mod:`json`.
         kind: a data class, or a type such as ``dict[str, int]``.
 
     Raises:
-        JsonError: a part is missing or of another type; the message says where.
+        JsonError: a part is missing or has another type; the message says where.
     """
     try:
         return msgspec.convert(value, kind)
@@ -39,7 +39,7 @@ def as_type(value: Any, kind: type[ValueT]) -> ValueT:
 
 
 def _message(text: str) -> str:
-    """Return msgspec's words ("Expected `str`, got `int` - at `$.id`") as ours."""
+    """Convert msgspec's message ("Expected `str`, got `int` - at `$.id`") to our wording."""
     text, _, where = text.partition(" - at `$")
     where = where.strip(".`")
     missing = _MISSING.fullmatch(text)

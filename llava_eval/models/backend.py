@@ -1,4 +1,4 @@
-"""What every backend of models looks like: loaded in this process, served, or a user's own."""
+"""Interfaces shared by all model backends: loaded in this process, served, or a user's own."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Needs:
-    """What samples need of a model, which not every server offers.
+    """Capabilities that samples need, which not every server offers.
 
     Attributes:
-        likelihoods: they have options whose likelihoods are compared.
-        videos: they show videos.
-        images: they show images, or frames as images.
+        likelihoods: some samples compare the likelihoods of options.
+        videos: some samples show videos.
+        images: some samples show images, or frames as images.
     """
 
     likelihoods: bool = False
@@ -28,10 +28,10 @@ class Needs:
 
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> Needs:
-        """Return what samples need.
+        """Return the capabilities that samples need.
 
         Args:
-            samples: of a run.
+            samples: samples of a run.
         """
         kinds = {media.kind for sample in samples for media in sample.media}
         pieces = (piece for sample in samples for piece in sample.content)
@@ -43,10 +43,10 @@ class Needs:
 
 
 class Plan(Protocol):
-    """Which model runs and how, before it is loaded or asked anything."""
+    """A model and the way to run it, before it is loaded or receives any request."""
 
     def identity(self) -> dict[str, Any]:
-        """Return what about the model can change a generation, for a run's identity."""
+        """Return everything about the model that can change a generation, for a run's identity."""
         ...
 
 
@@ -54,9 +54,9 @@ class Runner(Protocol):
     """Prepares media and generates texts for requests.
 
     Attributes:
-        batch_size: most questions that :meth:`generate` works on together.
-        first_prompt: the first prompt as the model reads it, as far as that is known here.
-        guards: what was checked on the way, for the manifest.
+        batch_size: most questions that :meth:`generate` processes together.
+        first_prompt: the first prompt as the model reads it, if known.
+        guards: results of the checks that were made, for the manifest.
     """
 
     batch_size: int
@@ -65,44 +65,45 @@ class Runner(Protocol):
 
     @property
     def frame_preprocessor(self) -> FramePreprocessor | None:
-        """What resizes and crops frames before :meth:`prepare`, where that can be done apart."""
+        """Resizes and crops frames before :meth:`prepare`; None if that cannot be separated."""
         return None
 
     def prepare(self, kind: MediaKind, clip: Clip) -> ShownMedia:
-        """Make one clip ready; may be called from other threads, ahead of :meth:`generate`.
+        """Prepare one clip; may be called from other threads, ahead of :meth:`generate`.
 
         Args:
             kind: video, or image (a clip of one frame).
-            clip: its frames, uint8 (N, 3, H, W), which :attr:`frame_preprocessor` may have resized.
+            clip: frames, uint8 (N, 3, H, W), possibly resized by :attr:`frame_preprocessor`.
 
         Raises:
-            CheckpointError: the model takes no such media, or was not trained on such frames.
-            MediaError: it cannot make anything of this clip.
-            StorageError: a file that shows it to a server cannot be written.
+            CheckpointError: the model has no input for such media, or was not trained on such
+                frames.
+            MediaError: this clip cannot be prepared.
+            StorageError: the file with which the clip is sent to a server cannot be written.
         """
         ...
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Generation]]:
         """Yield a generation for every request, in any order.
 
-        A request that fails yields a generation with its error and takes no other with it.
+        A failed request yields a generation with its error and does not affect the others.
 
         Args:
             requests: at most ``batch_size``, unless one video has more questions.
 
         Raises:
-            CheckpointError: nothing can be asked so: model and processor do not fit, a server
-                refuses the key or the model, or something else comes than a text for every request.
+            CheckpointError: no request can succeed: model and processor do not fit, a server
+                refuses the key or the model, or there is not one text for every request.
             ServerError: a server has stopped answering.
         """
         ...
 
     def settings(self) -> dict[str, Any]:
-        """Return what the manifest says of the runner: limits as they ended up."""
+        """Return the manifest's record of the runner: its limits at the end of the run."""
         ...
 
     def record(self) -> dict[str, Any]:
-        """Return what the manifest says of a generation, once there was some."""
+        """Return the manifest's record of the generation, after samples were answered."""
         return {
             "first_prompt": self.first_prompt,
             "guards": dict(self.guards),
@@ -114,9 +115,9 @@ class Runner(Protocol):
         ...
 
     def peak_device_memory_bytes(self) -> int | None:
-        """Return the most memory held on an accelerator by this process; None where unknown."""
+        """Return this process's peak memory on an accelerator; None if unknown."""
         return None
 
     def close(self) -> None:
-        """Let go of what no other run can use; nothing may be asked afterwards."""
+        """Release what no other run can use; no request may follow."""
         return

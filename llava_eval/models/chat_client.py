@@ -1,7 +1,7 @@
-"""OpenAI's chat protocol over HTTP: one request, its reply, and what its failures mean.
+"""OpenAI's chat protocol over HTTP: one request, its reply, and the meaning of its failures.
 
 Every failure is a :class:`RequestError`, and its ``may_pass`` says whether the same request may
-succeed later. Those of connections and addresses are of :mod:`llava_eval.borders.http_client`.
+succeed later. Errors of connections and addresses come from :mod:`llava_eval.borders.http_client`.
 """
 
 from __future__ import annotations
@@ -23,49 +23,50 @@ from llava_eval.borders.json_text import JsonError, parse_json
 from llava_eval.errors import without_secrets
 from llava_eval.types import MAX_TOKENS
 
-#: Largest answer that is read. Log-probabilities of a long prompt are some tens of megabytes.
+#: Largest response that is read. Log-probabilities of a long prompt take tens of megabytes.
 MAX_BODY_BYTES = 64 << 20
 
-#: Statuses after which the same request may succeed, beside all 5xx but 501: vLLM's of what it
-#: never does, as chats with a model that only embeds.
+#: Statuses after which the same request may succeed, in addition to all 5xx except 501, which vLLM
+#: sends for requests that it never serves, such as chats with an embedding model.
 _PASSING_STATUSES = (408, 409, 425, 429)
-#: Those of a server that takes no request now, whatever it asks.
+#: Statuses of a server that currently accepts no request at all.
 _AWAY_STATUSES = (429, 502, 503, 529)
-#: Statuses that every further request would meet too.
+#: Statuses that every further request would get too.
 _FATAL_STATUSES = (401, 402, 403, 404)
 _LONGEST_KEPT_BODY = 4000
 _LONGEST_NAME = 200
-#: A shorter key is no secret but a word such as "EMPTY", which a model may write too.
+#: A shorter key is not a secret but a word such as "EMPTY", which a model may write too.
 _SHORTEST_SECRET = 8
-#: Words of OpenAI's, of Anthropic's, which gateways repeat without their code, of LiteLLM's own,
-#: and of text-generation-inference's of a top_p of 1.
+#: Messages about unsupported fields: OpenAI's, Anthropic's (which gateways repeat without a code),
+#: LiteLLM's own, and text-generation-inference's about a top_p of 1.
 _UNSUPPORTED = re.compile(
     r"Unsupported parameter: '(\w+)'|`temperature` and `(top_p)` cannot both be specified"
     r"|does not support parameters: \['(\w+)'|`(top_p)` must be > 0\.0 and < 1\.0"
 )
-#: How long Gemini asks to wait, which sends no header.
+#: The pause that Gemini requests in the body; it sends no header.
 _RETRY_DELAY = re.compile(r'"retryDelay":\s*"([\d.]+)s"')
-#: Those of models that reason, of any temperature but 1.
+#: Messages of reasoning models that refuse any temperature except 1.
 _NO_TEMPERATURE = re.compile(r"\btemperature\b.*\bsupport|\bsupport.*\btemperature\b")
-#: Words of Gemini, xAI, Anthropic, Alibaba and Hugging Face, who say 400 of every request, of
-#: OpenRouter, LiteLLM, Mistral and DeepSeek for a model that they do not have, of LiteLLM without
-#: a database for a key that is not its own, of mlx-vlm for a model that it cannot load, of
-#: ``transformers serve`` for another model than the one it was started with, and of llama.cpp,
-#: which says 500, for a model that was loaded without its projector.
+#: Messages of errors that every request would get, although the status is 400 or 500: of Gemini,
+#: xAI, Anthropic, Alibaba and Hugging Face for keys and quotas; of OpenRouter, LiteLLM, Mistral and
+#: DeepSeek for an unknown model; of LiteLLM without a database for a key that is not its own; of
+#: mlx-vlm for a model that it cannot load; of ``transformers serve`` for another model than the one
+#: it was started with; and of llama.cpp (500) for a model that was loaded without its projector.
 _FATAL = re.compile(
     r"API key not valid|Incorrect API key|credit balance is too low|Arrearage|model_not_supported"
     r"|is not a valid model ID|Invalid model\b|Model Not Exist|No connected db"
     r"|Failed to load model|Server is pinned to|image input is not supported"
 )
-#: What a page for people, of a proxy before the server, says in short; HAProxy's have no title.
+#: Title of an HTML page, as proxies in front of the server send; HAProxy's have only a heading.
 _TITLE = re.compile(r"<(?:title|h1)[^>]*>([^<]+)</", re.IGNORECASE)
-#: Where servers put reasoning beside the text.
+#: Fields in which servers return reasoning separately from the text.
 _REASONING = frozenset({"reasoning", "reasoning_content"})
-#: Where others put it: a part of the text that is of such a type.
+#: Types of content parts in which other servers return reasoning.
 _REASONING_PARTS = frozenset({"reasoning", "thinking"})
-#: Reasons of a reply that ended as it should: OpenAI's, and those of text-generation-inference.
+#: Finish reasons of a normal end: OpenAI's, and those of text-generation-inference.
 _ENDS = (None, "stop", "length", "eos", "eos_token", "stop_sequence")
-#: Those of Anthropic, Gemini, Cohere and Mistral, which some gateways pass on in either case.
+#: Finish reasons of Anthropic, Gemini, Cohere and Mistral, which some gateways pass on, in either
+#: case, as OpenAI's.
 _OPENAI_ENDS = {
     **dict.fromkeys(("stop", "end_turn", "complete"), "stop"),
     **dict.fromkeys(("max_tokens", "model_length"), "length"),
@@ -73,10 +74,10 @@ _OPENAI_ENDS = {
 
 
 class BusyError(RequestError):
-    """The server has failed, or asks to come again later.
+    """The server has failed, or asks the client to come back later.
 
     Attributes:
-        retry_after_seconds: how long it asks to wait; None where it says nothing.
+        retry_after_seconds: pause that the server requests; None if it requests none.
     """
 
     may_pass = True
@@ -90,17 +91,17 @@ class BusyError(RequestError):
 
 
 class MalformedError(RequestError):
-    """An answer that is not what the protocol says.
+    """A response that does not follow the protocol.
 
     Attributes:
-        body: the beginning of the answer, without the key and secrets of addresses.
+        body: the beginning of the response, without the key and secrets of addresses.
     """
 
     may_pass = True
 
     def __init__(self, cause: Exception | str, body: str) -> None:
         text = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
-        if isinstance(cause, JsonError):  # a page for people, a stream, or nothing at all
+        if isinstance(cause, JsonError):  # an HTML page, a stream, or nothing at all
             shown = " ".join(body[:200].split())[:60]
             text += f"; it begins {shown!r}" if shown else "; it is empty"
         super().__init__(f"malformed response ({text})"[:400])
@@ -108,9 +109,9 @@ class MalformedError(RequestError):
 
 
 class WithheldError(RequestError):
-    """A reply that a filter held back, or that the server broke off.
+    """A reply that a filter withheld, or that the server broke off.
 
-    A judge is asked again; of a model under test it is the sample's error.
+    A judge is asked again; for a model under test it is the sample's error.
     """
 
     may_pass = True
@@ -120,7 +121,7 @@ class RejectedError(RequestError):
     """The server refuses this request, and would refuse it again.
 
     Attributes:
-        unsupported: name of the field that this model takes none of; None for other reasons.
+        unsupported: name of a field that this model does not support; None for other reasons.
     """
 
     def __init__(self, message: str, unsupported: str | None = None) -> None:
@@ -132,7 +133,7 @@ class RefusedError(RequestError):
     """The server refuses this request and every other one: the key, the model, or the quota.
 
     Attributes:
-        status: of HTTP.
+        status: HTTP status code.
     """
 
     def __init__(self, message: str, status: int) -> None:
@@ -141,12 +142,12 @@ class RefusedError(RequestError):
 
 
 def ends_all(error: Exception | None, *, has_answered: bool) -> bool:
-    """Return whether no further request will be answered after one that failed.
+    """Return whether a failed request means that all further requests will fail.
 
     Args:
-        error: how it failed; None: it did not.
-        has_answered: the endpoint has answered others, so that a filter or a firewall may have
-            refused this one alone.
+        error: the error; None if the request succeeded.
+        has_answered: the endpoint has answered other requests, so that a filter or a firewall may
+            have refused only this one.
     """
     if isinstance(error, RefusedError):
         return not (has_answered and error.status == 403)
@@ -154,11 +155,11 @@ def ends_all(error: Exception | None, *, has_answered: bool) -> bool:
 
 
 def hints(error: RequestError, base_url: str) -> str:
-    """Return what a message adds to an error that the address may be the cause of.
+    """Return a hint for messages if the address may be the cause of an error.
 
     Args:
-        error: of a request.
-        base_url: the endpoint that was asked.
+        error: error of a request.
+        base_url: the endpoint.
     """
     is_missing = isinstance(error, RefusedError) and error.status == 404
     is_short = is_missing and not base_url.rstrip("/").endswith("/v1")
@@ -168,20 +169,20 @@ def hints(error: RequestError, base_url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A response that is what the protocol says.
+    """A response that follows the chat-completions protocol.
 
     Attributes:
-        content: all of it.
+        content: the whole response.
         choice: its first choice.
-        text: what the model wrote; nothing where the endpoint says null, or leaves it out of a
-            reply that ended early: a refusal, a filter, or an end token alone.
-        finish_reason: why it ended: OpenAI's word where the endpoint says the same otherwise, or
-            None where it says nothing.
-        refusal: the text with which the endpoint refuses in place of a reply, or says what broke it
-            off; mostly None.
-        model: the model that the endpoint says has answered.
-        num_input_tokens, num_output_tokens: as the endpoint counted them, reasoning too; None where
-            it did not.
+        text: the model's text; empty if the endpoint sends null, or leaves it out of a reply that
+            ended early: a refusal, a filter, or an immediate end token.
+        finish_reason: why the reply ended, in OpenAI's words if the endpoint uses equivalent ones;
+            None if it says nothing.
+        refusal: the endpoint's refusal instead of a reply, or its explanation of a broken reply;
+            usually None.
+        model: the model that answered, as the endpoint names it.
+        num_input_tokens, num_output_tokens: token counts of the endpoint, including reasoning; None
+            if it does not count.
     """
 
     content: Mapping[str, Any]
@@ -195,14 +196,14 @@ class Completion:
 
     @property
     def has_reasoning(self) -> bool:
-        """Whether the endpoint returned reasoning beside the text."""
+        """Whether the endpoint returned reasoning separately from the text."""
         message = self.choice["message"]
         content = message.get("content")
         kinds = {part["type"] for part in content} if isinstance(content, list) else set()
         return any(message.get(name) for name in _REASONING) or bool(kinds & _REASONING_PARTS)
 
     def check_end(self) -> None:
-        """Raise WithheldError where the reply was broken off or held back."""
+        """Raise WithheldError if the reply was broken off or withheld."""
         if is_withheld(self.finish_reason):
             why = f": {self.refusal}" if self.refusal else ""
             raise WithheldError(f"the server ended the reply for {self.finish_reason!r}{why}"[:200])
@@ -211,24 +212,25 @@ class Completion:
 
 
 def is_withheld(finish_reason: object) -> bool:
-    """Return whether a reply that ended for this reason is not what the model would have written.
+    """Return whether a finish reason means that the reply is not the model's complete text.
 
     Args:
-        finish_reason: as the endpoint said it, for instance "content_filter".
+        finish_reason: the endpoint's finish reason, for instance "content_filter".
     """
     return finish_reason not in _ENDS
 
 
 class ChatClient:
-    """Sends chats to one endpoint; one object serves many threads.
+    """Sends chat requests to one endpoint; one object can be used by many threads.
 
     Args:
         base_url: the endpoint up to and without ``/chat/completions``.
-        key: what the endpoint gets as the key; cut out of everything that comes back.
+        key: API key sent to the endpoint; it is removed from everything that comes back.
         timeout_seconds: longest wait for a complete reply.
 
     Attributes:
-        answered_by: the model that the endpoint said has answered last; None before the first.
+        answered_by: the model that sent the last reply, as the endpoint names it; None before the
+            first one.
     """
 
     def __init__(self, base_url: str, key: str, timeout_seconds: float) -> None:
@@ -249,18 +251,18 @@ class ChatClient:
     def chat(
         self, model: str, messages: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]
     ) -> Completion:
-        """Ask for one chat completion once.
+        """Request one chat completion, without retries.
 
         Args:
-            model: name that the endpoint knows the model by.
+            model: the endpoint's name of the model.
             messages: the conversation.
             fields: further fields of the request.
 
         Raises:
-            RequestError: there is no reply, or it says that there is an error.
-            UnicodeEncodeError: a text holds half characters, which cannot be sent.
+            RequestError: there is no reply, or it reports an error.
+            UnicodeEncodeError: a text has half surrogate pairs, which cannot be sent.
         """
-        # Some gateways stream unless the request says that they must not.
+        # Some gateways stream unless the request forbids it.
         known: dict[str, Any] = {"model": model, "stream": False}
         known["messages"] = [dict(message) for message in messages]
         content = {**known, **self._supported(fields)}
@@ -278,10 +280,10 @@ class ChatClient:
         return completion
 
     def _supported(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Return fields as the model takes them, where that asks for the same.
+        """Replace unsupported fields by equivalent ones, or drop those without effect.
 
-        OpenAI's reasoning models, there and at Azure, refuse the older name of a limit, and top_p
-        and stop whatever their value; texts are cut at stop strings here too.
+        OpenAI's reasoning models, also at Azure, refuse the older name of the token limit, and
+        top_p and stop with any value. Texts are cut at stop strings by this package too.
         """
         kept = dict(fields)
         if "max_tokens" in kept and "max_tokens" in self._unsupported:
@@ -295,15 +297,15 @@ class ChatClient:
     def get(
         self, address: str, timeout_seconds: float, content: Mapping[str, Any] | None = None
     ) -> Any:
-        """Return the JSON value that an address holds.
+        """Return the JSON value at an address.
 
         Args:
             address: a path below the endpoint's, or a whole address.
-            timeout_seconds: longest wait for all of it.
-            content: what is sent to it (POST); None sends nothing (GET).
+            timeout_seconds: longest wait for the whole response.
+            content: body of a POST request; None sends a GET request.
 
         Raises:
-            RequestError: there is none, or there is no answer.
+            RequestError: there is no response, or it is not JSON.
         """
         whole = f"{self._base_url}{address}" if address.startswith("/") else address
         sent = None if content is None else json.dumps(content).encode()
@@ -318,7 +320,7 @@ class ChatClient:
         self._client.close()
 
     def _body(self, address: str, timeout_seconds: float, content: bytes | None) -> str:
-        """Return the body of an answer that is no error, without the key; content is posted."""
+        """Return the body of a successful response, without the key; POST if there is content."""
         try:
             response = self._client.exchange(
                 "GET" if content is None else "POST",
@@ -327,7 +329,7 @@ class ChatClient:
                 max_bytes=MAX_BODY_BYTES,
                 content=content,
             )
-        except RequestError as error:  # it may show what came in place of HTTP
+        except RequestError as error:  # its message may quote the response
             error.args = (self._clean(str(error)),)
             raise
         body = self._clean(response.body.decode("utf-8-sig", errors="replace"))
@@ -336,19 +338,19 @@ class ChatClient:
         return body
 
     def _clean(self, text: str) -> str:
-        """Return a text without the key, which some servers repeat."""
+        """Return a text without the API key, which some servers repeat."""
         return text if self._secret is None else self._secret.sub("***", text)
 
 
 def _spellings(key: str) -> re.Pattern[str]:
-    """Return what finds a key in a text, and in JSON, which may escape any of its characters."""
+    """Return a pattern that finds a key in text, also in JSON with escaped characters."""
     return re.compile(
         "".join(rf"\\{{0,2}}(?:{re.escape(one)}|u(?i:{ord(one):04x}))" for one in key)
     )
 
 
 def _read_answer(body: str) -> Completion:
-    """Read a response's body, which may say what failed in place of a reply."""
+    """Read a response's body, which may describe an error instead of a reply."""
     try:
         return read_completion(body)
     except MalformedError:
@@ -377,9 +379,9 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
     codes = [str(error.get(name)) for name in ("code", "type")]
     metadata = error.get("metadata")
     if isinstance(metadata, dict) and "flagged_input" in metadata:
-        return RejectedError(text)  # OpenRouter says 403 of one prompt too
+        return RejectedError(text)  # OpenRouter also sends 403 for a single flagged prompt
     if any(word in code for code in codes for word in ("content_", "moderation")):
-        return RejectedError(text)  # a filter does not like this prompt; others may pass
+        return RejectedError(text)  # a content filter refused this prompt; others may pass
     is_fatal = status in _FATAL_STATUSES or (
         status in (400, 500) and _FATAL.search(f"{cause} {codes}")
     )
@@ -404,7 +406,7 @@ def _may_pass(status: int) -> bool:
 
 
 def _check_provider(completion: Completion) -> None:
-    """Raise BusyError where OpenRouter's reply says that the provider behind it has failed."""
+    """Raise BusyError if OpenRouter's reply says that the provider behind it has failed."""
     error = completion.choice.get("error") or completion.content.get("error")
     if not isinstance(error, dict):
         return
@@ -416,7 +418,7 @@ def _check_provider(completion: Completion) -> None:
 
 
 def _error_object(body: str) -> Mapping[str, Any]:
-    """Return what the body of an error says of it: OpenAI's, or Gemini's in a list, or bare."""
+    """Return the error object of a body: OpenAI's, Gemini's (in a list), or without wrapping."""
     try:
         content = parse_json(body)
         content = content[0] if isinstance(content, list) else content
@@ -426,21 +428,21 @@ def _error_object(body: str) -> Mapping[str, Any]:
     if not isinstance(error, dict):
         return {"message": error}
     metadata = error.get("metadata")
-    if isinstance(metadata, dict) and "raw" in metadata:  # OpenRouter's: what its provider said
+    if isinstance(metadata, dict) and "raw" in metadata:  # OpenRouter quotes its provider
         return {**error, "message": f"{error.get('message')}: {metadata['raw']}"}
-    return {"message": error.get("detail"), **error}  # FastAPI's own, as of mlx-vlm
+    return {"message": error.get("detail"), **error}  # FastAPI's form, used by mlx-vlm
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """Return how long an answer asks to wait: seconds, or a date (RFC 9110, section 10.2.3).
+    """Return the requested pause: given in seconds or as a date (RFC 9110, section 10.2.3).
 
     Args:
-        headers: by name in lower case.
+        headers: headers by lower-case name.
 
     Returns:
-        None where it says nothing, or nothing that can be read.
+        The pause in seconds; None if there is none, or if it cannot be read.
     """
-    # LiteLLM passes on what the server behind it asks for by a name of its own.
+    # LiteLLM passes on the value of the server behind it under another name.
     asked = (headers.get("retry-after") or headers.get("llm_provider-retry-after", "")).strip()
     try:
         seconds = float(asked)
@@ -452,19 +454,19 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=datetime.UTC)
         wait = (moment - datetime.datetime.now(datetime.UTC)).total_seconds()
-    except (ValueError, OverflowError, TypeError, IndexError):  # no date, or none of a calendar
+    except (ValueError, OverflowError, TypeError, IndexError):  # not a valid date
         return None
     return max(0.0, wait)
 
 
 def read_completion(body: str) -> Completion:
-    """Read a response's body.
+    """Parse a response's body.
 
     Args:
-        body: without the key.
+        body: the body, without the key.
 
     Raises:
-        MalformedError: it is no chat completion.
+        MalformedError: it is not a chat completion.
     """
     try:
         content = parse_json(body, dict)
@@ -478,7 +480,7 @@ def read_completion(body: str) -> Completion:
         failures = [_complaint(part.get("error")) for part in (message, choice, content)]
         failure = next(filter(None, failures), None)
         if failure is not None and not is_withheld(reason):
-            reason = "error"  # as OpenRouter has it, of the provider behind it
+            reason = "error"  # OpenRouter's finish reason if the provider behind it fails
         text = _reply_text(message, reason)
         num_input_tokens, num_output_tokens = _token_counts(content.get("usage") or {})
         refusal = _complaint(message.get("refusal")) or failure
@@ -497,12 +499,12 @@ def read_completion(body: str) -> Completion:
 
 
 def _reply_text(message: Mapping[str, Any], finish_reason: object) -> str:
-    """Return the text of a reply's message, nothing where it may have none and has none."""
-    # Azure leaves it out of what was filtered, mlx-lm of what ended within its reasoning.
+    """Return the text of a reply's message; empty if it is missing and may be missing."""
+    # Azure omits it in filtered replies, mlx-lm in replies that end within their reasoning.
     has_ended_early = finish_reason == "length" or is_withheld(finish_reason)
     may_lack = has_ended_early or any(message.get(name) for name in _REASONING)
     text = message.get("content") if may_lack else message["content"]
-    if isinstance(text, list):  # of a reasoning model's, as Mistral's: thinking and text
+    if isinstance(text, list):  # of reasoning models such as Mistral's: thinking and text
         kinds = {part["type"] for part in text}
         others = kinds - {"text", *_REASONING_PARTS}
         if others and "text" not in kinds:
@@ -514,7 +516,7 @@ def _reply_text(message: Mapping[str, Any], finish_reason: object) -> str:
 
 
 def _complaint(value: object) -> str | None:
-    """Return what a refusal or an error beside a reply says; None where it is empty."""
+    """Return the message of a refusal or error in a response; None if it is empty."""
     said = value.get("message") if isinstance(value, dict) else value
     if isinstance(said, str) and said.strip():
         return said
@@ -523,20 +525,20 @@ def _complaint(value: object) -> str | None:
 
 
 def _token_counts(usage: object) -> tuple[int | None, int | None]:
-    """Return the tokens of the prompt and of the reply, as far as an endpoint counts them."""
+    """Return the numbers of prompt tokens and reply tokens, if the endpoint counts them."""
     if not isinstance(usage, dict):
         raise TypeError(f"its usage is a {type(usage).__name__}")
-    # mlx-vlm has the names of OpenAI's other protocol
+    # mlx-vlm uses the names of OpenAI's other protocol
     ingoing = _count_or_none(usage, "prompt_tokens", "input_tokens")
     outgoing = _count_or_none(usage, "completion_tokens", "output_tokens")
     both = _count_or_none(usage, "total_tokens")
     if ingoing is not None and outgoing is not None and both is not None:
-        outgoing = max(outgoing, both - ingoing)  # xAI and Gemini: reasoning in the sum only
+        outgoing = max(outgoing, both - ingoing)  # xAI and Gemini count reasoning only in the sum
     return ingoing, outgoing
 
 
 def _whole_characters(text: str) -> str:
-    """Return a text without the half characters that JSON can hold."""
+    """Return a text without half surrogate pairs, which JSON can contain."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -548,7 +550,7 @@ def _name(value: object) -> str:
 
 
 def _count_or_none(usage: Mapping[str, Any], name: str, other: str = "") -> int | None:
-    """Return a count of tokens, or None where there is none; ValueError for what cannot be one."""
+    """Return a token count, or None if there is none; raise ValueError if it is impossible."""
     value = usage.get(name, usage.get(other))
     if not isinstance(value, int) or isinstance(value, bool):
         return None

@@ -1,4 +1,4 @@
-"""Seconds by stage, with those of the warm-up apart."""
+"""Seconds per stage, with a separate record of the warm-up."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-#: Stages in which the model works; "server_wait" is all that is seen of a served one, "generate" of
-#: a user's own.
+#: Stages in which the model works. A served model has only "server_wait", a user's own "generate".
 MODEL_STAGES: Final = ("vision", "prefill", "decode", "server_wait", "generate")
-#: The stage of reading, decoding and resizing media, added up over all threads. It overlaps with
-#: the model's stages, which only wait for it in "decode_wait".
+#: The stage of reading, decoding and resizing media, summed over all threads. It overlaps with the
+#: model's stages; the time for which the model waits is "decode_wait".
 PREPARE_STAGE: Final = "prepare"
 
 
@@ -20,9 +19,9 @@ class StageClock:
     """Adds up the wall time of named stages, for instance "decode_wait" or "prefill".
 
     Attributes:
-        seconds: by stage.
-        warm_up: the samples of the first batch and the model's seconds until its end, for the
-            manifest; empty until then.
+        seconds: seconds by stage.
+        warm_up: for the manifest, the number of samples in the first batch and the model's seconds
+            until its end; empty until then.
     """
 
     def __init__(self) -> None:
@@ -30,10 +29,10 @@ class StageClock:
         self.warm_up: Mapping[str, Any] = {}
 
     def end_warm_up(self, num_generated: int) -> None:
-        """Note the first batch of a process, which includes what is done once: checks, tuning.
+        """Record the first batch of a process, which includes one-time work: checks, tuning.
 
         Args:
-            num_generated: samples of that batch that were answered; 0 is no warm-up.
+            num_generated: number of answered samples in the batch; with 0 it is no warm-up.
         """
         if num_generated and not self.warm_up:
             seconds = {stage: round(self.seconds.get(stage, 0.0), 6) for stage in MODEL_STAGES}
@@ -41,7 +40,7 @@ class StageClock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count the block's wall time towards a stage."""
+        """Add the block's wall time to a stage."""
         start = time.perf_counter()
         try:
             yield
@@ -50,10 +49,10 @@ class StageClock:
 
 
 def joint_warm_up(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the warm-ups of several workers as one; empty where there is none.
+    """Return the sum of several workers' warm-ups; empty if there is none.
 
     Args:
-        parts: as :attr:`StageClock.warm_up` gives them.
+        parts: values of :attr:`StageClock.warm_up`.
     """
     begun = [part for part in parts if part]
     if not begun:

@@ -1,4 +1,4 @@
-"""The model that a configuration names: checked, found, loaded, with a runner around it."""
+"""Checks, finds and loads the model that a configuration names, and makes its runner."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 
 def check_model(config: RunConfig) -> None:
-    """Raise ConfigError for settings that mean nothing to the chosen model and engine.
+    """Raise ConfigError for settings that do not apply to the chosen model and engine.
 
     Args:
-        config: of the run; nothing is loaded or asked.
+        config: configuration of the run; nothing is loaded or requested.
     """
     model = config.model
     if model.arguments and not model.is_own:
@@ -56,7 +56,7 @@ def check_model(config: RunConfig) -> None:
             raise ConfigError(
                 f"{key}={value} is for engine=ray; engine={engine} works in this process{unless}"
             )
-        # A sweep over ways to quantize has them for some of its runs.
+        # Only a warning: in a sweep over quantizations some of the runs need such settings.
         log.warning("%s=%s means nothing to quantization=%s", key, value, config.quantization.name)
     if model.is_loaded:
         return
@@ -73,11 +73,11 @@ def check_model(config: RunConfig) -> None:
 
 
 def plan_model(config: RunConfig, needs: Needs) -> Plan:
-    """Find the checkpoint and choose how it runs here, or find the server; no weights are read.
+    """Find the checkpoint and plan how to run it, or find the server; no weights are read.
 
     Args:
-        config: of the run.
-        needs: of its samples.
+        config: configuration of the run.
+        needs: capabilities that the samples need.
 
     Raises:
         CheckpointError: there is no such checkpoint or server, or it cannot be used.
@@ -99,11 +99,11 @@ def plan_model(config: RunConfig, needs: Needs) -> Plan:
 
     checkpoint = find_checkpoint(model.checkpoint, model.revision)
 
-    # Read with torch's first tensor: large ones lie on huge pages then, which spares a model on a
-    # CPU 8 % of its time in page faults.
+    # torch reads this at its first tensor, and then puts large tensors on huge pages, which saves a
+    # model on a CPU 8 % of its time by fewer page faults.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
-    # These import torch and transformers, for seconds; a wrong path is known before.
+    # Imported late, because torch and transformers take seconds; a wrong path is found before that.
     from llava_eval.models.local.plan import plan_checkpoint
 
     kept = model.generation_settings or config.benchmark.generation_settings
@@ -112,11 +112,11 @@ def plan_model(config: RunConfig, needs: Needs) -> Plan:
 
 
 def load_checkpoint(config: RunConfig) -> LoadedModel:
-    """Load the checkpoint that a configuration names, to be looked at.
+    """Load the checkpoint that a configuration names, for inspection.
 
     Raises:
         CheckpointError: it cannot be loaded.
-        ConfigError: the model is served elsewhere.
+        ConfigError: the model is not loaded in this process.
     """
     if not config.model.is_loaded:
         raise ConfigError(
@@ -136,7 +136,7 @@ def _kind(config: RunConfig) -> str:
 
 
 def make_runner(plan: Plan, config: RunConfig, clock: StageClock) -> Runner:
-    """Load the model, unless the run before used the same, and put a runner around it."""
+    """Load the model, unless the previous run used the same one, and return its runner."""
     from llava_eval.models.own import OwnModel, OwnRunner
     from llava_eval.models.served.served_model import ServedModel, with_checked_frames
 

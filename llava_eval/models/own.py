@@ -1,4 +1,4 @@
-"""A model of a user's own: any object that prepares media and generates texts.
+"""A user's own model: any object that prepares media and generates texts.
 
     class Loudest:
         def prepare(self, kind, clip):
@@ -29,29 +29,30 @@ from llava_eval.models.backend import Plan, Runner
 from llava_eval.models.clock import StageClock
 from llava_eval.types import Clip, Generation, MediaKind, PreparedMedia, Request
 
-#: Questions given to :meth:`Model.generate` at once, where runner.batch_size does not say.
+#: Default number of questions per call of :meth:`Model.generate`, if runner.batch_size is null.
 _BATCH_SIZE = 8
 
 
 class Model(Protocol):
-    """What a user's own model has to have.
+    """The methods that a user's own model needs.
 
-    A method ``identity() -> dict`` is optional: what can change a generation beside the class and
-    its arguments, for instance a digest of weights; another identity is another run.
+    A method ``identity() -> dict`` is optional. It returns what can change a generation besides the
+    class and its arguments, for instance a digest of weights; a run with another identity is
+    another run.
     """
 
     def prepare(self, kind: MediaKind, clip: Clip) -> Any:
-        """Make one clip ready, once for all its questions.
+        """Prepare one clip, once for all its questions.
 
-        Called from other threads, ahead of :meth:`generate`; what it raises is the error of the
-        samples that show the clip.
+        It is called from other threads, ahead of :meth:`generate`. An exception becomes the error
+        of all samples that show the clip.
 
         Args:
             kind: video, or image (a clip of one frame).
-            clip: its frames, uint8 (N, 3, H, W), with their indices and times.
+            clip: frames, uint8 (N, 3, H, W), with their indices and times.
 
         Returns:
-            Anything; :meth:`generate` finds it as ``shown[0]`` of a request's media.
+            Any object; :meth:`generate` receives it as ``shown[0]`` of a request's media.
         """
         ...
 
@@ -61,25 +62,25 @@ class Model(Protocol):
         Args:
             requests: at most ``runner.batch_size``, unless one video has more questions. Each has
                 ``content`` (texts and media in the order of the user's turn), ``prepared_media``,
-                ``settings`` (most tokens, temperature, ...), ``system`` and, where likelihoods
-                are asked for, ``options``.
+                ``settings`` (token limit, temperature, ...), ``system`` and, if likelihoods are
+                to be compared, ``options``.
 
         Returns:
-            For every request in order its text, or a Generation that says more (tokens, why it
-            ended, an error). Where this raises, the questions are asked one by one, and what is
-            raised again is the error of that sample.
+            For every request in order its text, or a Generation with more details (token counts,
+            stop reason, an error). If this raises, the requests are repeated one by one, and an
+            exception then becomes the error of that sample.
         """
         ...
 
 
 @dataclass(frozen=True)
 class OwnModel(Plan):
-    """A user's own model, which is there already.
+    """A user's own model, as an existing object.
 
     Attributes:
         model: the object.
         target: dotted path of its class.
-        arguments: that it was made with, as far as they are known.
+        arguments: the arguments that it was created with, if known.
     """
 
     model: Model
@@ -87,10 +88,10 @@ class OwnModel(Plan):
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check that it can be asked.
+        """Check that the object has the required methods.
 
         Raises:
-            ConfigError: it cannot.
+            ConfigError: it has not.
         """
         if isinstance(self.model, type):
             raise ConfigError(f"model: {self.model.__name__} is a class, expected an object of it")
@@ -107,15 +108,15 @@ class OwnModel(Plan):
 
     @classmethod
     def of(cls, model: Model) -> OwnModel:
-        """Return an object as a model that can be asked."""
+        """Wrap an object."""
         return cls(model, f"{type(model).__module__}.{type(model).__qualname__}")
 
     @classmethod
     def build(cls, config: ModelConfig) -> OwnModel:
-        """Make the object that a configuration names.
+        """Create the object that a configuration names.
 
         Raises:
-            ConfigError: there is no such class, it takes no such arguments, or it is no model.
+            ConfigError: there is no such class, it refuses the arguments, or it is no model.
         """
         node = {TARGET_KEY: config._target_, **config.arguments}
         made = build_target(node, key="model", below=".arguments")
@@ -125,21 +126,21 @@ class OwnModel(Plan):
         return {"model": self.describe()}
 
     def failed(self, method: str, error: Exception) -> str:
-        """Return in words that a method raised something."""
+        """Return a message that a method raised an exception."""
         return f"{self.target}.{method}: {type(error).__name__}: {first_line(error)}"
 
     def describe(self) -> dict[str, Any]:
         """Return the manifest's record of the model.
 
         Raises:
-            ConfigError: what it says of itself cannot be kept there.
+            ConfigError: the model's identity cannot be stored there.
         """
         try:
             more: object = getattr(self.model, "identity", dict)()
-        except Exception as error:  # the model is the user's, and may raise anything
+        except Exception as error:  # a user's own model may raise anything
             raise ConfigError(f"model: {self.failed('identity', error)}") from error
         try:
-            more = json.loads(json.dumps(more, allow_nan=False))  # keys are texts there
+            more = json.loads(json.dumps(more, allow_nan=False))  # makes keys strings, as stored
         except (TypeError, ValueError, RecursionError) as error:
             raise ConfigError(
                 f"model: {self.target}.identity gave what JSON cannot hold: {first_line(error)}"
@@ -152,12 +153,12 @@ class OwnModel(Plan):
 
 
 class OwnRunner(Runner):
-    """Asks a user's own model.
+    """Runs a user's own model.
 
     Args:
         own: the model.
-        batch_size: questions given to it at once; None takes a few.
-        clock: gets the seconds of the stage "generate".
+        batch_size: number of questions passed to it at once; None uses a small default.
+        clock: records the seconds of the stage "generate".
     """
 
     def __init__(
@@ -172,7 +173,7 @@ class OwnRunner(Runner):
     def prepare(self, kind: MediaKind, clip: Clip) -> PreparedMedia:
         try:
             prepared = self._own.model.prepare(kind, clip)
-        except Exception as error:  # the model is the user's, and may raise anything
+        except Exception as error:  # a user's own model may raise anything
             raise MediaError(self._own.failed("prepare", error)) from error
         return PreparedMedia(kind, clip, shown=(prepared,))
 
@@ -183,9 +184,9 @@ class OwnRunner(Runner):
         try:
             with self._clock.stage("generate"):
                 given = self._own.model.generate(requests)
-                # What these hold are no answers in order: letters, ids, any order.
+                # These types do not contain answers in order, but letters, ids, or any order.
                 answers = None if isinstance(given, str | Mapping | Set) else list(given)
-        except Exception as error:  # noqa: BLE001 - the model is the user's, and may raise anything
+        except Exception as error:  # noqa: BLE001 - a user's own model may raise anything
             if len(requests) > 1:
                 for request in requests:
                     yield from self.generate([request])
@@ -210,12 +211,12 @@ class OwnRunner(Runner):
             yield request, self._as_ledger_holds(request, answer)
 
     def _as_ledger_holds(self, request: Request, answer: str | Generation) -> Generation:
-        """Return an answer as the ledger holds it."""
+        """Return an answer in the form in which the ledger stores it."""
         generation = Generation(answer) if isinstance(answer, str) else answer
         fields = dataclasses.asdict(generation)
         try:
             content = json.dumps(fields, ensure_ascii=False, allow_nan=False)
-            # half characters can be neither written nor sent
+            # half surrogate pairs can be neither written nor sent
             return as_type(json.loads(content.encode("utf-8", "replace")), Generation)
         except (TypeError, ValueError) as error:
             raise CheckpointError(

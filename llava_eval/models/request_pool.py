@@ -1,8 +1,8 @@
-"""Many requests to one endpoint: threads, further attempts, and when to give up.
+"""Concurrent requests to one endpoint: threads, retries, and when to give up.
 
-Judges and served models are asked in the same way. A request that fails in a way that may pass is
-tried again, after a pause that grows; nothing is tried again once many requests in a row have
-failed, retries and all.
+Judges and served models use the same code. A request that fails with a temporary error is retried
+after a growing pause. Nothing is retried any more once many requests in a row have failed, each
+with all its retries.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from llava_eval.borders.http_client import RequestError
 from llava_eval.config.schema import RequestsConfig
 from llava_eval.models.chat_client import BusyError
 
-#: Requests that fail one after another, retries and all, before an endpoint counts as gone.
+#: Number of requests in a row that fail, with all retries, before an endpoint counts as gone.
 MAX_FAILURES_IN_A_ROW = 10
-#: An endpoint that asks for a longer pause than this counts as failed.
+#: An endpoint that requests a longer pause than this counts as failed.
 LONGEST_WAIT_SECONDS = 600.0
 _LONGEST_BACKOFF_SECONDS = 60.0
-#: How long an end before the last item waits for calls under way.
+#: Time to wait for running calls if the iteration ends before the last item.
 _PATIENCE_SECONDS = 1.0
 
 _random = random.Random(0)  # spreads retries out; no result depends on it
@@ -33,12 +33,14 @@ ValueT = TypeVar("ValueT")
 
 
 class FailureStreak:
-    """Counts requests that failed one after another, from many threads.
+    """Counts consecutive failed requests, from many threads.
 
     Attributes:
-        num_failed: in a row, for whatever reason.
-        num_passing: in a row, in a way that may pass: an endpoint that rejects has answered.
-        num_unreachable: since the last success, as nobody answered, or only to come again later.
+        num_failed: requests in a row that failed for any reason.
+        num_passing: requests in a row that failed with a temporary error; a rejection ends it,
+            because the endpoint has responded.
+        num_unreachable: requests since the last success that got no response, or only the response
+            to come back later.
     """
 
     def __init__(self) -> None:
@@ -51,7 +53,7 @@ class FailureStreak:
         """Count one request, and return how many have failed in a row.
 
         Args:
-            error: why it failed; None ends the streak.
+            error: the error; None if it succeeded, which ends the streak.
         """
         is_away = isinstance(error, RequestError) and error.is_away
         may_pass = isinstance(error, RequestError) and error.may_pass
@@ -63,12 +65,12 @@ class FailureStreak:
 
     @property
     def is_long(self) -> bool:
-        """Whether so many have failed that it is no chance."""
+        """Whether too many requests in a row have failed to be a coincidence."""
         return self.num_failed >= MAX_FAILURES_IN_A_ROW
 
     @property
     def is_silence(self) -> bool:
-        """Whether nobody has answered so often that the endpoint is gone."""
+        """Whether so many requests got no response that the endpoint is gone."""
         return self.num_unreachable >= MAX_FAILURES_IN_A_ROW
 
 
@@ -80,17 +82,17 @@ def with_retries(
     streak: FailureStreak | None = None,
     final: type[RequestError] | tuple[()] = (),
 ) -> ValueT:
-    """Return what an attempt returns, tried again while it fails in a way that may pass.
+    """Call a function, and retry it while it fails with a temporary error.
 
     Args:
         attempt: sends one request.
-        config: how often it is tried again, and after which wait.
-        stop: ends a wait, and further attempts.
-        streak: ends further attempts once it is long.
-        final: a kind of error that is not waited for, although it may pass.
+        config: number of retries, and the pause before them.
+        stop: if set, ends a pause and further retries.
+        streak: ends further retries once too many requests in a row have failed.
+        final: kind of error that is not retried although it may be temporary.
 
     Raises:
-        RequestError: of the last attempt.
+        RequestError: the error of the last attempt.
     """
     stop = stop or threading.Event()
     streak = streak or FailureStreak()
@@ -111,12 +113,12 @@ def with_retries(
 
 
 def pause_seconds(attempt: int, error: RequestError, backoff_seconds: float) -> float | None:
-    """Return how long to wait before the next attempt; None: too long.
+    """Return the pause before the next attempt in seconds; None if it would be too long.
 
     Args:
-        attempt: number of the one that failed, from 0.
-        error: how it failed; what the endpoint asks for is the least.
-        backoff_seconds: wait after the first attempt; doubles with each, up to a minute.
+        attempt: number of the failed attempt, from 0.
+        error: its error; a pause requested by the endpoint is the minimum.
+        backoff_seconds: pause after the first attempt; it doubles with each, up to a minute.
     """
     asked = (error.retry_after_seconds or 0.0) if isinstance(error, BusyError) else 0.0
     if asked > LONGEST_WAIT_SECONDS:
@@ -132,22 +134,22 @@ def ask_all(
     concurrency: int,
     stop: threading.Event,
 ) -> Generator[tuple[ItemT, ValueT], None, None]:
-    """Yield what asking each item gives, as it comes in.
+    """Call a function for each item concurrently, and yield items and results as they finish.
 
-    The threads are daemons: neither Ctrl-C nor the end of the process waits long for a server.
+    The threads are daemons, so neither Ctrl-C nor the end of the process waits long for a server.
 
     Args:
-        items: what to ask.
-        ask: called in threads.
-        concurrency: most calls at once.
-        stop: once it is set no further item is begun, and what is under way still comes. It is
-            set here when the iteration ends early.
+        items: the items.
+        ask: function called with each item, in threads.
+        concurrency: maximum number of calls at once.
+        stop: once it is set, no further item is started, but running calls still yield. It is set
+            here if the iteration ends early.
 
     Raises:
-        BaseException: whatever a call raised.
+        BaseException: any exception of a call.
     """
     waiting: queue.SimpleQueue[ItemT] = queue.SimpleQueue()
-    # A value or an error for each item that was begun, and None for each thread that has ended.
+    # A value or an error for each started item, and None for each thread that has ended.
     done: queue.SimpleQueue[tuple[ItemT, ValueT | None, BaseException | None] | None]
     done = queue.SimpleQueue()
     for item in items:

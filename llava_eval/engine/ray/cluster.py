@@ -1,4 +1,4 @@
-"""Starting or joining a Ray cluster, and what each worker may use of it."""
+"""Starts or joins a Ray cluster, and decides on the resources of each worker."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from llava_eval.errors import ConfigError, EngineError, LlavaEvalError
 
 log = logging.getLogger(__name__)
 
-#: Variables of this process that hold for all workers of a cluster, if they are set.
+#: Environment variables of this process that are passed on to all workers of a cluster, if set.
 _HUB = ("HF_HUB_OFFLINE", "HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT")
 _PASSED_ON = ("PYTHONPATH", "LLAVA_EVAL_CACHE", *_HUB)
 
-#: Ray ends idle processes beyond the number of cores after a second; those that decode would import
-#: everything anew each time.
+#: Ray ends idle processes beyond the number of cores after a second; decode processes would then
+#: have to import everything again each time.
 _NUM_KEPT_PROCESSES = 64
 
-#: Of the cluster that was started here, if one was.
+#: Watchdog of the cluster that this process has started, if any.
 _watchdog: Watchdog | None = None
 
 
@@ -37,7 +37,7 @@ def import_ray() -> Any:
     Raises:
         ConfigError: it is not installed.
     """
-    # Ray sends statistics home unless it is told not to.
+    # Ray sends usage statistics to its makers by default.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -52,11 +52,11 @@ def connect(config: EngineConfig) -> None:
     """Start Ray on this machine, or join the cluster that the configuration names.
 
     Args:
-        config: of the engine.
+        config: configuration of the engine.
 
     Raises:
         ConfigError: there is no such cluster, or it cannot be joined.
-        EngineError: Ray cannot be started here.
+        EngineError: Ray cannot be started on this machine.
     """
     global _watchdog
     ray = import_ray()
@@ -87,39 +87,39 @@ def connect(config: EngineConfig) -> None:
             f"{reason}"
         ) from error
     if threading.current_thread() is threading.main_thread():
-        # Ray's own handler aborts this process, with a page of addresses in the log of SLURM's job.
+        # Ray's own handler aborts this process and writes a native stack trace to a SLURM job's log.
         signal.signal(signal.SIGTERM, on_sigterm)
     if config.address is None:
         _watchdog = Watchdog()
 
 
 def check_alive() -> None:
-    """Check that a cluster that was started here can go on.
+    """Check that the processes of a cluster started by this process are alive.
 
     Raises:
-        EngineError: it cannot.
+        EngineError: a process that the cluster needs has died.
     """
     if _watchdog is not None:
         _watchdog.check()
 
 
 def disconnect() -> None:
-    """Leave the cluster; one that was started here ends with all its processes."""
+    """Disconnect from the cluster; one started by this process ends with all its processes."""
     global _watchdog
     watchdog, _watchdog = _watchdog, None
     ending = contextlib.nullcontext() if watchdog is None else watchdog.ending()
-    with ending, contextlib.suppress(Exception):  # whatever is left of a broken cluster
+    with ending, contextlib.suppress(Exception):  # the cluster may be broken
         import_ray().shutdown()
 
 
 @contextlib.contextmanager
 def cluster_errors() -> Iterator[None]:
-    """Turn a failure of the cluster itself into one line.
+    """Turn a failure of the cluster itself into an error of one line.
 
-    What code of ours raised in a worker passes as it is: a defect.
+    An exception that our code raised in a worker is a defect, and is passed on unchanged.
 
     Raises:
-        EngineError: Ray cannot go on.
+        EngineError: Ray cannot continue.
     """
     exceptions = import_ray().exceptions
     try:
@@ -131,13 +131,13 @@ def cluster_errors() -> Iterator[None]:
 
 
 def own_error(error: BaseException) -> LlavaEvalError | None:
-    """Return the error of ours that a task ended with, if it was one."""
+    """Return the LlavaEvalError that a task raised, if it was one."""
     cause = getattr(error, "cause", None)
     return cause if isinstance(cause, LlavaEvalError) else None
 
 
 def is_loss(error: BaseException) -> bool:
-    """Return whether an object or the node that had it was lost: the code is not at fault."""
+    """Return whether an error means that an object or its node was lost."""
     exceptions = import_ray().exceptions
     kinds = (
         exceptions.ObjectLostError,
@@ -152,7 +152,7 @@ def is_loss(error: BaseException) -> bool:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the sentence of Ray's message that says what happened, on one line."""
+    """Return the sentence of Ray's message that names the reason, as one line."""
     text = str(error)
     for sentence in text.replace("\n", ". ").split(". "):
         if "reason" in sentence.lower() or "because" in sentence.lower():
@@ -165,9 +165,9 @@ class Share:
     """The number of workers, and the resources of each.
 
     Attributes:
-        num_workers: workers, each with the model.
-        gpus: of each worker; several may share one.
-        cpus: of each worker.
+        num_workers: number of workers, each with the model.
+        gpus: GPUs per worker; a fraction lets several workers share one.
+        cpus: CPUs per worker.
     """
 
     num_workers: int
@@ -176,12 +176,12 @@ class Share:
 
 
 def choose_share(config: EngineConfig, device: str, nodes: Sequence[Mapping[str, float]]) -> Share:
-    """Choose what the configuration leaves open.
+    """Choose workers and resources that the configuration leaves open.
 
     Args:
-        config: of the engine.
+        config: configuration of the engine.
         device: ``model.device``: auto, cpu or cuda.
-        nodes: for each node the resources that Ray counts, "CPU" and "GPU" among them.
+        nodes: resources of each node as Ray counts them, including "CPU" and "GPU".
     """
     num_gpus = int(sum(node.get("GPU", 0.0) for node in nodes))
     gpus = config.gpus_per_worker
@@ -197,7 +197,7 @@ def choose_share(config: EngineConfig, device: str, nodes: Sequence[Mapping[str,
 
 
 def _even_share(num_workers: int, nodes: Sequence[Mapping[str, float]]) -> int:
-    """Return the most CPUs that each worker can have, where none spans two nodes."""
+    """Return the largest number of CPUs per worker if no worker spans two nodes."""
     counts = [int(node.get("CPU", 0.0)) for node in nodes]
     fitting = [
         share
@@ -208,14 +208,14 @@ def _even_share(num_workers: int, nodes: Sequence[Mapping[str, float]]) -> int:
 
 
 def wait_for_resources(share: Share, timeout_seconds: float) -> None:
-    """Wait until the cluster has what the workers need.
+    """Wait until the cluster has the resources for all workers.
 
     Args:
-        share: what they need.
+        share: the required resources.
         timeout_seconds: longest wait.
 
     Raises:
-        EngineError: it has not, after all this time.
+        EngineError: the cluster still lacks resources at the end of this time.
     """
     needed = {"CPU": share.num_workers * share.cpus, "GPU": share.num_workers * share.gpus}
     end = time.monotonic() + timeout_seconds
@@ -241,7 +241,7 @@ def wait_for_resources(share: Share, timeout_seconds: float) -> None:
 
 
 def node_facts() -> list[dict[str, Any]]:
-    """Return what the manifest says of the cluster's nodes."""
+    """Return the manifest's record of the cluster's nodes."""
     return [
         {
             "node": node["NodeID"],

@@ -1,4 +1,4 @@
-"""Handing out batches: decoded ahead, given to a free worker, tried again where workers die."""
+"""Distributes batches: decodes ahead, sends them to free workers, and retries after deaths."""
 
 from __future__ import annotations
 
@@ -32,17 +32,16 @@ _POLL_SECONDS = 1.0
 
 
 class Dispatch:
-    """One run's way through the cluster.
+    """The loop of one run on a cluster.
 
     Args:
         pool: the model workers.
-        settings: of all workers.
-        loaded: what the first worker said that had loaded the model.
-        clock: gets the seconds that free workers waited for media.
+        settings: settings of all workers.
+        loaded: message of the first worker that has loaded the model.
+        clock: records the seconds for which free workers waited for media.
 
     Attributes:
-        first_reply: the reply to the first batch, in the order of the samples, of those that were
-            answered.
+        first_reply: reply to the answered batch that comes first in the order of the samples.
     """
 
     def __init__(
@@ -64,17 +63,17 @@ class Dispatch:
             scheduling_strategy="SPREAD",
         )(decode)
         self._waiting: deque[BatchTask] = deque()
-        self._opened: list[BatchTask] = []  # being decoded, or decoded and not given to a worker
+        self._opened: list[BatchTask] = []  # being decoded, or decoded and waiting for a worker
         self._decoding: dict[Any, tuple[BatchTask, int, Any]] = {}
         self._asked: dict[Any, tuple[Worker, BatchTask]] = {}
         self._first_number: int | None = None
         self.first_reply: BatchReply | None = None
 
     def run(self, batches: Sequence[Batch]) -> Generator[SampleResult, None, None]:
-        """Yield the results of all batches, as they come.
+        """Yield the results of all batches, in the order in which they finish.
 
         Args:
-            batches: in the order of the samples.
+            batches: batches in the order of the samples.
 
         Raises:
             LlavaEvalError: no worker can answer any more.
@@ -88,10 +87,10 @@ class Dispatch:
                 loading = {w.loading: w for w in self._pool.alive if w.loading is not None}
                 references = [*self._asked, *self._decoding, *loading]
                 if not references:
-                    continue  # a batch without any readable media
+                    continue  # all media of a batch were unreadable
                 start = time.monotonic()
                 done, _ = ray.wait(references, num_returns=1, timeout=_POLL_SECONDS)
-                if self._decoding:  # the time of workers that are free meanwhile
+                if self._decoding:  # count the time of workers that wait for media
                     idle = sum(w.is_ready and not w.tasks for w in self._pool.alive)
                     self._clock.seconds["decode_wait"] += idle * (time.monotonic() - start)
                 check_alive()
@@ -111,11 +110,11 @@ class Dispatch:
                         self._pool.take_loaded(loading[reference])
         finally:
             for reference in self._decoding:
-                with contextlib.suppress(Exception):  # it has ended, or the cluster has
+                with contextlib.suppress(Exception):  # the task or the cluster may have ended
                     ray.cancel(reference, force=True)
 
     def _hand_out(self) -> None:
-        """Open batches, start decode tasks, and give what is decoded to free workers."""
+        """Open batches, start decode tasks, and send decoded batches to free workers."""
         while self._waiting and len(self._opened) < self._max_opened:
             self._opened.append(self._waiting.popleft())
         for task in self._opened:
@@ -126,9 +125,9 @@ class Dispatch:
                 self._decoding[status] = (task, index, content)
         for task in [task for task in self._opened if task.is_decoded]:
             if not task.decoded:
-                self._opened.remove(task)  # nothing could be read; its results say so
+                self._opened.remove(task)  # nothing could be read; its results are errors already
                 continue
-            # At the end no batch waits behind another while a worker is free.
+            # Near the end, no batch should wait behind another while a worker is free.
             may_queue = len(self._waiting) + len(self._opened) > len(self._pool.alive)
             able = [w for w in self._pool.alive if w.can_take(task, may_queue=may_queue)]
             if able:
@@ -146,7 +145,7 @@ class Dispatch:
         try:
             status: DecodeStatus = ray.get(reference)
         except ray.exceptions.WorkerCrashedError:
-            # Ray has tried again already.
+            # Ray has already retried it.
             text = f"{group.path}: decoding it ended its process {self._max_tries} times"
             yield from group.failed(MediaError(text))
             return
@@ -193,7 +192,7 @@ class Dispatch:
         yield from reply.results
 
     def _is_lost_too_often(self, task: BatchTask, error: Exception) -> bool:
-        """Count a loss of a batch's media; an error that is none is raised."""
+        """Count a loss of a batch's media; raise the error if it is not a loss."""
         own = own_error(error)
         if own is not None:
             raise own from None
@@ -205,7 +204,7 @@ class Dispatch:
     def _try_elsewhere(
         self, worker: Worker, task: BatchTask, reason: str
     ) -> Iterator[SampleResult]:
-        """Replace a dead worker, and put the batch that it had back."""
+        """Replace a dead worker, and queue its batch again."""
         if worker.end is None:
             self._pool.replace(worker, reason)
         tasks, given_up = task.after_death(self._max_tries)
@@ -215,7 +214,7 @@ class Dispatch:
 
 
 def _check_unseen(paths: Sequence[str], host: str) -> None:
-    """Refuse to go on where a node lacks a file of samples that this machine has."""
+    """Raise ConfigError if a node cannot see a file of samples that this machine has."""
     for path in paths:
         if is_there(path):
             raise ConfigError(

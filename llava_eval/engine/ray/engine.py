@@ -1,4 +1,4 @@
-"""The engine of a Ray cluster, as the program sees it."""
+"""The Ray engine's interface to the program."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from llava_eval.types import Sample, SampleResult
 
 
 class RayEngine(Engine):
-    """Works on a Ray cluster; the model is loaded when the first worker has it.
+    """Runs on a Ray cluster; the model counts as loaded once the first worker has loaded it.
 
     Args:
-        config: of the run.
-        clock: gets the seconds of every stage, added up over all workers.
+        config: configuration of the run.
+        clock: records the seconds of every stage, summed over all workers.
 
     Raises:
         LlavaEvalError: there is no such cluster, or the model cannot run on it.
@@ -56,7 +56,7 @@ class RayEngine(Engine):
         end = time.monotonic() + self._settings.config.engine.start_timeout_seconds
         with self._clock.stage("load_model"), cluster_errors():
             self._loaded = self._pool.load()
-            # A decode task that found these busy would start, and import, in yet another process.
+            # A decode task that found these processes busy would start and import in another one.
             left = max(0.0, end - time.monotonic())
             import_ray().wait(self._warming, num_returns=len(self._warming), timeout=left)
         return dict(self._loaded.model)
@@ -103,7 +103,7 @@ class RayEngine(Engine):
 
 
 def _describe(worker: Worker) -> dict[str, Any]:
-    """Return what the manifest says of a worker."""
+    """Return the manifest's record of a worker."""
     described: dict[str, Any] = {
         "num_generated": worker.num_samples,
         "device_name": worker.model.get("device_name"),

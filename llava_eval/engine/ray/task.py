@@ -1,4 +1,4 @@
-"""A batch on its way through the cluster."""
+"""The state of a batch while the cluster processes it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from llava_eval.types import Sample
 
 @dataclass(eq=False)
 class BatchTask:
-    """A batch on its way: its groups are decoded, then a worker is asked.
+    """A batch in progress: its groups are decoded, then a worker answers it.
 
     Attributes:
-        number: of the batch, in the order of the samples.
-        groups: what is asked together.
-        num_deaths: workers that died while they had it.
-        num_losses: times that media were lost on the way to a worker.
-        undecoded: indices of the groups that are not handed to a decode task yet.
-        num_decoding: decode tasks under way.
-        decoded: references to what was decoded, by index of the group.
+        number: number of the batch, in the order of the samples.
+        groups: groups that are answered together.
+        num_deaths: number of workers that died while they had the batch.
+        num_losses: number of times that media were lost on the way to a worker.
+        undecoded: indices of the groups that no decode task has received yet.
+        num_decoding: number of running decode tasks.
+        decoded: references to the decoded clips, by index of the group.
     """
 
     number: int
@@ -37,7 +37,7 @@ class BatchTask:
 
     @property
     def samples(self) -> list[Sample]:
-        """All its samples."""
+        """All samples of the batch."""
         return [sample for group in self.groups for sample in group.samples]
 
     @property
@@ -47,28 +47,28 @@ class BatchTask:
 
     @property
     def runs_alone(self) -> bool:
-        """Whether its worker gets nothing else: a worker died on it, and it may be the cause."""
+        """Whether its worker gets no other batch, because this one may have killed a worker."""
         return self.num_deaths > 0
 
     def keep_decoded(self) -> list[Any]:
-        """Drop the groups that could not be decoded, and return what the others became."""
+        """Drop the groups that could not be decoded, and return references to the others' clips."""
         indices = sorted(self.decoded)
         self.groups = tuple(self.groups[index] for index in indices)
         return [self.decoded[index] for index in indices]
 
     def again(self) -> BatchTask:
-        """Return the same batch from its start, after media were lost."""
+        """Return the same batch, to be started again after media were lost."""
         return BatchTask(self.number, self.groups, self.num_deaths, self.num_losses)
 
     def after_death(self, max_tries: int) -> tuple[list[BatchTask], list[Sample]]:
-        """Return what to try after a worker died with the batch, and the samples given up.
+        """Return the batches to try after a worker died with this one, and the samples to give up.
 
-        Most deaths are no batch's fault: at first the same batch is tried again, so that the same
-        forward passes run. When it keeps ending its workers its samples are asked one by one, and
-        only a sample that was alone is given up.
+        Most deaths are not caused by a batch, so the same batch is tried again first, with the same
+        forward passes. If it keeps killing workers, its samples are tried one by one, and only a
+        sample that was alone is given up.
 
         Args:
-            max_tries: deaths after which a sample counts as failed, at least 2.
+            max_tries: number of deaths after which a sample counts as failed, at least 2.
         """
         num_deaths = self.num_deaths + 1
         if num_deaths >= max_tries:

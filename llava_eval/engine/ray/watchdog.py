@@ -1,8 +1,8 @@
-"""Nothing outlives a driver that is killed.
+"""Ends the processes of a local cluster if the driver is killed.
 
-The processes of a cluster that was started here end with this process, but where that is killed
-two of Ray's helpers look for their dead head for a whole minute first. A shell that holds one end
-of a pipe notices at once, waits for those that end by themselves, and ends the rest.
+The processes of a cluster started by this process end with it, but if it is killed, two of Ray's
+helper processes search for the dead head for a whole minute first. A shell that reads from a pipe
+of this process notices its death at once, waits a little, and kills the remaining processes.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ from llava_eval.errors import EngineError
 if TYPE_CHECKING:
     import psutil
 
-#: Waits for the end of its input, and then ends the processes that it was given.
+#: Waits for the end of its input, and then kills the given processes.
 _SCRIPT = 'read -r _; sleep 2; kill -9 "$@" 2>/dev/null'
 
-#: Processes that a cluster cannot do without.
+#: Names of the processes without which a cluster cannot work.
 _VITAL = ("gcs_server", "raylet")
 
-#: A process that has not ended by then is killed.
+#: Processes that are still running after this time are killed.
 _PATIENCE_SECONDS = 5.0
 
 
 class Watchdog:
     """Ends the processes of a local cluster some seconds after this process has died.
 
-    Made when the cluster was started: what runs below this process then is the cluster.
+    It must be created right after the cluster was started: all child processes of this process
+    then belong to the cluster.
     """
 
     def __init__(self) -> None:
-        import psutil  # Ray brings it
+        import psutil  # installed with Ray
 
         self._processes = psutil.Process().children(recursive=True)
         self._vital = {
@@ -47,13 +48,13 @@ class Watchdog:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is not for it
+            start_new_session=True,  # so that Ctrl-C does not reach it
         )
 
     def check(self) -> None:
-        """Check that the processes that the cluster cannot do without are running.
+        """Check that all vital processes of the cluster are running.
 
-        Ray itself says so after 15 to 60 seconds, or ends this process without a word.
+        Ray itself notices only after 15 to 60 seconds, or ends this process without a message.
 
         Raises:
             EngineError: one of them has died.
@@ -64,7 +65,7 @@ class Watchdog:
 
     @contextmanager
     def ending(self) -> Iterator[None]:
-        """End the cluster in the block; none of its processes is left after it."""
+        """Let the block end the cluster, and kill all processes that it leaves."""
         import psutil
 
         self._shell.kill()
@@ -75,7 +76,7 @@ class Watchdog:
                 processes |= {*process.children(recursive=True)}
         yield
         end = time.monotonic() + _PATIENCE_SECONDS
-        # Not psutil.wait_procs: an orphan that has ended stays a zombie in many a container.
+        # psutil.wait_procs is not used, because ended orphans stay zombies in many containers.
         while (left := [*filter(_is_running, processes)]) and time.monotonic() < end:
             time.sleep(0.02)
         for process in left:
@@ -84,7 +85,7 @@ class Watchdog:
 
 
 def cannot_go_on(reason: str) -> EngineError:
-    """Return the error of a cluster that has failed itself."""
+    """Return the error for a failure of the cluster itself."""
     return EngineError(
         f"Ray cannot go on: {reason}; finished samples are kept, and the same command with "
         "resume=true goes on"

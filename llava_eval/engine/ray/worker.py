@@ -1,4 +1,4 @@
-"""The code that runs in worker processes: tasks that decode, and actors with a model."""
+"""Code that runs in worker processes: decode tasks, and actors with a model."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ class ModelWorker:
     _runner: Runner | None = None
 
     def plan(self, settings: WorkerSettings) -> WorkerFacts:
-        """Choose how the model runs here; no weights are read.
+        """Plan how to run the model; no weights are read.
 
         Args:
-            settings: of the run.
+            settings: settings of the run.
 
         Raises:
-            LlavaEvalError: it cannot run here.
+            LlavaEvalError: the model cannot run on this node.
         """
         with self._lock:
             return self._facts_for(settings)
@@ -79,10 +79,10 @@ class ModelWorker:
         """Load the model.
 
         Args:
-            settings: of the run.
+            settings: settings of the run.
 
         Raises:
-            LlavaEvalError: it cannot be loaded here.
+            LlavaEvalError: the model cannot be loaded on this node.
         """
         with self._lock:
             facts = self._facts_for(settings)
@@ -98,11 +98,11 @@ class ModelWorker:
             )
 
     def answer(self, batch: Batch, *decoded: Mapping[Media, Clip]) -> BatchReply:
-        """Ask the questions of a batch.
+        """Answer the questions of a batch.
 
         Args:
             batch: groups whose media could be read.
-            decoded: of each group.
+            decoded: decoded clips of each group.
 
         Raises:
             CheckpointError: model and processor do not fit.
@@ -113,11 +113,11 @@ class ModelWorker:
         ready: list[GroupContent] = []
         failed: list[SampleResult] = []
         files = subtitle_files(sample for group in batch for sample in group.samples)
-        unseen = [path for path in files if not is_there(path)]  # a prompt goes on without them
+        unseen = [path for path in files if not is_there(path)]  # prompts would silently lack them
         for group, clips in zip(batch, decoded, strict=True):
             try:
                 ready.append(GroupContent.of(group.samples, clips, runner.prepare))
-            except MediaError as error:  # of these samples alone
+            except MediaError as error:  # affects only these samples
                 failed += group.failed(error)
         with self._lock:
             answered = list(ask_batch(ready, prompts, runner))
@@ -135,7 +135,7 @@ class ModelWorker:
             return BatchReply(results, report, messages, unseen)
 
     def _facts_for(self, settings: WorkerSettings) -> WorkerFacts:
-        """Make this process ready for a run, unless it is, and return what it says of itself."""
+        """Prepare this process for a run, if necessary, and return its description of itself."""
         settings.enter_folder()
         logger = logging.getLogger("llava_eval")
         logger.setLevel(logging.INFO)
@@ -157,7 +157,7 @@ class ModelWorker:
             torch.set_num_threads(settings.num_threads)
         self._clock = StageClock()
         with self._clock.stage("load_model"):
-            # No server is asked here, and every model of one's own can compare options.
+            # Needs matter only for servers, which Ray workers never use.
             self._plan = plan_model(settings.config, Needs())
         self._settings, self._prompts = settings, PromptSettings.of(settings.config)
         self._facts = WorkerFacts(
@@ -173,7 +173,7 @@ class ModelWorker:
 
 
 def warm_up() -> None:
-    """Import what decoding needs, while models are still being loaded."""
+    """Import the modules for decoding while models are still being loaded."""
     import torchvision  # noqa: F401
     import transformers.video_processing_utils  # noqa: F401
 
@@ -182,7 +182,7 @@ def warm_up() -> None:
 
 @functools.lru_cache(maxsize=1)
 def _decoder(settings: bytes) -> tuple[Sampler, FrameCache | None, float]:
-    """Make this process ready to decode: how to sample, how to resize, and for how long."""
+    """Return the sampler, frame cache and time limit for decoding in this process."""
     worker: WorkerSettings
     resize: bytes | None
     worker, resize = pickle.loads(settings)
@@ -193,15 +193,15 @@ def _decoder(settings: bytes) -> tuple[Sampler, FrameCache | None, float]:
 
 
 def decode(settings: bytes, group: MediaGroup) -> tuple[DecodeStatus, dict[Media, Clip] | None]:
-    """Decode what a group shows.
+    """Decode the media of a group.
 
     Args:
-        settings: pickled :class:`WorkerSettings` and :attr:`Loaded.resize`; a process reads them
-            once.
+        settings: pickled :class:`WorkerSettings` and :attr:`Loaded.resize`; each process unpickles
+            them once.
         group: samples with the same media.
 
     Returns:
-        How it went, and what was decoded.
+        The outcome, and the decoded clips.
     """
     from llava_eval.video import decode_ahead
 

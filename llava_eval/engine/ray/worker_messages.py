@@ -1,4 +1,4 @@
-"""What workers are told and what they say: plain values, and whether the workers agree."""
+"""Messages to and from workers, as plain values, and the check that workers agree."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from llava_eval.types import SampleResult
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """Where and how a worker works; the same for all.
+    """Settings that are the same for all workers.
 
     Attributes:
-        config: of the run.
-        working_folder: the driver's, where relative paths start.
-        module_folders: where the driver looks for modules, those of a user's settings too.
-        checkpoint_folder: the checkpoint as the driver sees it; None where it is no folder there.
-        num_threads: torch's on a CPU; None leaves them to torch.
+        config: configuration of the run.
+        working_folder: the driver's working folder, to which relative paths refer.
+        module_folders: the driver's module search path, including the user's configuration folder.
+        checkpoint_folder: the checkpoint's folder on the driver's machine; None if it has none.
+        num_threads: torch's number of threads on a CPU; None keeps torch's default.
     """
 
     config: RunConfig
@@ -39,11 +39,11 @@ class WorkerSettings:
 
     @classmethod
     def of(cls, config: RunConfig, share: Share) -> WorkerSettings:
-        """Return what every worker of a run is told.
+        """Return the settings for all workers of a run.
 
         Args:
-            config: of the run.
-            share: what each worker may use; its CPUs are the threads of a model on a CPU.
+            config: configuration of the run.
+            share: resources of each worker; its CPUs are the threads of a model on a CPU.
         """
         checkpoint = local_path(config.model.checkpoint)
         num_threads = config.runner.num_threads
@@ -56,7 +56,7 @@ class WorkerSettings:
         )
 
     def enter_folder(self) -> None:
-        """Make relative paths and names of modules mean what they mean to the driver."""
+        """Resolve relative paths and module names as the driver does."""
         if Path(self.working_folder).is_dir():
             os.chdir(self.working_folder)
         sys.path += [folder for folder in self.module_folders if folder not in sys.path]
@@ -68,12 +68,12 @@ class WorkerFacts:
     """A worker's description of itself.
 
     Attributes:
-        node: Ray's name of the node that it runs on.
-        host: that machine's name.
-        process_id: the worker's.
-        identity: what about its model can change a generation.
-        versions: of its packages.
-        git_commit: of its code, where that is a checkout.
+        node: Ray's id of the node that it runs on.
+        host: host name of the node.
+        process_id: id of the worker's process.
+        identity: everything about its model that can change a generation.
+        versions: versions of its packages.
+        git_commit: commit of its code, if that is a checkout.
         machine: its processor and system.
     """
 
@@ -91,11 +91,11 @@ class Loaded:
     """A worker's message that it has loaded the model.
 
     Attributes:
-        facts: of the worker.
+        facts: the worker's description of itself.
         model: the manifest's record of the model.
-        batch_size: most questions that it works on together.
-        resize: the pickled preprocessor that resizes frames before they come here; None where
-            the processor cannot be split.
+        batch_size: most questions that it processes together.
+        resize: the pickled frame preprocessor for decode tasks; None if the processor cannot
+            resize frames separately.
     """
 
     facts: WorkerFacts
@@ -109,10 +109,10 @@ class Report:
     """A worker's work so far.
 
     Attributes:
-        stage_seconds: time spent in each stage.
+        stage_seconds: seconds spent in each stage.
         warm_up: see :attr:`llava_eval.models.clock.StageClock.warm_up`.
-        peak_device_memory_bytes: None on a CPU.
-        peak_host_memory_bytes: of its process.
+        peak_device_memory_bytes: peak memory on the device; None on a CPU.
+        peak_host_memory_bytes: peak memory of its process.
         record: see :meth:`llava_eval.engine.base.Engine.record`.
     """
 
@@ -128,10 +128,10 @@ class BatchReply:
     """The results of one batch.
 
     Attributes:
-        results: one for each sample, not scored yet.
-        report: of the worker, up to now.
-        messages: (level, text) of what the worker logged.
-        unseen: files beside the media, such as subtitles, that do not exist on its node.
+        results: one unscored result for each sample.
+        report: report on the worker's work so far.
+        messages: (level, text) of the worker's log messages.
+        unseen: further files, such as subtitles, that do not exist on its node.
     """
 
     results: list[SampleResult]
@@ -142,13 +142,13 @@ class BatchReply:
 
 @dataclass(frozen=True)
 class DecodeStatus:
-    """The end of a decode task; the frames themselves stay in Ray's object store.
+    """The outcome of a decode task; the frames themselves stay in Ray's object store.
 
     Attributes:
-        error: why nothing was decoded; None where it was.
+        error: the error; None if the media were decoded.
         unseen: a path of the group that does not exist on that node.
-        host: the node's name.
-        seconds: how long it took.
+        host: host name of the node.
+        seconds: duration of the task.
     """
 
     error: MediaError | None = None
@@ -160,14 +160,14 @@ class DecodeStatus:
 def check_agreement(workers: Sequence[WorkerFacts], *, allow_version_differences: bool) -> None:
     """Check that all workers would run the same model with the package versions of the driver.
 
-    A package that the driver lacks is compared between workers only: the driver generates nothing.
+    A package that the driver lacks is compared only between workers: the driver generates nothing.
 
     Args:
-        workers: what each says of itself.
+        workers: each worker's description of itself.
         allow_version_differences: whether versions may differ.
 
     Raises:
-        ConfigError: two would not run the same model, or versions differ.
+        ConfigError: two workers would not run the same model, or versions differ.
     """
     first = workers[0]
     for other in workers[1:]:
@@ -186,7 +186,7 @@ def check_agreement(workers: Sequence[WorkerFacts], *, allow_version_differences
     here = environment.versions()
     for worker in workers:
         on_driver = {name: text for name, text in here.items() if name in worker.versions}
-        # None where the first worker lacks what this one has.
+        # None for packages that only this worker has.
         on_first = {**dict.fromkeys(worker.versions), **first.versions}
         for host, versions in (("this machine", on_driver), (first.host, on_first)):
             for name, version in versions.items():
@@ -200,7 +200,7 @@ def check_agreement(workers: Sequence[WorkerFacts], *, allow_version_differences
 
 
 def joint_versions(workers: Sequence[WorkerFacts]) -> dict[str, str]:
-    """Return every package's version, several where workers differ."""
+    """Return every package's version, or several versions if workers differ."""
     names = dict.fromkeys(name for worker in workers for name in worker.versions)
     return {
         name: " and ".join(sorted({worker.versions.get(name, "none") for worker in workers}))

@@ -1,7 +1,7 @@
-"""The model workers of a run: started, compared with each other, replaced when they die.
+"""The model workers of a run: starts them, compares them, and replaces those that die.
 
-A run opens a pool and closes it. The runs of a sweep share one, so that workers start once and a
-checkpoint that several runs use is read once.
+A run opens a pool and closes it. The runs of a sweep share one pool, so that workers start once and
+a checkpoint that several runs use is loaded once.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ from llava_eval.errors import EngineError
 
 log = logging.getLogger(__name__)
 
-#: Batches that a worker has at once: one is generated while the next is unpacked.
+#: Batches per worker: one is generated while the next is unpacked.
 _BATCHES_AT_ONCE = 2
 
 
 @dataclass(eq=False)
 class Worker:
-    """One model worker, as the driver sees it.
+    """The driver's view of a model worker.
 
     Attributes:
         actor: Ray's handle.
-        loading: reference to what :meth:`ModelWorker.load` returns; None once it has.
-        facts: what the worker said of itself.
+        loading: reference to the result of :meth:`ModelWorker.load`; None once it has returned.
+        facts: the worker's description of itself.
         model: the manifest's record of its model; empty until it is loaded.
-        tasks: batches that it has.
-        report: the last one.
-        num_samples: answered by it.
-        end: why it is gone; None while it lives.
+        tasks: batches that it currently has.
+        report: its last report.
+        num_samples: number of samples that it has answered.
+        end: why it died; None while it is alive.
     """
 
     actor: Any
@@ -71,11 +71,11 @@ class Worker:
         return self.end is None and self.loading is None and bool(self.model)
 
     def can_take(self, task: BatchTask, *, may_queue: bool) -> bool:
-        """Return whether a batch may be given to it now.
+        """Return whether the worker can receive a batch now.
 
         Args:
             task: the batch.
-            may_queue: whether it may wait behind the batch that the worker is busy with.
+            may_queue: whether the batch may wait behind the one that the worker is busy with.
         """
         if not self.is_ready or any(own.runs_alone for own in self.tasks):
             return False
@@ -88,13 +88,13 @@ class WorkerPool:
     """All model workers, and the cluster that they run on.
 
     Args:
-        config: of the engine.
+        config: configuration of the engine.
         device: ``model.device``: auto, cpu or cuda.
 
     Attributes:
-        share: what each worker may use.
-        all: every worker that was started for the present run, dead ones too.
-        is_idle: no worker has anything to do; a pool that was left half-way is not shared.
+        share: number of workers, and the resources of each.
+        all: every worker that was started for the current run, including dead ones.
+        is_idle: whether no worker has a batch; a pool that an aborted run left is not reused.
 
     Raises:
         LlavaEvalError: there is no such cluster, or it lacks what the workers need.
@@ -125,7 +125,7 @@ class WorkerPool:
             raise
 
     def suits(self, config: EngineConfig, device: str) -> bool:
-        """Return whether a run with these settings can use the pool as it is."""
+        """Return whether a run with these settings can reuse the pool."""
         return self.is_idle and (self._config, self._device) == (config, device)
 
     @property
@@ -134,17 +134,17 @@ class WorkerPool:
         return [worker for worker in self.all if worker.end is None]
 
     def plan(self, settings: WorkerSettings) -> list[WorkerFacts]:
-        """Let every worker choose how the model runs there; all have to choose the same.
+        """Let every worker plan how to run the model; all plans must be equal.
 
         Args:
-            settings: of the run.
+            settings: settings of the run.
 
         Returns:
-            What each worker says of itself.
+            Each worker's description of itself.
 
         Raises:
-            LlavaEvalError: the model cannot run on one of them, or not as on the others, or a
-                worker does not start.
+            LlavaEvalError: a worker cannot run the model, or would run it differently from the
+                others, or does not start.
         """
         ray = import_ray()
         timeout_seconds = self._config.start_timeout_seconds
@@ -169,7 +169,7 @@ class WorkerPool:
         return facts
 
     def load(self) -> Loaded:
-        """Let every worker load the model, and wait for the first that has.
+        """Let every worker load the model, and wait for the first one that has loaded it.
 
         Raises:
             LlavaEvalError: the model cannot be loaded, or no worker has loaded it in time.
@@ -193,16 +193,16 @@ class WorkerPool:
                 )
 
     def take_loaded(self, worker: Worker) -> Loaded | None:
-        """Note that a worker has loaded the model; one that died of it is replaced.
+        """Record that a worker has loaded the model; replace it if it died while loading.
 
         Args:
-            worker: whose :attr:`Worker.loading` is done.
+            worker: the worker whose :attr:`Worker.loading` has finished.
 
         Returns:
-            What it says; None where it died.
+            The worker's message; None if it died.
 
         Raises:
-            LlavaEvalError: the model cannot be loaded there, or is not that of the others, or
+            LlavaEvalError: the model cannot be loaded there, or differs from that of the others, or
                 workers keep dying.
         """
         ray = import_ray()
@@ -232,8 +232,8 @@ class WorkerPool:
         """Start a new worker for a dead one.
 
         Args:
-            worker: the dead one.
-            reason: why it is dead.
+            worker: the dead worker.
+            reason: why it died.
         """
         facts = worker.facts
         where = "" if facts is None else f" (process {facts.process_id} on node {facts.host})"
@@ -245,7 +245,7 @@ class WorkerPool:
         self.all.append(Worker(actor, actor.load.remote(self._settings)))
 
     def close(self) -> None:
-        """End all workers, and leave the cluster."""
+        """Stop all workers, and disconnect from the cluster."""
         for worker in self.alive:
             _kill(worker)
         disconnect()
@@ -261,14 +261,14 @@ _is_kept = False
 
 
 def open_pool(config: EngineConfig, device: str) -> WorkerPool:
-    """Return the pool that is open, if it suits, or open one.
+    """Return the open pool if it can be reused, or open a new one.
 
     Args:
-        config: of the engine.
+        config: configuration of the engine.
         device: ``model.device``.
 
     Raises:
-        LlavaEvalError: there is no such cluster, or it lacks what the workers need.
+        LlavaEvalError: there is no such cluster, or it lacks the resources for the workers.
     """
     global _open
     if _open is None or not _open.suits(config, device):
@@ -278,7 +278,7 @@ def open_pool(config: EngineConfig, device: str) -> WorkerPool:
 
 
 def release_pool() -> None:
-    """Close the open pool, unless a sweep wants to go on with it."""
+    """Close the open pool, unless a sweep keeps it for its next run."""
     if not _is_kept:
         close_pool()
 
@@ -293,7 +293,7 @@ def close_pool() -> None:
 
 @contextlib.contextmanager
 def pool_kept() -> Iterator[None]:
-    """Keep the pool open from run to run while the block runs."""
+    """Keep the pool open between the runs inside the block."""
     global _is_kept
     _is_kept = True
     try:
