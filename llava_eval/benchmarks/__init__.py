@@ -1,1 +1,1 @@
-"""Benchmarks: rows from a source, turned into samples by short adapters."""
+"""Benchmarks: read rows from a source, and turn them into samples by short adapters."""

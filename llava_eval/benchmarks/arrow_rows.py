@@ -1,4 +1,4 @@
-"""Rows of Arrow tables whose images stay where they are: in the file, mapped into memory."""
+"""Read rows of Arrow tables without copying their images: they stay in the mapped file."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ import pyarrow.parquet
 from llava_eval.borders.paths import file_identity
 from llava_eval.types import is_base64
 
-#: A column of longer texts, by their mean, may hold images in base64.
+#: Characters; a column of texts with a greater mean length may contain images in base64.
 _LONG_TEXT = 1024
-#: Bytes of a file that is mapped where it has no column of bytes: it may hold images in base64.
+#: Bytes; a larger file is mapped even without a column of bytes, as it may have images in base64.
 _LARGE_FILE = 1 << 25
 
 
 def table_rows(table: pa.Table) -> Iterator[Mapping[str, Any]]:
     """Yield a mapping per row, with plain Python values.
 
-    Bytes, and images in base64, come as views of the table's own memory, read-only: a data set of
-    images may be larger than the machine's memory, and a file that is mapped is read where it is
-    looked at.
+    Bytes, and images in base64, are read-only views of the table's own memory: a data set of images
+    may be larger than the machine's memory, and of a mapped file only the accessed parts are read.
     """
     for batch in table.to_batches():
         columns = {str(name): _values(batch.column(name)) for name in batch.schema.names}
@@ -33,9 +32,9 @@ def table_rows(table: pa.Table) -> Iterator[Mapping[str, Any]]:
 
 
 def parquet_table(path: Path) -> pa.Table:
-    """Read a parquet file; one with bytes, or a large one, is unpacked once.
+    """Read a parquet file.
 
-    It is unpacked into the cache of ``datasets``, and mapped.
+    A file with bytes, or a large one, is unpacked once into the cache of ``datasets``, and mapped.
 
     Raises:
         OSError, ValueError: the file cannot be read.
@@ -54,7 +53,7 @@ def _unpacked(path: Path) -> pa.Table:
     import datasets
 
     try:
-        # By itself the cache takes a file for another one at its path that was written when it was.
+        # The cache alone would not tell a file from another with the same path and time.
         rows = datasets.Dataset.from_parquet(str(path), config_name=file_identity(path))
         return rows.with_format("arrow")[:]
     except datasets.exceptions.DatasetsError as error:
@@ -76,10 +75,10 @@ def _holds_bytes(kind: pa.DataType) -> bool:
 
 
 def _values(array: pa.Array) -> Sequence[Any]:
-    """Return the values of a column; its bytes as views, as Arrow's own scalars are copies."""
+    """Return the values of a column, with bytes as views, because Arrow's own scalars copy."""
     is_text = pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
     if is_text and array.nbytes > _LONG_TEXT * len(array):
-        views = _values(array.cast(pa.large_binary()))  # of the same memory
+        views = _values(array.cast(pa.large_binary()))  # views of the same memory
         return [one if one is None or is_base64(one) else str(one, "utf-8") for one in views]
     if not _holds_bytes(array.type) or pa.types.is_binary_view(array.type):
         values: list[Any] = array.to_pylist()

@@ -12,11 +12,11 @@ from llava_eval.types import Clip, Media
 
 @dataclass(frozen=True, slots=True)
 class FrameImages:
-    """Every frame of a video as an image of its own, in the order of time.
+    """Every frame of a video as a separate image, in the order of time.
 
     Attributes:
         media: the video.
-        num_jpeg: each goes through so many JPEG files first, see :func:`as_jpeg`.
+        num_jpeg: how often each frame is first written to and read from JPEG, see :func:`as_jpeg`.
     """
 
     media: Media
@@ -37,9 +37,9 @@ class FrameImages:
 
 
 def as_jpeg(image: Clip) -> Clip:
-    """Return an image as a JPEG file of PIL's default quality gives it back.
+    """Return an image after writing it to, and reading it from, JPEG of PIL's default quality.
 
-    The proof of its pixels stays that of the decoded frame.
+    The proof of its pixels remains that of the decoded frame.
 
     Args:
         image: a clip of one frame.

@@ -1,4 +1,4 @@
-"""The image of a row, and what adapters of image benchmarks ask of rows beside it."""
+"""Read the image of a row, and other values that adapters of image benchmarks need."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from llava_eval.benchmarks.rows import UNKNOWN, Row, fields_of
 from llava_eval.types import BASE64_BEGINNINGS, Media, is_base64
 
-#: No file name is so long; a longer text is the image itself in base64, as is one that begins as
-#: a PNG, JPEG, GIF or WebP file does.
+#: No file name is longer. A longer text is the image itself in base64, as is one that begins like
+#: a PNG, JPEG, GIF or WebP file.
 _MAX_NAME_CHARACTERS = 1024
 _BEGINNINGS = ("data:", *BASE64_BEGINNINGS)
 
@@ -20,9 +20,9 @@ class RowImage(NamedTuple):
     """One image of a row.
 
     Attributes:
-        media: as it will be read.
-        name: the same for the same picture, to tell which questions are about one image; None
-            where the row names a file only by the question's id.
+        media: the image as it will be read.
+        name: equal for equal pictures, to find the questions about one image; None if the image's
+            file comes from a template, for instance by the question's id.
     """
 
     media: Media
@@ -32,25 +32,25 @@ class RowImage(NamedTuple):
 def row_image(
     row: Row, *, column: str | None, files: Sequence[str], upright: bool = True
 ) -> RowImage:
-    """Return the image that a column holds, or else the file that the templates name.
+    """Return the image in a column, or else the file that the templates name.
 
-    A column holds the image's bytes (as parquet files of the hub do, beside its file's name),
-    base64 (alone or as "data:image/png;base64,..."), or a path or address. Rows for scoring alone
-    need neither column nor file.
+    A column contains the image's bytes (in parquet files of the hub with its file's name), base64
+    (alone or as "data:image/png;base64,..."), or a path or address. Rows that are only scored need
+    neither column nor file.
 
     Args:
         row: the row.
-        column: name of the column; None looks at files only.
-        files: templates of the image's file, below the media folder; of several whose columns the
-            row has, the first that exists.
+        column: name of the column; None uses files only.
+        files: templates of the image's file, below the media folder; among those that the row can
+            fill, the first whose file exists is used.
         upright: turn the image by its EXIF orientation, as the ``datasets`` library does (since
             2.19) when it decodes an image column.
 
     Raises:
-        RowsError: a column that holds no image, or no template that the row can fill.
+        RowsError: the column has no image, or the row can fill none of the templates.
     """
     value = row.optional(column) if column is not None else None
-    file = None  # what an image that comes as bytes is called in messages and in the ledger
+    file = None  # the name, in messages and the ledger, of an image that comes as bytes
     if isinstance(value, Mapping):
         file = value.get("path")
         value = value.get("bytes") or file
@@ -90,12 +90,12 @@ def can_fill(row: Row, template: str, given: Mapping[str, Any] | None = None) ->
 
 
 def first_filled(row: Row, templates: Sequence[str], **given: str | None) -> str:
-    """Return the first template that the row can fill, filled.
+    """Fill the first template for which the row has all values.
 
     Args:
         row: the row.
-        templates: in the order of preference.
-        given: further fields; those that are None are not there.
+        templates: templates in the order of preference.
+        given: further fields; those that are None count as missing.
 
     Raises:
         RowsError: the last template needs a column that the row lacks.
@@ -108,9 +108,9 @@ def first_filled(row: Row, templates: Sequence[str], **given: str | None) -> str
 
 
 def row_facets(row: Row, facets: Mapping[str, Sequence[str]] | None) -> dict[str, str]:
-    """Return by facet the value of the first of its columns that the row has, or "unknown".
+    """Return, by facet, the value of the first of its columns that the row has, or "unknown".
 
-    A column of mappings is written with its key: ``types.semantic``.
+    A key in a column of mappings is written ``types.semantic``.
     """
     levels = {}
     for name, columns in (facets or {}).items():

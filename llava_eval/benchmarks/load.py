@@ -1,4 +1,4 @@
-"""The samples of a benchmark as it is configured: of all rows, or of those that it selects."""
+"""Read the samples of a configured benchmark: of all rows, or of those that it selects."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from llava_eval.types import Sample, levels_of
 
 log = logging.getLogger(__name__)
 
-#: Metrics of groups that are right where all their samples are, however many there are.
+#: Metrics that count a group as right if all its samples are, however many there are.
 _OF_WHOLE_GROUPS = ("all_right", "hallusion_score")
 
-#: Makes one sample of a row, or several where a row holds several questions.
+#: Makes one sample of a row, or several if the row has several questions.
 Adapter = Callable[[Row], Sample | tuple[Sample, ...]]
 
 
 def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
-    """Read and adapt the rows of a benchmark as it is configured.
+    """Read the rows of a configured benchmark, and make samples of them.
 
-    A row that the adapter cannot read, as its question is of another kind, is left out where one of
-    its columns is at another level than ``benchmark.where`` asks for.
+    A row that the adapter cannot read, because it is another kind of question, is left out if one
+    of its columns shows that ``benchmark.where`` does not select it.
 
     Args:
         benchmark: its configuration.
-        adapter: as ``benchmark.adapter`` names it; makes one sample of one row, or several.
+        adapter: the function of ``benchmark.adapter``; makes one sample of a row, or several.
 
     Returns:
         Samples in the order of the rows.
@@ -70,10 +70,10 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
             levels = {name: _level(row, sample, name, rows) for name in benchmark.facets}
             samples.append(dataclasses.replace(sample, media_root=root, facets=_Facets(levels)))
     if left_out and (not samples or adapters_own & flat(benchmark.where).keys()):
-        raise left_out  # the adapter's levels may be others than the columns'
+        raise left_out  # the adapter's own levels may differ from the columns'
     _check_unique(samples, source)
     if {target for sample in samples for target in sample.targets} == {""}:
-        # hidden answers, of which TextVQA's test set has ten empty ones a row
+        # hidden answers: TextVQA's test set has ten empty ones per row
         samples = [dataclasses.replace(sample, targets=()) for sample in samples]
     if samples and not any(sample.targets for sample in samples):
         names = ", ".join(map(str, rows[0]))
@@ -90,7 +90,7 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
 
 
 def _of_whole_groups(benchmark: BenchmarkConfig) -> list[str]:
-    """Return the metrics that take a group for right only as a whole."""
+    """Return the metrics that count a group as right only as a whole."""
     return [
         name
         for name, node in benchmark.metrics.items()
@@ -104,7 +104,7 @@ def _of_whole_groups(benchmark: BenchmarkConfig) -> list[str]:
 def _warn_of_parts_of_groups(
     samples: Sequence[Sample], kept: Sequence[Sample], metrics: Sequence[str]
 ) -> None:
-    """Warn where a selection leaves parts of groups that are right only as a whole."""
+    """Warn if a selection keeps only parts of groups that are right only as a whole."""
     whole = Counter(sample.group for sample in samples)
     chosen = Counter(sample.group for sample in kept)
     num_parts = sum(count < whole[group] for group, count in chosen.items())
@@ -120,7 +120,7 @@ def _warn_of_parts_of_groups(
 
 
 def media_folder(media_root: str | None) -> Path | None:
-    """Return the folder that ``benchmark.media_root`` names, or None where it names none."""
+    """Return the folder that ``benchmark.media_root`` names, or None."""
     return None if media_root is None else local_path(media_root)
 
 
@@ -142,7 +142,7 @@ def _adapt(row: Row, adapter: Adapter) -> tuple[Sample, ...]:
 
 
 class _Facets(dict[str, str]):
-    """Levels by facet; a scorer or metric that needs another facet ends with one line."""
+    """Levels by facet; if a scorer or metric needs another facet, the error is one line."""
 
     def __missing__(self, facet: str) -> str:
         raise ConfigError(
@@ -152,7 +152,7 @@ class _Facets(dict[str, str]):
 
 
 def _level(row: Row, sample: Sample, facet: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return a sample's level of a facet: "unknown" where its row says nothing of it.
+    """Return a sample's level of a facet, "unknown" if its row does not state one.
 
     Raises:
         RowsError: no row at all has such a column.
@@ -179,7 +179,7 @@ def _check_unique(samples: Sequence[Sample], source: str) -> None:
 
 
 def _is_at_other_level(row: Row, where: Mapping[str, Any]) -> bool:
-    """Return whether a column of a row says that it is not among those that are asked."""
+    """Return whether one of a row's columns shows that ``where`` does not select the row."""
     for facet, levels in flat(where).items():
         level = row.level(facet)
         if level is not None and {level, *levels_of(level)}.isdisjoint(_wanted(levels)):
@@ -197,20 +197,20 @@ def selected(
     """Return the chosen samples in the order of the rows.
 
     Args:
-        samples: of all rows.
+        samples: the samples of all rows.
         where: by facet, the level or the list of levels to keep.
-        subsample: how many to draw of these, and how.
-        limit: rows to keep of what is at the selected levels, before a subsample is drawn.
+        subsample: how many samples to draw from these, and how.
+        limit: number of rows at the selected levels to keep before a subsample is drawn.
 
     Raises:
-        ConfigError: a facet that the benchmark does not have, or a subsample larger than what it is
-            drawn from.
+        ConfigError: a facet that the benchmark does not have, or more samples to draw than there
+            are.
         RowsError: a level that no sample has.
     """
     kept = list(samples)
-    for facet, levels in flat(where).items():  # where.meta.kind=x is of the facet meta.kind
+    for facet, levels in flat(where).items():  # where.meta.kind=x selects by the facet meta.kind
         kept = _at_levels(kept, facet, levels)
-    for facet in subsample.by if kept else ():  # also where no size makes use of them
+    for facet in subsample.by if kept else ():  # checked even if no size uses them
         _known_level(kept[0], facet)
     first_rows = set(list(dict.fromkeys(sample.row for sample in kept))[:limit])
     kept = [sample for sample in kept if sample.row in first_rows]
@@ -242,7 +242,7 @@ def _wanted(levels: Any) -> list[str]:
 
 
 def _levels_at(sample: Sample, facet: str) -> set[str]:
-    """Return a sample's level, and where that is of several ("action+object") each of them."""
+    """Return a sample's level; if it joins several ("action+object"), each of them as well."""
     level = _known_level(sample, facet)
     return {level, *levels_of(level)}
 
@@ -256,7 +256,7 @@ def _known_level(sample: Sample, facet: str) -> str:
 
 
 def _drawn(samples: Sequence[Sample], subsample: SubsampleConfig) -> list[str]:
-    """Draw from every stratum its share, rounded by largest remainders."""
+    """Draw from each stratum in proportion to its size, rounded by largest remainders."""
     strata: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for sample in samples:
         strata[tuple(_known_level(sample, facet) for facet in subsample.by)].append(sample.id)
@@ -274,8 +274,8 @@ def _drawn(samples: Sequence[Sample], subsample: SubsampleConfig) -> list[str]:
 
 
 def seeded_order(names: Iterable[str], seed: int) -> list[str]:
-    """Return names in an order that is the same on every machine.
+    """Return names in a seeded order that is the same on every machine.
 
-    It depends on the seed and the names alone: those that are added or removed move no others.
+    Adding or removing a name does not change the order of the others.
     """
     return sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest())

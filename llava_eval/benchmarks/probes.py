@@ -1,14 +1,14 @@
-"""Probes: the same questions with something taken away or changed, to see what answers rest on.
+"""Probes: ask the same questions with a part removed or changed, to see what answers depend on.
 
-* ``blind``: no media. What is right above chance is known from the question alone.
-* ``one_frame``: the middle one of the frames. What stays needs no time.
-* ``shuffled_frames``, ``reversed``: the same frames in another order. What stays needs no order.
-* ``shuffled_options``: the options in another order. What changes hangs on their letters.
-* ``none_of_the_above``: the right option's text becomes "None of the above". What chooses a wrong
-  option all the same takes the likeliest one, and knows none.
+* ``blind``: no media. Accuracy above chance comes from the question alone.
+* ``one_frame``: only the middle frame. Accuracy that remains needs no time.
+* ``shuffled_frames``, ``reversed``: the frames in another order. What remains needs no order.
+* ``shuffled_options``: the options in another order. What changes depends on their letters.
+* ``none_of_the_above``: the right option's text becomes "None of the above". A model that still
+  chooses another option picks the likeliest one, and does not know the answer.
 
-Every probe depends on names alone (the sample's id, the video's file name), so that it is the same
-wherever it is made.
+Every probe is derived only from names (the sample's id, the video's file name), so it is the same
+on every machine.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _Change = Callable[[Sample], Sample]
 
 
 def probed_samples(samples: Sequence[Sample], probe: str | None) -> list[Sample]:
-    """Return the questions as a probe asks them.
+    """Return a benchmark's samples as a probe changes them.
 
     Args:
-        samples: of a benchmark.
-        probe: its name; None asks them as they are.
+        samples: the benchmark's samples.
+        probe: its name; None leaves them unchanged.
 
     Raises:
-        ConfigError: a question cannot be asked in that way.
+        ConfigError: the probe cannot be applied to a sample.
     """
     if probe == "blind":
         return [_blind(sample) for sample in samples]
@@ -50,11 +50,11 @@ def probed_samples(samples: Sequence[Sample], probe: str | None) -> list[Sample]
 
 
 def probed_sampler(sampler: _Sampler, probe: str | None) -> _Sampler:
-    """Return a sampler that shows its frames as a probe does.
+    """Return a sampler whose frames are changed as a probe requires.
 
     Args:
         sampler: chooses the frames of a video.
-        probe: its name; None leaves them.
+        probe: its name; None leaves them unchanged.
     """
     changes: dict[str | None, Callable[[str, list[int]], list[int]]] = {
         "one_frame": lambda _, frames: [frames[len(frames) // 2]],
@@ -72,7 +72,7 @@ def probed_sampler(sampler: _Sampler, probe: str | None) -> _Sampler:
 
 
 def _shuffled(name: str, items: list[int]) -> list[int]:
-    """Return items in a seeded order that is not theirs, if there is another."""
+    """Return items in an order that is seeded by a name and differs from theirs, if one does."""
     seed = hashlib.sha256(name.encode(errors="surrogatepass")).digest()
     generator = random.Random(seed)
     order = list(items)
@@ -82,7 +82,7 @@ def _shuffled(name: str, items: list[int]) -> list[int]:
 
 
 def _blind(sample: Sample) -> Sample:
-    """Return a question without media, and without what depends on their frames."""
+    """Return a sample without media, and without the parts that depend on their frames."""
     content = tuple(piece for piece in sample.content if isinstance(piece, str))
     if not content:
         raise ConfigError(f"probe=blind: sample {sample.id} has no text to ask")
@@ -109,10 +109,10 @@ def _letters(sample: Sample) -> Sequence[str]:
 
 
 def _with_options(sample: Sample, probe: str, change: _Change) -> Sample:
-    """Return a changed sample with its own options after the letters in the prompt.
+    """Apply a change to a sample, and write its new options after the letters in its prompt.
 
     Raises:
-        ConfigError: the sample's options do not stand in its prompt, one letter after the other.
+        ConfigError: the prompt does not contain the sample's options, each after its letter.
     """
     pattern = _listed(sample.choices)
     pieces = () if sample.options else sample.content
@@ -133,7 +133,7 @@ def _with_options(sample: Sample, probe: str, change: _Change) -> Sample:
 
 
 def _with_lettered_options(sample: Sample, heads: Sequence[str], change: _Change) -> Sample:
-    """Return a changed sample whose options begin with ``heads`` ("A. "), as its answers may."""
+    """Change a sample whose options, and perhaps answers, begin with ``heads`` ("A. ")."""
     letters, listed = string.ascii_uppercase[: len(heads)], "\n".join(sample.choices)
     letter_of = dict(zip(sample.choices, letters, strict=True))
     texts = [text.removeprefix(head) for text, head in zip(sample.choices, heads, strict=True)]
@@ -147,13 +147,13 @@ def _with_lettered_options(sample: Sample, heads: Sequence[str], change: _Change
 
 
 def _rewritten(sample: Sample, rewrite: Callable[[str], str]) -> Sample:
-    """Return a sample whose texts are written anew, also the bare question, which judges read."""
+    """Return a sample with rewritten texts, including the bare question, which judges read."""
     content = tuple(rewrite(item) if isinstance(item, str) else item for item in sample.content)
     return dataclasses.replace(sample, content=content, question=rewrite(sample.question))
 
 
 def _relisted(text: str, pattern: re.Pattern[str], choices: Sequence[str]) -> str:
-    """Return a text with other options after the letters, as it is where the pattern finds none."""
+    """Return a text with other options after its letters; unchanged if it lists no options."""
     match = pattern.search(text)
     if match is None:
         return text
@@ -166,9 +166,9 @@ def _relisted(text: str, pattern: re.Pattern[str], choices: Sequence[str]) -> st
 
 
 def _listed(choices: Sequence[str]) -> re.Pattern[str]:
-    """Return what finds options in a prompt: "A. x B. y", "(A) x, (B) y" and the like.
+    """Return a pattern that finds options in a prompt: "A. x B. y", "(A) x, (B) y" and the like.
 
-    The mark after each letter, and what stands between two options, are the same throughout.
+    The mark after each letter, and the text between two options, must be the same throughout.
     """
     if len(choices) < 2:
         return re.compile("(?!)")
@@ -177,14 +177,14 @@ def _listed(choices: Sequence[str]) -> re.Pattern[str]:
         f"(?P=gap){letter}(?P=mark){text}"
         for letter, text in zip(string.ascii_uppercase[2:], others, strict=False)
     )
-    if others and not choices[-1].strip():  # a protocol may cut white space off at the end
+    if others and not choices[-1].strip():  # a protocol may strip white space at the end
         rest = rest.removesuffix(f"(?P=mark){others[-1]}") + r"\W"
     head = rf"(?<!\w)A(?P<mark>\W{{1,4}}){first}"
     return re.compile(rf"{head}(?P<gap>\W{{1,8}})B(?P=mark){second}{rest}")
 
 
 def _around(choice: str) -> str:
-    """Return what finds an option, with the white space around it or without."""
+    """Return a pattern that finds an option with or without the white space around it."""
     text = choice.strip()
     before, _, after = choice.partition(text) if text else (choice, "", "")
     return f"(?:{re.escape(before)})?{re.escape(text)}(?:{re.escape(after)})?"

@@ -22,7 +22,7 @@ from llava_eval.borders.paths import is_there
 from llava_eval.config.choices import suggest
 from llava_eval.errors import ConfigError, RowsError
 
-#: Level of a facet that a row says nothing of.
+#: Level of a facet that a row does not state.
 UNKNOWN = "unknown"
 
 #: Texts that pandas reads as an empty cell of a table.
@@ -36,16 +36,16 @@ EMPTY_CELLS = frozenset(
 _ADDRESS_SCHEMES = ("http://", "https://")
 _SPELLINGS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 
-#: Keys of what a list holds in place of a text.
+#: Keys under which a mapping in a list has its text.
 _TEXT_KEYS = ("answer", "caption")
 
-#: Words that stand for no value in a list which was written as text.
+#: Words that mean null in a list that was written as text.
 _NULL_WORDS = frozenset({"nan", "NaN", "null", "None", "NA", "NaT"})
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row as the source holds it.
+    """A row as it is in the source.
 
     A value that is null or NaN counts as empty everywhere.
 
@@ -53,7 +53,7 @@ class Row:
         number: zero-based index of the row in the source.
         columns: the data set's own columns.
         source: where the row came from, for messages.
-        media_root: folder that media paths start from; None where media paths are complete.
+        media_root: folder that media paths are relative to; None if media paths are complete.
     """
 
     number: int
@@ -62,15 +62,15 @@ class Row:
     media_root: Path | None = None
 
     def error(self, message: str) -> RowsError:
-        """Return an error about this row, to be raised."""
+        """Return an error about this row for the caller to raise."""
         return RowsError(f"{self.source}, row {self.number}: {message}")
 
     def column(self, name: str, *, hint: str = "") -> Any:
         """Return the value of a column, or of a field in one: "column[key]".
 
         Args:
-            name: of the column, or of the field.
-            hint: what the error says behind all else.
+            name: name of the column or field.
+            hint: text at the end of an error's message.
 
         Raises:
             RowsError: the row has no such column, or it is empty.
@@ -87,7 +87,7 @@ class Row:
         return value
 
     def optional(self, name: str) -> Any:
-        """Return one value, or None where there is none or it is empty (null or "")."""
+        """Return a column's value, or None if it is missing or empty (null or "")."""
         value = self._value_of(name)
         return None if is_null(value) or (isinstance(value, str) and not value) else value
 
@@ -99,21 +99,21 @@ class Row:
         return None
 
     def written(self, name: str) -> Mapping[str, Any]:
-        """Return what the column of "column[key]" is the written form of; nothing for others."""
+        """Parse the column of "column[key]" if it is written as text, and return it by its name."""
         outer = name.partition("[")[0]
         value = self.columns.get(outer)
         held = mapping_of(value) or as_list(value) if isinstance(value, str) else None
         return {} if held is None else {outer: held}
 
     def level(self, name: str) -> str | None:
-        """Return the level of a facet: the text of a column, or of ``key`` in one of mappings.
+        """Return the level of a facet: the text of a column, or of ``key`` in a column's mapping.
 
         Args:
-            name: of the column, or ``column.key``.
+            name: name of the column, or ``column.key``.
 
         Returns:
-            Texts of a list with "+" between them, as a sample has several levels; None where the
-            row says nothing of it, or only white space, or lists nothing.
+            The level; several levels (a list of texts) are joined by "+". None if the row does not
+            state it, or states only white space or an empty list.
         """
         value = self.optional(name)
         if value is None:
@@ -129,15 +129,15 @@ class Row:
         return None if is_null(value) or not str(value).strip() else str(value)
 
     def check_written(self, name: str, value: Any) -> None:
-        """Raise RowsError for bytes, whose written form is a place in memory."""
+        """Raise RowsError for bytes, whose text form would be useless (a place in memory)."""
         if isinstance(value, bytes | memoryview):
             raise self.error(f"column {name!r} should hold a text, got bytes")
 
     def number_of(self, name: str) -> float:
-        """Return a column that holds a number, or a text that is one.
+        """Return the number in a column, which may be written as text.
 
         Raises:
-            RowsError: the column is missing or empty, or holds something else.
+            RowsError: the column is missing or empty, or has another value.
         """
         value = self.column(name)
         with contextlib.suppress(TypeError, ValueError, OverflowError):
@@ -147,10 +147,10 @@ class Row:
         raise self.error(f"column {name!r} should hold a number, got {value!r:.60}")
 
     def integer_of(self, name: str) -> int:
-        """Return a column that holds a whole number, or a text that is one.
+        """Return the whole number in a column, which may be written as text.
 
         Raises:
-            RowsError: the column is missing or empty, or holds something else.
+            RowsError: the column is missing or empty, or has another value.
         """
         number = self.number_of(name)
         if not number.is_integer():
@@ -164,16 +164,16 @@ class Row:
 
         Args:
             template: text with fields; literal braces are written ``{{`` and ``}}``.
-            fields: values that go before the row's columns.
+            fields: values that take precedence over the row's columns.
 
         Raises:
             RowsError: a field is neither given nor a column, or its value cannot be written so.
-            ConfigError: the template's braces do not pair up.
+            ConfigError: the template's braces are unbalanced.
         """
         for name in set(fields_of(template)) - fields.keys():
             value = self._value_of(name)
             self.check_written(name, value)
-            if isinstance(value, Mapping | list | tuple):  # how Python writes one is no text
+            if isinstance(value, Mapping | list | tuple):  # not in Python's notation
                 raise self.error(
                     f"column {name!r} should hold a text, got {value!r:.60}; one of several is "
                     "written column[0] or column[key]"
@@ -184,10 +184,10 @@ class Row:
             raise self.error(f"the template {template!r} cannot be filled: {error}") from error
 
     def items(self, name: str) -> tuple[str | None, ...]:
-        """Return a column that holds a list, as :func:`list_items` reads it.
+        """Return the list in a column, as :func:`list_items` reads it.
 
         Raises:
-            RowsError: the column is missing or empty, or holds no list.
+            RowsError: the column is missing or empty, or has no list.
         """
         value = self.column(name)
         listed = self._listed(name, value)
@@ -209,30 +209,30 @@ class Row:
         return listed
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Return a column that holds a list of texts, without its empty items.
+        """Return the list of texts in a column, without its null items.
 
         Raises:
-            RowsError: the column is missing or empty, or holds no list.
+            RowsError: the column is missing or empty, or has no list.
         """
         return tuple(item for item in self.items(name) if item is not None)
 
     def options(self, name: str, *, may_lack: bool = False) -> tuple[str, ...]:
-        """Return a column that lists options; see :meth:`in_place`.
+        """Return the options listed in a column; see :meth:`in_place`.
 
         Args:
-            name: of the column.
-            may_lack: a row without the column has no options.
+            name: name of the column.
+            may_lack: a row without the column has no options, instead of raising.
 
         Raises:
-            RowsError: the column is missing or empty, holds no list, or an item before the last one
-                is empty.
+            RowsError: the column is missing or empty, has no list, or an item before the last one
+                is null.
         """
         if may_lack and self.optional(name) is None:
             return ()
         return self.in_place(self.items(name))
 
     def in_place(self, options: Sequence[str | None]) -> tuple[str, ...]:
-        """Return options, whose letters go by their places, without null or blank ones at the end.
+        """Return options without null or blank ones at the end; their places give their letters.
 
         Raises:
             RowsError: one before the last is null.
@@ -251,15 +251,15 @@ class Row:
         """Return the accepted answers of a column, or reference captions.
 
         Args:
-            name: of the column; it holds one answer, or a list as :func:`list_items` reads it.
-            one: the column holds one answer, also where that looks like a written list.
+            name: name of the column, with one answer or a list as :func:`list_items` reads it.
+            one: the column has one answer, even if that looks like a list written as text.
 
         Returns:
-            The answers in their order; none where the row has no such column or it is empty: then
-            they are hidden. Of 3.0 they are "3" and "3.0", as libraries write 3 so beside nulls.
+            The answers in their order; none, as hidden, if the column is missing or empty. For 3.0
+            both "3" and "3.0", because libraries store 3 as 3.0 in a column with nulls.
 
         Raises:
-            RowsError: the column holds a mapping.
+            RowsError: the column has a mapping or bytes.
         """
         value = self.optional(name)
         if value is None:
@@ -278,24 +278,24 @@ class Row:
         """Return the first existing file among the filled templates, or else the first candidate.
 
         Each template is also tried without some or all of the folders that its text begins with.
-        Where there is no file, an address is the one that is meant.
+        If no file exists, but a filled template is an http(s) address, that is returned.
 
-        A file that does not exist is no error here: scoring needs no media, and a missing video
-        must fail its own samples only.
+        A missing file is no error here: scoring needs no media, and a missing video must fail only
+        its own samples.
 
         Args:
-            templates: of the path below the media folder, in the order of preference.
-            fields: values that go before the row's columns.
+            templates: templates of the path below the media folder, in the order of preference.
+            fields: values that take precedence over the row's columns.
 
         Raises:
             RowsError: the row names a file outside the media folder. Rows of a user's own file may
-                name absolute paths; those of the hub are somebody else's and may not.
+                name absolute paths; those of the hub, which anyone may have written, may not.
             ConfigError: there is no template.
         """
         candidates = [self._under_root(template, fields) for template in templates]
         shorter = (name for template in templates for name in _without_folders(template))
         for template in dict.fromkeys(shorter):
-            with contextlib.suppress(RowsError):  # a value that leads out of that layout
+            with contextlib.suppress(RowsError):  # in that layout, a value leads outside
                 candidates.append(self._under_root(template, fields))
         if not candidates:
             raise ConfigError("benchmark.adapter.media names no path")
@@ -307,7 +307,7 @@ class Row:
         return address or str(candidates[0])
 
     def _spelled(self, paths: Sequence[Path]) -> Iterator[Path]:
-        """Yield paths, then those with accents composed, then apart, as macOS names files."""
+        """Yield paths, then with composed accents, then with separate ones, as on macOS."""
         yield from paths
         root = str(self.media_root or "")
         for path, form in itertools.product(paths, _SPELLINGS):
@@ -316,7 +316,7 @@ class Row:
                 yield Path(root + unicodedata.normalize(form, name))
 
     def _under_root(self, template: str, fields: Mapping[str, str]) -> Path:
-        """Fill a template of a path; what its own text says is the configuration's, and allowed."""
+        """Fill a path template; its own text, unlike the row's values, may lead anywhere."""
         name, root = self.text(template, **fields), self.media_root or Path()
         if "\\" in name and not is_there(root / name):
             name = name.replace("\\", "/")  # rows that were written on Windows
@@ -335,9 +335,9 @@ class Row:
 
 
 def _without_folders(template: str) -> list[str]:
-    """Return the template of a path without the first, the first two, ... of its own folders.
+    """Return a path template without the first, the first two, ... of its own folders.
 
-    The media folder may be one of them; who unpacked all videos into one need not make another.
+    The user's media folder may already be one of these folders.
     """
     before, brace, fields = template.partition("{")
     folders = before.split("/")
@@ -345,18 +345,18 @@ def _without_folders(template: str) -> list[str]:
 
 
 def is_null(value: Any) -> bool:
-    """Return whether a value is null: None, or in its place a NaN or pandas' NA or NaT."""
+    """Return whether a value is null: None, NaN, or pandas' NA or NaT."""
     if isinstance(value, float):
         return math.isnan(value)
     return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
 def list_items(value: Any) -> tuple[str | None, ...] | None:
-    """Return the items of a list of texts, however a source holds it; None for anything else.
+    """Return the items of a list of texts in whatever form; None for anything but a list.
 
-    This is how options, accepted answers and references are read everywhere. A list may be one of
-    JSON, Arrow or numpy, or a text that is the written form of one, as cells of CSV and TSV files
-    hold it (JSON, Python, or numpy's forms). An item may be a mapping with one of _TEXT_KEYS.
+    Options, accepted answers and references are read in this way everywhere. The list may come from
+    JSON, Arrow or numpy, or be written as text in the notation of JSON, Python or numpy, as in
+    cells of CSV and TSV files. An item may be a mapping with one of _TEXT_KEYS.
 
     Returns:
         Each item as text; None for an item that is null.
@@ -366,21 +366,21 @@ def list_items(value: Any) -> tuple[str | None, ...] | None:
 
 
 def as_list(value: Any) -> Sequence[Any] | None:
-    """Return a list of anything, however a source holds it, as :func:`list_items` says."""
+    """Return a list of anything, in any of the forms that :func:`list_items` accepts."""
     if isinstance(value, str):
         if value.lstrip().startswith('"['):  # a list that was encoded twice
             value = _written(value, str) or value
         match = _WRITTEN_LIST.fullmatch(value)
-        # A set's items as a list: in the order in which they are written.
+        # A set is read as a list, to keep the order in which its items are written.
         value = None if match is None else _written(match[2] or f"[{match[3]}]", list)
     elif hasattr(value, "tolist") and not isinstance(value, memoryview):
-        value = value.tolist()  # numpy's arrays and what derives from them
+        value = value.tolist()  # numpy's arrays and derived classes
     if isinstance(value, str | bytes | memoryview) or not isinstance(value, Sequence):
         return None
     return None if any(item is ... for item in value) else value  # numpy left items out
 
 
-#: A list, or a tuple or a set of texts, as it is or as the repr of another type has it:
+#: A list, or a tuple or set of texts, alone or inside another type's repr:
 #: "array([...], dtype=object)".
 _WRITTEN_LIST = re.compile(
     r"""[\s\ufeff]*((?:array|Index|deque|dict_keys|dict_values|frozenset)\(\s*)?"""
@@ -414,14 +414,14 @@ def _content(item: Any) -> Any:
 
 
 def mapping_of(value: Any) -> Mapping[str, Any] | None:
-    """Return a mapping, also one that is written as text as lists are; None for anything else."""
+    """Return a mapping, which may be written as text; None for anything else."""
     if isinstance(value, str) and value.strip().startswith("{"):
         value = _written(value, dict)
     return value if isinstance(value, Mapping) else None
 
 
 def _written(text: str, kind: type) -> Any:
-    """Return the list or mapping that a text is the written form of, or None where it is none."""
+    """Parse a list or mapping that is written as text; return None if it is neither."""
     try:
         return parse_json(text, kind)
     except JsonError:
@@ -433,10 +433,10 @@ def _written(text: str, kind: type) -> Any:
 
 
 def _as_python(text: str) -> str:
-    """Return a written list with commas between all items and None for every null word.
+    """Rewrite a list that is written as text: commas between items, None for every null word.
 
     Raises:
-        SyntaxError: the text is no list of literals.
+        SyntaxError: the text cannot be split into tokens.
     """
     parts: list[str] = []
     is_after_value = False
@@ -446,7 +446,7 @@ def _as_python(text: str) -> str:
                 continue
             is_value = token.type in (tokenize.STRING, tokenize.NUMBER, tokenize.NAME)
             is_sign = token.string == "-" and token.line[token.end[1] :][:1].isdigit()
-            # numpy's form: "['two' 'a pair']" is not one joined text, "[1 -2]" no difference.
+            # numpy writes no commas: "['two' 'a pair']" are two texts, "[1 -2]" two numbers.
             if is_after_value and (is_value or is_sign or token.string in ("{", "[", "(", "<")):
                 parts.append(",")
             is_null_word = token.type == tokenize.NAME and token.string in _NULL_WORDS
@@ -463,7 +463,7 @@ def fields_of(template: str) -> list[str]:
     """Return the names of a template's fields, in their order.
 
     Raises:
-        ConfigError: its braces do not pair up.
+        ConfigError: its braces are unbalanced.
     """
     try:
         return [name for _, name, _, _ in string.Formatter().parse(template) if name]
@@ -475,15 +475,15 @@ def fields_of(template: str) -> list[str]:
 
 
 class _Filler(string.Formatter):
-    """Looks fields up among extra fields first and a row's columns then."""
+    """Looks fields up first among extra fields, then among a row's columns."""
 
     def __init__(self, row: Row) -> None:
         self._row = row
 
     def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        if field_name in self._row.columns:  # whole, also with a dot, as flattened JSON has it
+        if field_name in self._row.columns:  # also a name with dots, as in flattened JSON
             return self.get_value(field_name, args, kwargs), field_name
-        if "[" in field_name:  # an item is a column's: what is made of one is a text
+        if "[" in field_name:  # only columns have items, extra fields are texts
             kwargs = self._row.written(field_name)
         found = super().get_field(field_name, args, kwargs)
         if is_null(found[0]):
@@ -505,7 +505,7 @@ class _Filler(string.Formatter):
 
 
 def _levels_above(name: str) -> int:
-    """Return how many folders above its start a path leads at its highest."""
+    """Return the most folders by which a path climbs above its start."""
     depth = lowest = 0
     for part in PurePosixPath(name).parts:
         depth += {"..": -1, "/": 0}.get(part, 1)

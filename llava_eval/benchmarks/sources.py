@@ -1,6 +1,6 @@
-"""Where rows come from: local files, a file inside an installed package, or the hub.
+"""Read rows from local files, a file inside an installed package, or the hub.
 
-Rows may come in several sets: subsets of the hub, or files of one folder.
+Rows may come in several sets: subsets of a hub data set, or files of one folder.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HUB_SCHEME = "hub://"
-#: Files of rows in a folder; a workbook, which may be there for people, is named by itself.
+#: Files of rows in a folder. A workbook may be there for people: it is read only if named itself.
 FILE_SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
 WORKBOOK_SUFFIX = ".xlsx"
-#: What zipfile and openpyxl raise of a damaged workbook, beside OSError and ValueError.
+#: Errors of zipfile and openpyxl for a damaged workbook, apart from OSError and ValueError.
 WORKBOOK_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError),
-    *(SyntaxError, LookupError, TypeError, AttributeError),  # of XML, SyntaxError its parser's
+    *(SyntaxError, LookupError, TypeError, AttributeError),  # SyntaxError: the XML parser's
 )
 
 #: Column that names the set a row belongs to, in lower case.
 ROW_SET_COLUMN = "row_set"
-#: Column with the name of a row, where a JSON file holds an object of them.
+#: Column with the key of a row, if a JSON file is an object of rows.
 ROW_KEY_COLUMN = "row_key"
-#: What separates the names in ``benchmark.subset``.
+#: Separates the names in ``benchmark.subset``.
 SET_SEPARATOR = "+"
 
-#: A file of the hub's, or of its library's, is named after its split and its place among others.
+#: End of a file name of the hub or its library: the file's number among those of its split.
 _SHARD = re.compile(r"-\d{5}-of-(\d{5})$")
-#: What stands between words of a file's name, of which one may be the split.
+#: Separates the words of a file's name, one of which may be the split.
 _WORDS = re.compile(r"[-._ \d]+")
-#: Splits that most data sets have, by the names that files have of them.
+#: Splits that most data sets have, as they occur in names of files.
 _VALIDATION = frozenset({"val", "valid", "validation"})
 _SPLITS = _VALIDATION | {"train", "dev", "test"}
 
-#: An image cell of a table of so few characters is no image; it may name a row that holds one.
+#: An image cell of at most this many characters is no image; it may name another row with one.
 _MAX_INDEX_CHARACTERS = 64
 
 
@@ -59,26 +59,27 @@ def read_rows(
     split: str | None = None,
     revision: str | None = None,
 ) -> list[Mapping[str, Any]]:
-    """Read all rows of a source; those of "Generic+Temporal" set by set, each with its set's name.
+    """Read all rows of a source; of several sets ("Generic+Temporal") set by set.
 
-    A hub data set has a subset of each name, a folder a file (or a folder of files) whose name
-    holds it, whatever the case: ``generic_qa.json`` is the set Generic. A single file is read as it
-    is: its own column ``row_set`` may name the sets, or ``subset`` the one that it is; so is a
-    folder where none of its names holds that of one set.
+    A set is a subset of a hub data set. In a folder it is the file (or folder of files) whose name
+    contains the set's in any case: ``generic_qa.json`` is the set Generic. A single file is read
+    whole: its own column ``row_set`` may name the sets, or ``subset`` may name its only set. So is
+    a folder if only one set is named and no file's name contains it.
 
     Args:
         source: a .parquet, .jsonl, .json, .csv or .tsv file, a folder of such files (read in the
             order of their names) or one that ``save_to_disk`` of the hub's library wrote, an .xlsx
             file, ``package://module/file``, or ``hub://organisation/dataset``.
         subset: a hub data set's configuration, or the name of another source's row set; several
-            with "+" between them.
-        split: its split. Of a folder, files that are named after it are read alone, where there are
-            any ("test.jsonl", "test-00000-of-00002.parquet", or else "test_mine.csv").
+            are joined by "+".
+        split: its split. If a folder has files named after it, only these are read ("test.jsonl",
+            "test-00000-of-00002.parquet", or else "test_mine.csv").
         revision: commit, branch or tag of a hub data set.
 
     Returns:
-        One mapping per row, with plain Python values; JSON arrays have columns ``column_0``, ...,
-        and those of a JSON object of rows a column ``row_key`` with their name in it.
+        One mapping per row, with plain Python values. A row of a named set has the column
+        ``row_set``, a JSON array the columns ``column_0``, ..., and a row in a JSON object of rows
+        the column ``row_key`` with its key.
 
     Raises:
         RowsError: the source or a set does not exist, cannot be read, or has no rows.
@@ -90,12 +91,12 @@ def read_rows(
         for name in names:
             paths = _paths_of_set(local_path(source), name, is_only=is_only)
             sets += [(name, str(path)) for path in paths]
-    elif is_hub or is_only:  # the names of several sets choose nothing of a single file
+    elif is_hub or is_only:  # in a single file, the names of several sets select nothing
         sets = [(name, source) for name in names]
     if not sets:
         return _rows_of(source, None, split, revision)
     return [
-        {ROW_SET_COLUMN: name.lower(), **row}  # unless it names its set itself
+        {ROW_SET_COLUMN: name.lower(), **row}  # a row that names its set itself keeps that
         for name, path in sets
         for row in _rows_of(path, name, split, revision)
     ]
@@ -147,7 +148,7 @@ def _read_local(path: Path, split: str | None) -> list[Mapping[str, Any]]:
 
 
 def _check_whole(folder: Path, files: Sequence[Path]) -> None:
-    """Raise RowsError for files that are numbered among others, of which one is not there."""
+    """Raise RowsError if files are numbered ("-00000-of-00002") and some are missing."""
     matches = [match for file in files if (match := _SHARD.search(file.stem)) is not None]
     numbers = Counter((match.string[: match.start()], match[1]) for match in matches)
     for (name, total), number in numbers.items():
@@ -160,12 +161,12 @@ def _check_whole(folder: Path, files: Sequence[Path]) -> None:
 
 
 def _of_split(files: list[Path], split: str) -> list[Path]:
-    """Return the files named after a split, those with its name among others, or else all.
+    """Return the files named after a split, else those with it as one word of theirs, else all.
 
-    "shape&trend.json" is that of the split "shape_trend": the hub's names have no other marks.
+    "shape&trend.json" is the split "shape_trend", because the hub's names have no other marks.
 
     Raises:
-        RowsError: of several splits some have such a file, and others have none.
+        RowsError: some of several splits have such a file, and others do not.
     """
     splits = {re.sub(r"\W", "_", name) for name in split.split(SET_SEPARATOR)}
     split_of = {file: re.sub(r"\W", "_", _SHARD.sub("", file.stem)) for file in files}
@@ -199,7 +200,7 @@ def _read_file(path: Path) -> list[Mapping[str, Any]]:
     if suffix not in readers:
         raise RowsError(f"{path}: rows come as {', '.join(readers)}, got {path.suffix!r}")
     try:
-        open_file(path).close()  # a pipe or a device in a folder of rows
+        open_file(path).close()  # refuses a pipe or a device in a folder of rows
         return list(readers[suffix](path))
     except LlavaEvalError:
         raise
@@ -210,7 +211,7 @@ def _read_file(path: Path) -> list[Mapping[str, Any]]:
 
 
 def _undecodable(path: Path) -> str:
-    """Return where a text is not in UTF-8, with what stands there in Windows' own encoding."""
+    """Return where a text is not in UTF-8, and its text there in Windows' own encoding."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
@@ -222,7 +223,7 @@ def _undecodable(path: Path) -> str:
 
 
 def _read_jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open(encoding="utf-8-sig") as lines:  # a mark of the byte order, as Windows writes
+    with path.open(encoding="utf-8-sig") as lines:  # Windows writes a byte order mark
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
@@ -238,7 +239,7 @@ def _read_jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
 def _read_json(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         content = load_json(path)
-    except JsonError as error:  # of POPE's authors, and others, .json files hold JSON lines
+    except JsonError as error:  # .json files of POPE's authors, and others, contain JSON lines
         with path.open(encoding="utf-8-sig") as lines:
             try:
                 parse_json(next(lines, ""), dict)
@@ -266,7 +267,7 @@ def _is_of_rows(content: Any) -> bool:
 
 
 def _with_names(row: dict[str, Any] | list[Any]) -> Mapping[str, Any]:
-    """Return a row; the values of one without names are ``column_0``, ``column_1``, ..."""
+    """Return a row as a mapping; a list's values are named ``column_0``, ``column_1``, ..."""
     if isinstance(row, dict):
         return row
     return {f"column_{index}": value for index, value in enumerate(row)}
@@ -282,7 +283,7 @@ def _read_csv(path: Path, *, separator: str = ",") -> Iterator[Mapping[str, Any]
         raise RowsError(
             f"{path} cannot be read with {separator!r} between fields: {error}"
         ) from error
-    if not isinstance(frame.index, pd.RangeIndex):  # it would take the first field for a label
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas took the first field for a label
         raise RowsError(f"{path}: its rows have more fields than its first line has names")
     _check_names(path, pd.read_csv(path, sep=separator, dtype=str, header=None, nrows=1))
     for row in frame.to_dict(orient="records"):
@@ -317,7 +318,7 @@ def _read_tsv(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _read_workbook(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the rows of the one sheet that has some, every cell as text: 2 is "2", none is ""."""
+    """Yield the rows of the only filled sheet, every cell as text: 2 is "2", an empty one ""."""
     import pandas as pd
 
     try:
@@ -368,7 +369,7 @@ def _read_hub(
 
     try:
         loaded = datasets.load_dataset(name, subset, split=split, revision=revision)
-    except Exception as error:  # the library lets through whatever its readers of files raise
+    except Exception as error:  # the library passes on any error of its file readers
         where = f"{name} ({subset}, {split})" if subset else f"{name} ({split})"
         raise RowsError(
             f"cannot load {where} from the hub: {first_line(error)}; "
@@ -380,17 +381,17 @@ def _read_hub(
 
 
 def _paths_of_set(folder: Path, name: str, *, is_only: bool) -> list[Path]:
-    """Return the one file or folder of a set; where only one set is read, there may be several.
+    """Return the file or folder of a set; if only one set is read, it may have several.
 
     Raises:
-        RowsError: of several sets, one has none or more than one.
-        OSError: the system does not show what bears the set's name.
+        RowsError: several sets are read, and this one has none or more than one.
+        OSError: the system refuses to list a folder with the set's name.
     """
     paths = []
     for path in sorted(folder.iterdir()):
         if path.name[0] == "." or name.lower() not in path.name.lower():
             continue
-        inside = () if names_file(path) else path.iterdir()  # glob passes over what is refused
+        inside = () if names_file(path) else path.iterdir()  # glob would skip a refused folder
         if any(file.suffix.lower() in FILE_SUFFIXES for file in (path, *inside)):
             paths.append(path)
     paths = [path for path in paths if path.stem.lower() == name.lower()] or paths

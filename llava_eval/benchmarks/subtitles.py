@@ -1,4 +1,4 @@
-"""Subtitles of the frames that are shown, matched as the references match them."""
+"""Match subtitles to the shown frames, as the references do."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SubtitleRule = Literal["first_cue", "lmms_eval", "cgbench_lmms_eval"]
 _TIMESTAMP = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})[.,](\d{1,3})")
 #: WebVTT may leave the hours out.
 _WEBVTT_TIMESTAMP = re.compile(r"(?:(\d{2,}):)?(\d{2}):(\d{2})\.(\d{3})")
-#: How .ass and .ssa files begin, whose times stand in the lines of their texts.
+#: The start of .ass and .ssa files, which have times and texts on the same lines.
 _SUBSTATION = "[Script Info]"
 _LMMS_EVAL_MARKUP = re.compile(r'<font color="white" size=".72c">(.*?)</font>')
 
 
 class Cue(NamedTuple):
-    """One subtitle: its text, and from when to when it is shown (the reader states the unit)."""
+    """One subtitle: its text, and its start and end (in the unit that its reader states)."""
 
     start: float
     end: float
@@ -38,16 +38,16 @@ class Subtitles:
     Attributes:
         media: the video.
         path: its subtitle file; a video without one has no subtitles.
-        rule: "first_cue": for each frame the first cue that is shown strictly before and after it,
-            whatever came before. The script that the authors of Video-MME point to
+        rule: "first_cue": for each frame the first cue that starts before and ends after it; cues
+            may be repeated. The script that the authors of Video-MME refer to
             (look4u-ok/video-slicer, slice_and_extract.py), and VLMEvalKit's dataset/videomme.py.
-            "lmms_eval": cues as windows of frame numbers, each once, and of those only what stands
-            in the files' own font markup. EvolvingLMMs-Lab/lmms-eval, tasks/videomme/utils.py,
-            videomme_doc_to_text_subtitle.
+            "lmms_eval": each cue whose window of frame numbers contains a frame, once, and of its
+            text only the part in the files' own font markup. EvolvingLMMs-Lab/lmms-eval,
+            tasks/videomme/utils.py, videomme_doc_to_text_subtitle.
             "cgbench_lmms_eval": see :func:`cues_at_even_times`.
-        heading: text in front of the lines; a line break follows them.
-        missing: what stands for the lines of a video without subtitles; None leaves the heading
-            out too, also where no line belongs to a frame.
+        heading: text before the lines; a line break follows them.
+        missing: text in place of the lines of a video without subtitles. None omits the heading as
+            well, also if no line belongs to a frame.
     """
 
     media: Media
@@ -65,7 +65,7 @@ class Subtitles:
 
         Raises:
             MediaError: the subtitle file cannot be read, or the video states no frame rate.
-            OSError: the system does not say whether there is one.
+            OSError: the system cannot tell whether there is a subtitle file.
         """
         lines: str | None = None
         if names_file(self.path):
@@ -78,7 +78,7 @@ class Subtitles:
 
 
 def first_cues(path: Path, frame_indices: Sequence[int], fps: float) -> str:
-    """Return the text of the first cue around each frame, one a line; see :class:`Subtitles`."""
+    """Return the first cue around each frame, one per line; see :class:`Subtitles`."""
     cues = read_cues(path)
     times = (round(index * (1000 / fps)) for index in frame_indices)
     texts = (next((cue.text for cue in cues if cue.start < now < cue.end), "") for now in times)
@@ -88,12 +88,12 @@ def first_cues(path: Path, frame_indices: Sequence[int], fps: float) -> str:
 def read_cues(path: Path) -> list[Cue]:
     r"""Read a .srt file as the pysubs2 library does, times in milliseconds.
 
-    A cue is a line with two times and what follows up to the next; of its text the next cue's
-    number is cut off, line breaks become spaces, <i>, <b>, <u> and <s> become codes such as
+    A cue is a line with two times and the lines up to the next such line. In its text the next
+    cue's number is removed, line breaks become spaces, <i>, <b>, <u> and <s> become codes such as
     ``{\i1}``, and other markup is dropped. A WebVTT file is read in the same way.
 
     Raises:
-        MediaError: the file is not UTF-8 text, or holds no cue.
+        MediaError: the file is not UTF-8 text, or contains no cue.
     """
     result: list[tuple[float, float, list[str]]] = []
     text = _read(path).removeprefix("\ufeff")
@@ -106,7 +106,7 @@ def read_cues(path: Path) -> list[Cue]:
             is_open = True
         elif is_open:
             result[-1][2].append(line)
-            is_open = line != "\n" or not is_webvtt  # whose notes and names follow an empty line
+            is_open = line != "\n" or not is_webvtt  # notes and names follow a WebVTT's empty line
     if not result or text.startswith(_SUBSTATION):
         raise MediaError(f"{path}: there is no subtitle in this file; expected SubRip or WebVTT")
     return [Cue(start, end, _cue_text(lines)) for start, end, lines in result]
@@ -126,14 +126,14 @@ def _cue_text(lines: Sequence[str]) -> str:
     for tag in "isub":
         text = re.sub(rf"< *{tag} *>", rf"{{\\{tag}1}}", text)
         text = re.sub(rf"< */ *{tag} *>", rf"{{\\{tag}0}}", text)
-    text = re.sub(r"<[\d:]+\.\d+>|< */? *[a-zA-Z][^>]*>", "", text)  # WebVTT's times of words, too
+    text = re.sub(r"<[\d:]+\.\d+>|< */? *[a-zA-Z][^>]*>", "", text)  # also WebVTT's word times
     return text.replace("\n", " ").replace("\\N", " ")
 
 
 def windows_of_frames(path: Path, frame_indices: Sequence[int], fps: float) -> str:
-    """Return the marked-up lines whose windows hold a frame, each once; see :class:`Subtitles`.
+    """Return the marked-up lines whose windows contain a frame, each once; see :class:`Subtitles`.
 
-    A window goes from frame ``int(start * fps)`` up to, but without, frame ``int(end * fps)``.
+    A window goes from frame ``int(start * fps)`` up to, but not including, ``int(end * fps)``.
     """
     windows = [
         (int(cue.start * fps), int(cue.end * fps), cue.text) for cue in read_lmms_eval_cues(path)
@@ -144,8 +144,8 @@ def windows_of_frames(path: Path, frame_indices: Sequence[int], fps: float) -> s
         for number, (first, end, _) in enumerate(windows)
         if first <= index < end
     ]
-    # The original puts the numbers through a set and takes its order, which for many cues is not
-    # the order of the file: the same set is built here.
+    # The original uses the order of a set of the numbers, which for many cues is not the order of
+    # the file; the same set is built here.
     texts = [_LMMS_EVAL_MARKUP.search(windows[number][2]) for number in list(set(hit))]
     return "\n".join(match.group(1) for match in texts if match is not None)
 
@@ -153,17 +153,17 @@ def windows_of_frames(path: Path, frame_indices: Sequence[int], fps: float) -> s
 def cues_at_even_times(path: Path, clip: Clip) -> str | None:
     """Return the cues that are shown at evenly spaced times, in the file's order; None without any.
 
-    There are as many times as frames, of which the last is the video's last frame. Bytes that are
-    no UTF-8 become U+FFFD, as there.
+    There are as many times as frames; the last one is that of the video's last frame. As in the
+    source, bytes that are not UTF-8 become U+FFFD.
 
     Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/cgbench/utils.py, _sampled_subtitles.
 
     Args:
-        path: of the .srt file.
-        clip: what is shown, with its frame rate.
+        path: the .srt file.
+        clip: the shown frames, with their frame rate.
 
     Raises:
-        MediaError: the file cannot be read, or what stands around " --> " is no time.
+        MediaError: the file cannot be read, or the texts around " --> " are not times.
     """
     fps, total = clip.fps or 0.0, clip.num_source_frames or len(clip)
     count = max(1, min(len(clip), total))
@@ -188,11 +188,11 @@ def cues_at_even_times(path: Path, clip: Clip) -> str | None:
 def read_lmms_eval_cues(path: Path) -> list[Cue]:
     """Read a .srt file as lmms-eval does, times in seconds.
 
-    Cues are separated by empty lines; of two with the same times the last one's text stands in the
-    first one's place.
+    Cues are separated by empty lines. If several have the same times, the last one's text replaces
+    the first one's.
 
     Raises:
-        MediaError: the file is not UTF-8 text, or a cue's second line holds no times.
+        MediaError: the file is not UTF-8 text, or a cue's second line has no times.
     """
     cues: dict[tuple[float, float], str] = {}
     for section in _read(path).split("\n\n"):
@@ -216,7 +216,7 @@ def _seconds(written: str) -> float:
 
 
 def _read(path: Path, errors: str = "strict") -> str:
-    """Return a file's text with its line breaks as line feeds, as the references open it."""
+    """Return a file's text with all line breaks as line feeds, as the references read it."""
     try:
         return re.sub("\r\n?", "\n", read_file(path).decode(errors=errors))
     except (OSError, UnicodeDecodeError) as error:

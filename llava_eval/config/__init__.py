@@ -1,1 +1,1 @@
-"""Configuration: the typed schema, Hydra composition, and one-line errors for mistakes."""
+"""Configuration: the typed schema, composition with Hydra, and one-line errors for mistakes."""

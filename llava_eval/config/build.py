@@ -1,9 +1,9 @@
 """Build the functions and classes that configuration nodes name.
 
 A node such as ``{_target_: llava_eval.video.samplers.linspace_to_last_frame, num_frames: 16}``
-names a function (bound to its keyword parameters) or a class (made). Parameters are checked
-against the signature's type hints before anything is called, so that a mistake in a file or on
-the command line is one line that names the key, not a traceback from deep inside.
+names a function (to bind its keyword parameters) or a class (to instantiate). Parameters are
+checked against the signature's type hints before anything is called, so that a mistake in a file or
+on the command line gives one line that names the key, not a traceback from deep inside.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from llava_eval.errors import ConfigError, first_line
 
 TARGET_KEY = "_target_"
 
-#: When the file of each module that is none of ours was written, as it was imported: of those that
-#: configurations name, and of what these import from their own folder.
+#: Modification times, at import, of the files of users' modules: those that configurations name,
+#: and those that these import from their own folder.
 _written: dict[str, int | None] = {}
 
 
 def forget_edited() -> None:
-    """Let modules that were edited since they were imported be imported anew.
+    """Forget users' modules that were edited after their import, so that they are imported again.
 
-    A session would go on with their old code, and its manifests would name the new one. Others in
-    the folder go with them, as they may hold what they imported from it; and so do those for which
-    another folder has a module of the same name by now, see
+    A session would otherwise continue with their old code while its manifests name the new one. All
+    modules of the same folder are forgotten with them, because they may have imported names from
+    them; so are modules that another folder now hides by a module of the same name, see
     :func:`llava_eval.config.choices.let_import`.
     """
     imported = {name: sys.modules[name] for name in _written if name in sys.modules}
@@ -58,14 +58,14 @@ def _folder(module: ModuleType) -> Path:
 
 
 def _is_hidden(name: str, module: ModuleType) -> bool:
-    """Return whether the name of a module in no package stands for another file by now."""
+    """Return whether a top-level module's name now leads to another file."""
     file = getattr(module, "__file__", None)
     found = PathFinder.find_spec(name) if file is not None and "." not in name else None
     return found is not None and found.origin != file
 
 
 def _when_written(module: ModuleType) -> int | None:
-    """Return the time of a module's file; None where it is none, as in a notebook."""
+    """Return the modification time (ns) of a module's file; None without a file (a notebook)."""
     path = Path(getattr(module, "__file__", None) or "")
     return path.stat().st_mtime_ns if path.is_file() else None
 
@@ -74,11 +74,11 @@ def import_target(dotted: object, *, key: str) -> Callable[..., Any]:
     """Return the function or class that a dotted path names.
 
     Args:
-        dotted: "package.module.function"; a file may hold anything in its place.
-        key: where the node stands in the configuration, for messages.
+        dotted: "package.module.function"; a file may contain any value here.
+        key: the node's key in the configuration, for messages.
 
     Raises:
-        ConfigError: the module cannot be imported, or it holds nothing of that name to call.
+        ConfigError: the module cannot be imported, or has no callable of that name.
     """
     path = current_target(dotted) if isinstance(dotted, str) else ""
     module_name, _, attribute = path.rpartition(".")
@@ -112,15 +112,15 @@ def import_target(dotted: object, *, key: str) -> Callable[..., Any]:
 
 
 def build_target(node: Any, *, key: str, below: str = "") -> Any:
-    """Make the class, or bind the function, that ``node`` names.
+    """Instantiate the class, or bind the function, that ``node`` names.
 
-    A function's first parameter is given when it is called (a row, the results, a VideoInfo); all
-    others are configurable. A class is made with all its parameters.
+    A function gets its first parameter when it is called (a row, the results, a VideoInfo); all
+    others are configurable. A class is instantiated with all its parameters.
 
     Args:
         node: a mapping with ``_target_`` and parameters.
-        key: where the node stands in the configuration, for messages.
-        below: what follows it where parameters stand.
+        key: the node's key in the configuration, for messages.
+        below: suffix of ``key`` under which the parameters are, for messages.
 
     Returns:
         An instance of the class, or a :func:`functools.partial` of the function.
@@ -155,7 +155,7 @@ def _checked_values(
     try:
         declared = list(inspect.signature(target).parameters.values())
         hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    except (TypeError, ValueError, NameError, AttributeError) as error:  # not written in Python
+    except (TypeError, ValueError, NameError, AttributeError) as error:  # e.g. a C function
         raise ConfigError(
             f"{key}.{TARGET_KEY}: the parameters of {target!r} cannot be read: {_error_text(error)}"
         ) from error
@@ -185,7 +185,7 @@ def _checked_values(
 
 
 def _error_text(error: BaseException) -> str:
-    """Return the class and the first line of an error of foreign code."""
+    """Return the class and the first line of an error raised by a user's code."""
     if isinstance(error, ModuleNotFoundError):
         return f"{first_line(error)} (--config-dir names the folder of modules of your own)"
     if isinstance(error, ImportError):

@@ -1,4 +1,4 @@
-"""``llava-eval list``: what there is to choose from, read from the configuration files."""
+"""``llava-eval list``: the available choices, read from the configuration files."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from llava_eval.types import VideoInfo
 
 WIDTH: Final = 80
 
-#: Said once, above licences.
+#: Shown once, above the choices, if a licence says "not verified".
 _NOT_VERIFIED: Final = (
     '  "not verified": not read where the data set itself states it; read it there',
     "  before you use the data.",
 )
 
-#: What is said of one choice: titles and facts, in the order in which they are shown.
+#: The description of one choice: titles and facts, in the order in which they are shown.
 Facts = dict[str, Any]
 
 
 def listing_text(
     kind: str | None, config_dir: Path | None = None, *, pattern: str = "", as_json: bool = False
 ) -> str:
-    """Return what there is to choose from, with what one must know before choosing.
+    """Return the available choices, with the facts that users need in order to choose.
 
     Args:
         kind: one of :data:`KINDS`; None lists all.
         config_dir: a user's folder of configurations.
-        pattern: part of the names to list, or of what a benchmark shows, whatever its case.
-        as_json: return a JSON object of kinds with a list of choices each, instead of text.
+        pattern: list only names, or media of benchmarks, that contain this text in any case.
+        as_json: return a JSON object with a list of choices for each kind, instead of text.
 
     Raises:
-        ConfigError: an unknown kind, no such name, or a file that cannot be read.
+        ConfigError: an unknown kind, no matching name, or a file that cannot be read.
     """
     if kind is not None and kind not in KINDS:
         raise ConfigError(f"cannot list {kind!r}{suggest(kind, KINDS)}; kinds: {', '.join(KINDS)}")
@@ -69,10 +69,10 @@ def _fits(facts: Facts, pattern: str) -> bool:
 
 
 def _facts(kind: str, name: str, config_dir: Path | None) -> Facts:
-    """Return what is said of one choice.
+    """Return the description of one choice.
 
     Raises:
-        ConfigError: its file holds something else than such files do.
+        ConfigError: its file does not have the contents that files of its kind have.
     """
     try:
         return {"name": name, **_FACTS[kind](name, config_dir)}
@@ -85,7 +85,7 @@ def _facts(kind: str, name: str, config_dir: Path | None) -> Facts:
 
 
 def _section(kind: str, choices: Sequence[Facts]) -> str:
-    """Return one kind as text: a block for each choice, or a line where little is said of it."""
+    """Return one kind as text: a block or, if there are few facts, a line for each choice."""
     heading = f"{kind} ({kind.removesuffix('s')}=...)"
     if kind in ("benchmarks", "experiments"):
         about = _NOT_VERIFIED if "not verified" in str(choices) else ()
@@ -106,7 +106,7 @@ def _block(facts: Facts) -> str:
 
 
 def _wrapped(text: str, first: str, others: str) -> str:
-    """Return text in lines of :data:`WIDTH` columns that begin with these blanks."""
+    """Wrap text to lines of :data:`WIDTH` columns with these indentations."""
     return textwrap.fill(
         text,
         WIDTH,
@@ -142,18 +142,18 @@ def _benchmark(name: str, config_dir: Path | None) -> Facts:
 
 
 def _media(name: str, merged: Mapping[str, Any], config_dir: Path | None) -> str | None:
-    """Return what a benchmark shows; None for a user's own with the default sampler."""
+    """Return "videos" or "images"; None for a user's own benchmark with the default sampler."""
     if "name" in (merged.get("sampler") or {}):
         return "videos"
     return "images" if config_folder() in _file("benchmark", name, config_dir).parents else None
 
 
 def _pipeline(settings: Mapping[str, Any], sampler: Mapping[str, Any]) -> list[str]:
-    """Return what a protocol's reference does between row, model and scorer.
+    """Return short descriptions of a protocol's steps between row, model and scorer.
 
     Args:
         settings: its ``benchmark`` section.
-        sampler: its ``sampler`` section over the chosen file's, with that file's name.
+        sampler: its ``sampler`` section merged over the chosen file's, with that file's name.
     """
     reply = ReplyConfig(**(settings.get("reply") or {}))
     generation = GenerationConfig(**(settings.get("generation") or {}))
@@ -177,7 +177,7 @@ def _pipeline(settings: Mapping[str, Any], sampler: Mapping[str, Any]) -> list[s
 
 
 def _sampling(sampler: Mapping[str, Any]) -> str | None:
-    """Return how frames are chosen; of our own samplers also what they do where those are few."""
+    """Describe how frames are chosen; for our samplers also how they treat a shorter clip."""
     if "name" not in sampler:
         return None
     chosen = f"frames by {sampler['name']}"
@@ -191,7 +191,7 @@ def _sampling(sampler: Mapping[str, Any]) -> str | None:
 
 
 def _upright(adapter: Mapping[str, Any]) -> Any:
-    """Return whether an adapter turns images by their EXIF orientation; None where it has none."""
+    """Return whether an adapter turns images by EXIF; None if it has no such parameter."""
     try:
         adapter_of = import_target(adapter.get("_target_"), key="benchmark.adapter")
         parameters = inspect.signature(adapter_of).parameters
@@ -224,14 +224,14 @@ def _printed(number: Mapping[str, Any]) -> str:
 
 def _model(name: str, config_dir: Path | None) -> Facts:
     settings = _content("model", name, config_dir).get("model", {})
-    if settings.get("_target_") == "":  # of a class of one's own
+    if settings.get("_target_") == "":  # a user's own class, to be named
         return {"about": "model._target_=..."}
     checkpoint = str(settings.get("checkpoint", ""))
     return {"about": "model.checkpoint=..." if checkpoint == "???" else checkpoint}
 
 
 def _comment(name: str, config_dir: Path | None, group: str = "experiment") -> str:
-    """Return the first comment sentence of a file."""
+    """Return the first sentence of a file's comments."""
     text = _text(_file(group, name, config_dir))
     comment = " ".join(
         line.lstrip("# ") for line in text.splitlines() if line.startswith("#") and "@" not in line
@@ -267,7 +267,7 @@ def _content(group: str, name: str, config_dir: Path | None) -> Mapping[str, Any
 
 
 def _merged_benchmark(name: str, config_dir: Path | None) -> dict[str, Any]:
-    """Return a benchmark's own file over the shared files that it begins with."""
+    """Return a benchmark's own file merged over the shared files in its defaults."""
     content = _content("benchmark", name, config_dir)
     merged: dict[str, Any] = {}
     for part in content.get("defaults", []):
@@ -291,7 +291,7 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _experiments(config_dir: Path | None) -> dict[str, Mapping[str, Any]]:
-    """Return what each experiment's file holds: of the package's tables, and of files."""
+    """Return the contents of each experiment, from the package's tables or from its file."""
     published = published_experiments()
     return {
         name: published.get(name) or _content("experiment", name, config_dir)

@@ -1,4 +1,4 @@
-"""Checks of overrides and values, each with a message that names the key and what is allowed."""
+"""Check overrides and values; each error names the key and the allowed values."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from llava_eval.config.roles import declared_settings, setting_of
 from llava_eval.config.schema import RunConfig, Setting
 from llava_eval.errors import ConfigError
 
-#: No number of seconds, tokens, threads or samples is as large; Python and torch take none that is.
+#: Above any useful number of seconds, tokens, threads or samples; Python and torch fail on larger.
 _LARGEST = 1_000_000_000
 
 
 def check_choices(parsed: Sequence[Override], config_dir: Path | None) -> None:
-    """Raise for a group that was given an option that does not exist."""
+    """Raise if an override chooses an option that its group does not have."""
     groups = list_groups(config_dir)
     for override in parsed:
         group = str(override.key_or_group)
@@ -54,7 +54,7 @@ def check_choices(parsed: Sequence[Override], config_dir: Path | None) -> None:
 
 
 def check_keys(parsed: Sequence[Override], search: Sequence[str]) -> None:
-    """Raise for a key that is not in the schema."""
+    """Raise if an override sets a key that is not in the configuration."""
     groups = list_groups()
     chosen = [str(item.input_line) for item in parsed if str(item.key_or_group) in groups]
     root = without_hydra(compose_root([*search, *chosen]))
@@ -96,7 +96,7 @@ def _all_keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
 
 
 def check_complete(own: DictConfig) -> None:
-    """Raise for a key that has to be given and was not, and for chance of what is no metric."""
+    """Raise if a mandatory key is missing, or ``chance`` names a metric that does not exist."""
     missing = sorted(str(key) for key in OmegaConf.missing_keys(own))
     if missing:
         is_own = missing[0] == "model.checkpoint" and own.model.get(TARGET_KEY)
@@ -112,7 +112,7 @@ def check_complete(own: DictConfig) -> None:
 
 
 def check_finite(value: Any, key: str = "") -> None:
-    """Raise for a number that no JSON holds, wherever in plain values it stands."""
+    """Raise if plain values contain, at any depth, a number that JSON cannot represent."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{key} is {value}, expected a finite number")
     if isinstance(value, list):
@@ -123,7 +123,7 @@ def check_finite(value: Any, key: str = "") -> None:
 
 
 def check_constraints(config: RunConfig) -> None:
-    """Raise for values outside the choices and minima that the schema states."""
+    """Raise if a value violates the schema's choices or minima, or is empty and must not be."""
     for key, setting in declared_settings().items():
         value: Any = functools.reduce(getattr, key.split("."), config)
         choices, minimum = setting.choices, setting.minimum
@@ -141,10 +141,10 @@ def check_constraints(config: RunConfig) -> None:
 
 
 def meaningless_settings(config: RunConfig) -> Iterator[tuple[str, object, Setting]]:
-    """Yield what was set and changes nothing for what was chosen: the model, the engine, ...
+    """Yield the settings that were changed but have no effect with the chosen model, engine, ...
 
     Args:
-        config: of the run.
+        config: the run's configuration.
 
     Yields:
         A dotted key, its value, and the setting.

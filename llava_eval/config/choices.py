@@ -1,6 +1,6 @@
-"""The configuration groups: folders of YAML files, packaged ones and a user's own.
+"""List the configuration groups (folders of YAML files: the package's and a user's own).
 
-Wording of configuration errors: one line, the key, what is allowed, what was meant.
+Also the wording shared by configuration errors: suggestions and lists of allowed values.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from llava_eval.config.experiments import published_experiments
 from llava_eval.errors import ConfigError
 
 ROOT_NAME = "config"
-#: A user's own folder, where ``--config-dir`` names no other; it need not exist. Its
-#: ``local/default.yaml`` holds settings for every command in this working directory.
+#: The default of ``--config-dir``: a user's own folder, which need not exist. Its
+#: ``local/default.yaml`` applies to every command in this working directory.
 USERS_FOLDER = Path("llava_eval_local")
 
 
 def config_folder() -> Path:
     """Return the folder of the packaged configuration files.
 
-    A wheel carries them inside the package; a checkout has them beside it.
+    In a wheel they are inside the package, in a checkout next to it.
     """
     packaged = Path(str(importlib.resources.files("llava_eval"))) / "configs"
     beside = packaged.parent.parent / "configs"
@@ -36,7 +36,7 @@ def config_folder() -> Path:
 
 
 def config_files(folder: Path) -> list[Path]:
-    """Return the files of settings below a folder; Hydra, too, follows folders linked there."""
+    """Return the YAML files below a folder, following links to folders as Hydra does."""
     return sorted(
         here / file
         for here, names in folders_below(folder)
@@ -46,29 +46,29 @@ def config_files(folder: Path) -> list[Path]:
 
 
 def own_files(config_dir: Path | None) -> list[Path]:
-    """Return the files of settings in a user's own folder; none where it need not exist.
+    """Return the YAML files in a user's own folder; none if the default folder does not exist.
 
     Raises:
-        ConfigError: there is no such folder.
+        ConfigError: another folder was named and does not exist, or a link leads nowhere.
     """
     if config_dir is None:
         return []
     may_be_missing = config_dir == USERS_FOLDER and not config_dir.is_symlink()
     if not config_dir.is_dir() and not may_be_missing:
         raise ConfigError(f"--config-dir: there is no folder {config_dir}")
-    local = config_dir / "local"  # which nobody names, so that nobody would miss it
+    local = config_dir / "local"  # applied without being named: nobody would notice its absence
     if local.is_symlink() and not local.is_dir():
         raise ConfigError(f"--config-dir: {local} is a link, and there is no folder where it leads")
     return config_files(config_dir)
 
 
 def list_choices(group: str, config_dir: Path | None = None) -> list[str]:
-    """Return the options of a group, nested ones as "family/protocol", ``config_dir`` included."""
+    """Return a group's options, those in ``config_dir`` included; nested: "family/protocol"."""
     roots = [config_folder() / group] + ([config_dir / group] if config_dir else [])
     result = set(published_experiments()) if group == "experiment" else set()
     for root in roots:
         for path in config_files(root):
-            if not path.name.startswith("_"):  # which holds what several options share
+            if not path.name.startswith("_"):  # a file of settings that several options share
                 result.add(path.relative_to(root).with_suffix("").as_posix())
     return sorted(result)
 
@@ -80,7 +80,7 @@ def list_groups(config_dir: Path | None = None) -> list[str]:
 
 
 def search_path_override(config_dir: Path | None) -> list[str]:
-    """Return the override that lets Hydra find a user's own files beside the packaged ones."""
+    """Return the override that makes Hydra search a user's folder, too; none if it is missing."""
     for path in own_files(config_dir):
         if not path.is_file():
             raise ConfigError(f"--config-dir: {path} is no file that can be read")
@@ -89,20 +89,20 @@ def search_path_override(config_dir: Path | None) -> list[str]:
     return [f"hydra.searchpath=[{quoted(f'file://{config_dir.resolve()}')}]"]
 
 
-#: Folders that :func:`let_import` has put into sys.path.
+#: Folders that :func:`let_import` has added to sys.path.
 _own_folders: set[str] = set()
 
 
 def let_import(config_dir: Path | None) -> None:
-    """Let modules in a user's own folder be imported: scorers, metrics and models of their own.
+    """Make modules in a user's folder importable: their own scorers, metrics and models.
 
-    They stand behind all others, so that none of them replaces a package; of several folders in one
-    session the last one given goes first.
+    The folder goes to the end of sys.path, so that no module in it hides a package. If a session
+    uses several folders, the last one given comes first among them.
     """
     if config_dir is None or not config_dir.is_dir():
         return
     folder = str(config_dir.resolve())
-    if folder in sys.path and folder not in _own_folders:  # somebody chose another place for it
+    if folder in sys.path and folder not in _own_folders:  # placed by someone else: leave it there
         return
     if folder in sys.path:
         sys.path.remove(folder)
@@ -112,33 +112,33 @@ def let_import(config_dir: Path | None) -> None:
 
 
 def quoted(value: object) -> str:
-    """Return a value as an override may hold it, whatever characters are in it.
+    """Return a value in quotes for an override, whatever characters it contains.
 
-    Hydra's grammar takes backslashes as they are, but those before a quote by half.
+    Hydra's grammar keeps backslashes as they are, but halves those before a quote.
     """
     text = re.sub(r"(\\*)('|\Z)", lambda m: 2 * m[1] + "\\'" * bool(m[2]), str(value))
     return f"'{text}'"
 
 
 def suggest(word: str, choices: Iterable[str]) -> str:
-    """Return " (did you mean 'x'?)" for what is closest, or nothing when none is close.
+    """Return " (did you mean 'x'?)" for the closest choice, or "" if none is close.
 
-    A model of another size is never offered: "llava_next_video_13b" is not a slip for "..._7b".
+    A model of another size is never suggested: "llava_next_video_13b" is no typo of "..._7b".
 
     Args:
-        word: what was given.
-        choices: what there is.
+        word: the word that was given.
+        choices: the words that exist.
     """
     given = word.lower()
     options = {choice.lower(): choice for choice in choices if _sizes(choice) == _sizes(word)}
-    close = [option for option in options if option.startswith(f"{given}/")]  # all of a benchmark
+    close = [option for option in options if option.startswith(f"{given}/")]  # all its protocols
     if not close:
-        # of equally close ones "001-1" is meant by "001", and not "090-1"
+        # among equally close choices, "001" means "001-1", not "090-1"
         begun = [option for option in options if option.startswith(given)]
         close = difflib.get_close_matches(given, begun, n=1, cutoff=0.6)
         close = close or difflib.get_close_matches(given, options, n=1, cutoff=0.6)
     if not close and given:
-        # "lmms" for "videomme/lmms_eval": part of a name that exists only once.
+        # "lmms" for "videomme/lmms_eval": a part that only one name contains
         holding = [option for option in options if given in option]
         close = holding if len(holding) == 1 else []
     names = " or ".join(repr(options[option]) for option in close)
@@ -146,16 +146,16 @@ def suggest(word: str, choices: Iterable[str]) -> str:
 
 
 def _sizes(name: str) -> list[str]:
-    """Return the sizes that a model's name holds: "7b", "0.5b"."""
+    """Return the model sizes in a name: "7b", "0.5b"."""
     return re.findall(r"(?<![a-z0-9])\d+(?:\.\d+)?b(?![a-z0-9])", name.lower())
 
 
-#: Choices that a message lists.
+#: How many choices a message lists at most.
 _LISTED = 30
 
 
 def listing(choices: Iterable[str]) -> str:
-    """Return the choices as one comma-separated line, a long one cut."""
+    """Return the choices as one comma-separated line, shortened if there are many."""
     options = list(dict.fromkeys(choices)) or ["none"]
     more = f", and {len(options) - _LISTED} more" if len(options) > _LISTED else ""
     return ", ".join(options[:_LISTED]) + more

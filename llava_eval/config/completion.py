@@ -1,6 +1,6 @@
-"""Scripts that let bash, zsh and fish complete the command line.
+"""Write completion scripts for bash, zsh and fish.
 
-The words are written into the script: a Tab that had to start Python would be slow.
+The scripts contain all the words, because starting Python at each Tab would be slow.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ compdef _llava_eval llava-eval
 
 
 def completion_script(shell: str, options: Mapping[str, Sequence[str]]) -> str:
-    """Return what a shell reads to complete ``llava-eval``.
+    """Return the shell completion script for ``llava-eval``.
 
     Args:
         shell: "bash", "zsh" or "fish".
-        options: of each command, by its name.
+        options: the options of each command, by the command's name.
     """
     words = {command: _words_of(command, own) for command, own in options.items()}
     if shell == "fish":

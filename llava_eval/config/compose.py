@@ -1,8 +1,8 @@
 """Compose the configuration with Hydra and explain mistakes in one line.
 
-Hydra's own messages speak of structs and search paths. Here every override is checked against
-the groups on disk and the schema first, so that the message can name the key, what is allowed,
-and the nearest name that exists.
+Hydra's own messages mention structs and search paths. Here every override is first checked against
+the groups on disk and the schema, so that a message can name the key, the allowed values, and the
+nearest existing name.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ from llava_eval.config.roles import overrides as overrides_of
 from llava_eval.config.schema import Role, RunConfig
 from llava_eval.errors import ConfigError, first_line
 
-#: The part that stands whole in a protocol's file, where other protocols have no use for it.
+#: The part that a protocol's file may define itself, if no other protocol uses it.
 _SCORER: Final = "scorer"
-#: The groups whose files say what a configuration is by itself.
+#: The groups whose files define a configuration before anything is overridden.
 _NAMED: Final = ("benchmark", "model")
 
 
@@ -70,9 +70,10 @@ class ComposedConfig:
         config: the typed values.
         resolved: the same as plain containers, interpolations resolved; saved as config.yaml.
         choices: the option chosen in each group, by group name.
-        benchmark_overrides: what differs from the protocol's own file, by short key.
-        model_overrides: what differs from the model's own file, by short key.
-        judge_overrides: what differs from the protocol's own judge, beside its name, by full key.
+        benchmark_overrides: settings that differ from the protocol's own file, by short key.
+        model_overrides: settings that differ from the model's own file, by short key.
+        judge_overrides: settings, except the judge's name, that differ from the protocol's own
+            judge, by full key.
     """
 
     config: RunConfig
@@ -111,11 +112,11 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
     with hydra_session():
         check_choices(parsed, config_dir)
         if any(override.is_add() or override.is_force_add() for override in parsed):
-            check_keys(parsed, search)  # Hydra adds whatever it is told to add
+            check_keys(parsed, search)  # Hydra itself would add any key
         try:
             root = compose_root([*search, *(str(item.input_line) for item in parsed)])
         except ConfigError:
-            check_keys(parsed, search)  # says it better where a key is the reason
+            check_keys(parsed, search)  # has a better message if a key is the reason
             raise
         choices = {
             str(group): str(choice)
@@ -142,14 +143,14 @@ def _named(
     swapped: Sequence[str],
     files: Mapping[str, Any],
 ) -> ComposedConfig:
-    """Return a configuration with what stands beside the names of benchmark, model and judge.
+    """Return a configuration with the overrides to show beside benchmark, model and judge.
 
     Args:
         config: the typed values.
         resolved: the same as plain containers.
         choices: the option chosen in each group.
         swapped: the parts that were replaced by another option.
-        files: what the files of benchmark and model give by themselves.
+        files: the values that the files of benchmark and model give without overrides.
     """
     roles: tuple[Role, Role] = ("protocol", "model")
     protocol, model = (
@@ -173,7 +174,7 @@ def _named(
         shown["sample"] = f"{subsample.size}{by}, seed {subsample.seed}"
     for key, _, _ in meaningless_settings(config):
         model.pop(key, None)
-    judge.pop("judge.model", None)  # every judged number carries its judge's name
+    judge.pop("judge.model", None)  # every judged score shows its judge's name anyway
     return ComposedConfig(
         config=config,
         resolved=resolved,
@@ -185,10 +186,10 @@ def _named(
 
 
 def scorer_nodes(names: Sequence[str], config_dir: Path | None = None) -> list[dict[str, Any]]:
-    """Return what options of the group ``scorer`` give by themselves.
+    """Return the nodes that options of the group ``scorer`` define, each composed alone.
 
     Args:
-        names: of the options.
+        names: names of the options.
         config_dir: a user's folder with the same groups as the packaged one.
 
     Raises:
@@ -196,7 +197,7 @@ def scorer_nodes(names: Sequence[str], config_dir: Path | None = None) -> list[d
     """
     search = search_path_override(config_dir)
     with hydra_session():
-        if search:  # a file of one's own may tell of itself as ${scorer...}
+        if search:  # a user's own file may refer to itself as ${scorer...}
             return [plain_values(_scorer(name, search)) for name in names]
         places = {f"_{number}": name for number, name in enumerate(names)}
         root = compose_root([f"+{_SCORER}@{place}={name}" for place, name in places.items()], None)
@@ -204,7 +205,7 @@ def scorer_nodes(names: Sequence[str], config_dir: Path | None = None) -> list[d
 
 
 def _scorer(name: str, search: Sequence[str]) -> DictConfig:
-    """Compose a scorer alone; a user's own files are found where it is an override."""
+    """Compose a scorer alone, as an override, so that a user's own files are found."""
     option = compose_root([*search, f"+{_SCORER}={name}"], None)[_SCORER]
     assert isinstance(option, DictConfig)
     return option
@@ -215,17 +216,17 @@ def composed_of(
     choices: Mapping[str, str] | None = None,
     config_dir: Path | None = None,
 ) -> ComposedConfig:
-    """Return a resolved configuration, as config.yaml of a run holds it, checked anew.
+    """Check a run's resolved configuration (its config.yaml) again and return it composed.
 
     Args:
         resolved: plain containers.
-        choices: the option chosen in each group, as the run's manifest holds them: what differs
-            from their files stands beside the names. None where no name is told.
+        choices: the option chosen in each group, from the run's manifest; settings that differ
+            from the options' files become overrides. None: no overrides are found.
         config_dir: a user's folder with the same groups as the packaged one.
 
     Raises:
-        ConfigError: a key that this version does not know, a value that is not allowed, or a file
-            that is not there any more.
+        ConfigError: a key that this version does not have, a value that is not allowed, or a file
+            that no longer exists.
     """
     if is_of_scored_texts(resolved):
         raise ConfigError("there is no model to ask: these texts were scored (llava-eval score)")
@@ -243,29 +244,29 @@ def composed_of(
 def _files_alone(
     choices: Mapping[str, str], search: Sequence[str], named: Set[str] | None = None
 ) -> tuple[list[str], Mapping[str, Any], Mapping[str, Any]]:
-    """Compose what the files of benchmark and model give by themselves.
+    """Compose the files of benchmark and model without other overrides.
 
-    It is composed anew, so nothing has to keep a record of who overrode what. The files of the
-    package do not change while it runs: what they give is kept; a user's own files may change.
+    Composing them again saves a record of who overrode what. The package's files do not change
+    while it runs, so their values are cached; a user's own files may change.
 
     Args:
         choices: the option chosen in each group.
-        search: tells Hydra where a user's own files are.
-        named: the groups whose option was typed; None where that is not known.
+        search: overrides that tell Hydra where a user's own files are.
+        named: the groups whose option was given in the overrides; None if unknown.
 
     Returns:
-        The parts that were replaced by another option, and the values with these replaced too: a
-        replaced part is named by its option, and its keys are compared with that option's. Of a
-        replaced sampler there is only the function, so that all its settings stand beside its name:
-        the protocol's number of frames stays, and may mean something else to it. Then, where the
-        scorer was replaced, all values by dotted key as Hydra has merged the two.
+        The parts that were replaced by another option. The values with these parts replaced as
+        well: a replaced part is shown by its option's name, and its keys are compared with that
+        option's. Of a replaced sampler only the function is returned, so that all its settings are
+        shown beside its name: it keeps the protocol's number of frames, which may mean something
+        else to it. If the scorer was replaced, all values by dotted key as Hydra merges the two.
     """
     parts = replaceable_parts()
     chosen = tuple((group, choices[group]) for group in (*_NAMED, *parts) if group in choices)
     if search:  # a user's own settings (local) are no part of these files
         return _compose_files(chosen, (*_NAMED, "local"), tuple(search))
-    # Where nothing else can have chosen them (an experiment), the same words give the same files as
-    # the configuration itself, which are composed already.
+    # If nothing else (an experiment) can have chosen these options, naming the same groups composes
+    # what the configuration itself was composed from, which is cached.
     if named is None or not named <= {*_NAMED, *parts}:
         named = {*_NAMED}
     return _compose_packaged_files(chosen, tuple(group for group in _NAMED if group in named))
@@ -274,7 +275,7 @@ def _files_alone(
 def _compose_files(
     choices: tuple[tuple[str, str], ...], words: tuple[str, ...], search: tuple[str, ...] = ()
 ) -> tuple[list[str], Mapping[str, Any], Mapping[str, Any]]:
-    """See :func:`_files_alone`; of the words each is a group to be named."""
+    """Compose for :func:`_files_alone`; the words are the groups to give as overrides."""
     chosen = {"local": "none", **dict(choices)}
     named = [f"{group}={chosen[group]}" for group in words]
     alone = compose_root([*search, *named])
@@ -290,7 +291,7 @@ def _compose_files(
         merged = flat(plain_values(alone, resolve=False))
         _replace_scorer(alone, chosen, search, merged)
     values = plain_values(without_hydra(alone))
-    if "sampler" in swapped:  # its number of frames is the protocol's, whichever function takes it
+    if "sampler" in swapped:  # the number of frames is the protocol's, whatever the function
         values["sampler"] = {TARGET_KEY: values["sampler"][TARGET_KEY]}
     return swapped, values, merged
 
@@ -305,16 +306,16 @@ def _replace_scorer(
     merged: Mapping[str, Any],
     given: Sequence[Override] = (),
 ) -> None:
-    """Put a chosen scorer in the place of the one that stands in the protocol's own file.
+    """Replace the scorer that the protocol's own file defines by the chosen one.
 
-    Hydra merges the two, so that parameters of the one would be left in the other. What the command
-    line sets stays, and what an experiment sets that has chosen the scorer.
+    Hydra merges the two, which would leave parameters of the first in the second. Values set by the
+    command line, or by an experiment that chose the scorer, are kept.
 
     Args:
         root: changed in place.
         choices: the option chosen in each group.
-        search: tells Hydra where a user's own files are.
-        merged: what Hydra makes of the two, see :func:`_files_alone`.
+        search: overrides that tell Hydra where a user's own files are.
+        merged: the values as Hydra merges the two, see :func:`_files_alone`.
         given: overrides of the command line.
     """
     option = _scorer(choices[_SCORER], search)
@@ -335,7 +336,7 @@ def sweep_options(overrides: Sequence[str], config_dir: Path | None = None) -> l
     """Return, for each key in order, its override with each of its values.
 
     Args:
-        overrides: as on the command line; a key that comes again takes the later values.
+        overrides: as on the command line; if a key is repeated, its last values count.
         config_dir: a user's folder with the same groups as the packaged one.
 
     Raises:
@@ -348,7 +349,7 @@ def sweep_options(overrides: Sequence[str], config_dir: Path | None = None) -> l
 
 
 def _values_of(override: Override, config_dir: Path | None) -> list[str]:
-    """Return an override once for each of its values."""
+    """Return one override for each value of a sweep."""
     line = str(override.input_line)
     if not override.is_sweep_override():
         return [line]
@@ -356,7 +357,7 @@ def _values_of(override: Override, config_dir: Path | None) -> list[str]:
         raise ConfigError(f"{line!r}: a sweep runs every value; list them")
     chosen = override.value()
     try:
-        if isinstance(chosen, Glob):  # Hydra's own knows no options in folders: demo/caption
+        if isinstance(chosen, Glob):  # Hydra's own glob misses options in folders: demo/caption
             values = chosen.filter(list_choices(str(override.key_or_group), config_dir))
         else:
             values = list(override.sweep_string_iterator())
@@ -366,7 +367,7 @@ def _values_of(override: Override, config_dir: Path | None) -> list[str]:
         raise ConfigError(f"{line!r} has no value")
     key = override.get_key_element()
     setting = setting_of(key.lstrip("+"))
-    if setting is not None and setting.is_path:  # a path in quotes is left alone
+    if setting is not None and setting.is_path:  # a quoted path is not parsed again
         for position, value in enumerate(values):
             read = as_read(value)
             path = None if read is None else read.value()
@@ -375,9 +376,9 @@ def _values_of(override: Override, config_dir: Path | None) -> list[str]:
 
 
 def expand_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> list[list[str]]:
-    """Return override lists that between them hold every value of every swept key.
+    """Return override lists that together contain every value of every swept key.
 
-    Enough to check a sweep before it starts: values are not combined with each other.
+    That is enough to check a sweep before it starts; not every combination is listed.
     """
     options = sweep_options(overrides, config_dir)
     first = [values[0] for values in options]
@@ -388,14 +389,16 @@ def expand_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> li
 
 
 def take_path(key: str, overrides: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """Take a path that is no key of the schema out of overrides, read as the schema's paths are.
+    """Split overrides into a path whose key is not in the schema, and the others.
+
+    The path is parsed in the same way as the schema's paths.
 
     Args:
-        key: whose value is the path; where it is given twice, the later one counts.
+        key: the path's key; if it is given several times, the last one counts.
         overrides: as on the command line.
 
     Returns:
-        The path, None where there is none, and the other overrides.
+        The path, or None if there is none, and the other overrides.
 
     Raises:
         ConfigError: it cannot be read, or has several values.

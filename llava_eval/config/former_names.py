@@ -1,7 +1,7 @@
-"""Today's names of the functions and classes that earlier versions' files name.
+"""Map names from earlier versions' configuration files to the present ones.
 
-Run directories keep the configuration that they were made with, and people keep files of their
-own: both go on naming what has moved since.
+A run directory keeps the configuration it was made with, and users keep files of their own. Both
+may name functions and classes that have moved since.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-#: By its present module: modules of earlier versions whose functions stand in configuration files.
+#: Present module: modules of earlier versions whose functions configuration files may name.
 _FORMER: Final = {
     "benchmarks.adapters.egoschema": "benchmarks.egoschema",
     "benchmarks.adapters.image": (
@@ -53,7 +53,8 @@ def current_target(dotted: str) -> str:
     """Return the present path of a function or class that a ``_target_`` names.
 
     Args:
-        dotted: for instance "llava_eval.metrics.macro.macro_mean"; others come back as they are.
+        dotted: for instance "llava_eval.metrics.macro.macro_mean"; a path that has not moved is
+            returned unchanged.
     """
     module, _, attribute = dotted.removeprefix("llava_eval.").rpartition(".")
     moved = _MOVED.get(module) if dotted.startswith("llava_eval.") else None
@@ -61,7 +62,7 @@ def current_target(dotted: str) -> str:
 
 
 _ADAPTERS: Final = "llava_eval.benchmarks.adapters."
-#: Adapters of earlier versions, and the parameter of ``open_ended`` that each has become.
+#: Adapters of earlier versions: the parameters that make ``open_ended`` do the same.
 _OPEN_ENDED: Final[Mapping[str, Mapping[str, Any]]] = {
     "question_lists.one_question": {"options": "options"},
     "video_chatgpt.capitalised_question": {},
@@ -73,10 +74,10 @@ _MEANS: Final = ("llava_eval.metrics.means.mean_score", "llava_eval.metrics.grou
 
 
 def current_node(node: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a node with a ``_target_`` under the present names of its target and parameters.
+    """Return a node with the present names of its ``_target_`` and parameters.
 
     Args:
-        node: as a file of this or an earlier version has it.
+        node: from a file of this or an earlier version; has a ``_target_``.
     """
     target = node["_target_"]
     current = {**node, "_target_": current_target(target) if isinstance(target, str) else target}
@@ -88,7 +89,7 @@ def current_node(node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _name_denominator(node: dict[str, Any]) -> None:
-    """Put ``denominator`` for the options of version 0.1 that stood for one."""
+    """Replace version 0.1's ``unscored_as`` and ``strict`` by ``denominator``, in place."""
     if "unscored_as" in node and node["unscored_as"] in (None, 0):
         counts_all = node.pop("unscored_as") == 0
         node.update({"denominator": "all"} if counts_all else {})
@@ -97,7 +98,7 @@ def _name_denominator(node: dict[str, Any]) -> None:
         node.update({"denominator": "strict"} if is_strict else {})
 
 
-#: Keys of version 0.1 under their present names; keys below them follow.
+#: Keys of version 0.1: their present names. Keys below them are renamed with them.
 _RENAMED: Final = {
     "benchmark.sample": "benchmark.subsample",
     "benchmark.strip_replies": "benchmark.reply.strip",
@@ -112,13 +113,13 @@ def current_key(key: str) -> str:
     return key
 
 
-#: Protocols whose own scorer was called as they are, with an underscore.
+#: Protocols whose own scorer had their name, with an underscore for the slash.
 _CALLED_AS_PROTOCOLS: Final = (
     "ai2d/lmms_eval gqa/llava mlvu/official mmbench/lmms_eval mmbench/vlmevalkit mme/lmms_eval "
     "mvbench/lmms_eval mvbench/official pope/llava pope/lmms_eval tempcompass/lmms_eval "
     "tempcompass/official videomme/lmms_eval_v0_2 videomme/vlmevalkit vqav2/lmms_eval "
 )
-#: Scorers of version 0.1 that stand in a protocol's own file now; users' files name them.
+#: Scorers of version 0.1 that are now part of a protocol's file; users' files may name them.
 FORMER_SCORERS: Final = {
     "anls": "docvqa/lmms_eval",
     "chartqa_relaxed": "chartqa/lmms_eval",

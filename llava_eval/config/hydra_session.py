@@ -1,4 +1,4 @@
-"""Hydra's composition, with its errors as one line."""
+"""Compose configurations with Hydra, and turn its errors into one line."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ from llava_eval.errors import ConfigError, first_line
 
 
 class _SharedNodes(dict[str, Any]):
-    """Nodes that Hydra need not copy: every composition copied all of them, a quarter of its time.
+    """Hydra's stored nodes, shared instead of copied: copying took a quarter of a composition.
 
-    What it takes from them it copies once more.
+    Hydra copies a node again when it uses it, so sharing is safe.
     """
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _SharedNodes:
@@ -48,7 +48,7 @@ class _SharedNodes(dict[str, Any]):
 
 @cache
 def register_schema() -> None:
-    """Tell Hydra what has no file: the typed root schema, and the published experiments."""
+    """Register with Hydra what has no file: the typed schema and the published experiments."""
     store = ConfigStore.instance()
     store.repo = _SharedNodes(store.repo)
     store.store(name="schema", node=RunConfig)
@@ -58,19 +58,19 @@ def register_schema() -> None:
 
 @cache
 def _schema() -> DictConfig:
-    """Return the typed root schema as OmegaConf's node: to merge into a copy, not to change."""
+    """Return the typed root schema as an OmegaConf node; copy it before changing it."""
     schema = OmegaConf.structured(RunConfig)
     assert isinstance(schema, DictConfig)
     return schema
 
 
-#: Hydra keeps what it composes from in one place for all threads.
+#: Hydra's state is global to all threads.
 _one_at_a_time = threading.RLock()
 
 
 @contextmanager
 def hydra_session() -> Iterator[None]:
-    """Initialise Hydra on the packaged files, whatever was initialised before."""
+    """Initialise Hydra on the packaged files, and restore its previous state afterwards."""
     with _one_at_a_time:
         register_schema()
         previous = GlobalHydra.instance().hydra
@@ -83,7 +83,7 @@ def hydra_session() -> Iterator[None]:
 
 
 def as_read(value: str) -> Override | None:
-    """Return what Hydra's grammar makes of a value; None where it cannot read it."""
+    """Parse a value by Hydra's grammar; return None if it is not valid."""
     try:
         return OverridesParser.create().parse_override(f"key={value}")
     except HydraException:
@@ -91,10 +91,11 @@ def as_read(value: str) -> Override | None:
 
 
 def as_meant(override: str) -> str:
-    """Return an override as Hydra has to be given it to mean what was typed.
+    """Return an override rewritten so that Hydra understands it as the user meant it.
 
-    ``benchmark.where.x=y`` and the like become additions: the schema cannot know x. A path is
-    quoted where its characters (blanks, commas, letters outside ASCII, ...) would be grammar.
+    ``benchmark.where.x=y`` and the like become additions, because the schema cannot contain x. A
+    path is quoted if Hydra's grammar would interpret its characters (blanks, commas, letters
+    outside ASCII, ...).
     """
     key, equals, value = override.partition("=")
     setting = setting_of(key)
@@ -106,7 +107,7 @@ def as_meant(override: str) -> str:
 
 
 def _needs_quotes(path: str) -> bool:
-    """Whether a path, as typed, is no plain value of Hydra's grammar, or names what exists."""
+    """Whether Hydra would misread a path as typed; with commas, only if that path exists."""
     if "${" in path:
         return False
     override = as_read(path)
@@ -115,18 +116,18 @@ def _needs_quotes(path: str) -> bool:
     if override.is_sweep_override():
         return "," in path and is_there(local_path(path))
     value = override.value()
-    # What stands in quotes is a path already.
+    # A value in quotes is a complete path already.
     return value is not None and str(value) != path and path[:1] not in ("'", '"')
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
-    """Take overrides apart.
+    """Parse overrides.
 
     Args:
-        overrides: as on the command line; each is read as :func:`as_meant`.
+        overrides: as on the command line; each is rewritten by :func:`as_meant` first.
 
     Raises:
-        ConfigError: one of them is no key=value.
+        ConfigError: one of them is not of the form key=value.
     """
     parser = OverridesParser.create()
     parsed = []
@@ -154,16 +155,16 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
 
 @lru_cache(maxsize=256)  # of 0.2 MB each
 def _packaged_options(options: tuple[str, ...], name: str | None) -> DictConfig:
-    """Compose options of the package, whose files do not change while it runs: to copy."""
+    """Compose options from the package's files, which do not change; copy before changing."""
     return compose(name, overrides=list(options), return_hydra_config=True)
 
 
 def _compose(overrides: Sequence[str], name: str | None) -> DictConfig:
-    """Compose as Hydra does, but the same options of the package only once.
+    """Compose as Hydra does, but compose each set of the package's options only once.
 
-    Hydra lays values over what it has composed of the options. That takes it most of the time, so
-    here values are laid over a copy. What needs more than that is left to Hydra as a whole: its own
-    keys (a user's folder of files among them), what only an addition may give, and every mistake.
+    Hydra composes the chosen options, which takes most of the time, and then sets the values. Here
+    the values are set in a copy of the cached options. Everything else is left to Hydra: overrides
+    of its own keys (such as a user's folder of files), additions of new keys, and every mistake.
     """
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     groups = list_groups()
@@ -181,7 +182,7 @@ def _compose(overrides: Sequence[str], name: str | None) -> DictConfig:
 
 
 def _is_one_value_of_ours(override: Override) -> bool:
-    """Whether an override sets a key of ours to one value."""
+    """Whether an override sets one of our keys to a single value."""
     key = override.key_or_group
     if "/" in key or key.partition(".")[0] == "hydra" or override.package is not None:
         return False
@@ -190,11 +191,11 @@ def _is_one_value_of_ours(override: Override) -> bool:
 
 
 def compose_root(overrides: Sequence[str], name: str | None = ROOT_NAME) -> DictConfig:
-    """Compose all parts, Hydra's own among them, inside a :func:`hydra_session`.
+    """Compose the whole configuration, with Hydra's own part, inside a :func:`hydra_session`.
 
     Args:
         overrides: as on the command line.
-        name: the file to begin with; None for nothing but what the overrides add.
+        name: the file to begin with; None to begin with nothing but the overrides.
 
     Raises:
         ConfigError: one line that names the file or key and what is wrong with it.
@@ -218,15 +219,16 @@ def compose_root(overrides: Sequence[str], name: str | None = ROOT_NAME) -> Dict
         raise ConfigError(_explain_hydra(error)) from error
     except OmegaConfBaseException as error:
         raise ConfigError(_explain(error)) from error
-    except Exception as error:  # what Hydra stumbles over when a value is of another kind
+    except Exception as error:  # Hydra fails in many ways on a value of an unexpected type
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise ConfigError(f"Hydra cannot compose {' '.join(overrides)} ({reason})") from error
 
 
 def _explain_hydra(error: HydraException) -> str:
-    """Return what Hydra says, or of an error of OmegaConf's the file and what is wrong there.
+    """Return Hydra's message; if OmegaConf is the cause, the file and what is wrong in it.
 
-    A file with whole keys that does not say so puts them below its group.
+    A hint is added if a file has complete keys but no ``@package _global_``: Hydra then puts them
+    below the file's group.
     """
     cause = error.__cause__ or error.__context__
     message = first_line(error).rstrip(".")
@@ -243,7 +245,7 @@ def _explain_hydra(error: HydraException) -> str:
 
 @contextmanager
 def _explained(introduction: str = "") -> Iterator[None]:
-    """Turn OmegaConf's errors into a line of ours."""
+    """Turn OmegaConf's errors into a ConfigError of one line."""
     try:
         yield
     except OmegaConfBaseException as error:
@@ -251,13 +253,13 @@ def _explained(introduction: str = "") -> Iterator[None]:
 
 
 def _register_former_scorer(missing: str) -> bool:
-    """Make a protocol's own scorer an option under the name that it had as a file of its own.
+    """Register a protocol's own scorer under the name of its former file.
 
     Args:
         missing: the option that was not found, for instance "scorer/vqa_official".
 
     Returns:
-        Whether there is such a scorer, not registered before.
+        Whether a scorer was registered: the name is known and was not registered before.
     """
     name = missing.removeprefix("scorer/")
     store = ConfigStore.instance()
@@ -269,7 +271,7 @@ def _register_former_scorer(missing: str) -> bool:
 
 
 def _explain(error: OmegaConfBaseException) -> str:
-    """Return "key: what came, what was expected" for OmegaConf's errors."""
+    """Return "key: what came, what was expected" for one of OmegaConf's errors."""
     key = error.full_key or error.key
     if isinstance(error, AttributeError | KeyError) and dataclasses.is_dataclass(error.object_type):
         if current_key(str(key)) != key:
@@ -291,26 +293,26 @@ def _explain(error: OmegaConfBaseException) -> str:
 
 
 def without_hydra(root: DictConfig) -> DictConfig:
-    """Take Hydra's own part out of a composed configuration, and return what is left."""
+    """Remove Hydra's own part from a composed configuration, in place, and return it."""
     with read_write(root), open_dict(root):
         del root["hydra"]
     return root
 
 
 def typed(resolved: Mapping[str, Any], composed: DictConfig | None = None) -> RunConfig:
-    """Return plain values as the schema's classes; what was an interpolation is checked too.
+    """Convert plain values to the schema's classes; results of interpolations are checked, too.
 
     Args:
         resolved: plain containers.
-        composed: the node that they are of, where there is one. Its values have been checked one by
-            one as they were set, so that without an interpolation nothing is left to be checked.
+        composed: the node that they come from, if there is one. Its values were checked as they
+            were set, so without interpolations there is nothing left to check.
 
     Raises:
         ConfigError: a value of a wrong type.
     """
     with _explained("what a ${...} stands for does not fit: "):
         if composed is None or plain_values(composed, resolve=False) != resolved:
-            # Nothing else holds the copy, so what is merged into it need not be copied once more.
+            # The copy is ours alone, so a merge that shares nodes with its inputs is safe.
             merged = OmegaConf.unsafe_merge(copy.deepcopy(_schema()), resolved)
             assert isinstance(merged, DictConfig)
             composed = merged
@@ -320,7 +322,7 @@ def typed(resolved: Mapping[str, Any], composed: DictConfig | None = None) -> Ru
 
 
 def plain_values(node: DictConfig, *, resolve: bool = True) -> dict[str, Any]:
-    """Return plain containers, with interpolations resolved unless they are to stay."""
+    """Convert a node to plain containers, with interpolations resolved by default."""
     with _explained():
         container = OmegaConf.to_container(node, resolve=resolve)
     assert isinstance(container, dict)

@@ -1,12 +1,12 @@
-"""Meaning of the keys of a configuration: four questions, answered by their roles.
+"""Answer four questions about a configuration by the roles of its keys.
 
-* :func:`identity_of`: what can change a generation;
-* :func:`overrides`: what stands beside a name in every table;
-* :func:`protocol_difference`: what a gate refuses;
-* :func:`differences`: in which settings runs differ.
+* :func:`identity_of`: which settings can change a generation?
+* :func:`overrides`: which settings does every table show beside a name?
+* :func:`protocol_difference`: which differences make a gate refuse?
+* :func:`differences`: in which settings do runs differ?
 
-The roles stand on the fields of :mod:`llava_eval.config.schema`; there is no other list of keys.
-Configurations are plain nested mappings here, as config.yaml and manifest.json hold them.
+The roles are declared on the fields of :mod:`llava_eval.config.schema`, the only list of keys.
+Configurations here are plain nested mappings, as in config.yaml and manifest.json.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from llava_eval.config.schema import OnlyFor, Role, RunConfig, Setting
 from llava_eval.errors import ConfigError
 from llava_eval.types import Media
 
-#: What is on or off about a medium: another value shows a model other pixels.
+#: The boolean fields of a medium; another value of one shows the model other pixels.
 _MEDIA_SWITCHES = tuple(entry.name for entry in dataclasses.fields(Media) if entry.type == "bool")
 
-#: The value of a setting that a run does not know.
+#: Shown as the value of a setting that a run's configuration does not contain.
 UNKNOWN = "unknown"
 
 
 @functools.cache
 def declared_settings() -> Mapping[str, Setting]:
-    """Return every declared key with what the schema says of it, in the schema's order."""
+    """Return every declared key with its declaration, in the schema's order."""
     return {setting.key: setting for setting in _settings_of(RunConfig)}
 
 
@@ -62,7 +62,7 @@ def _settings_of(
 
 
 def replaceable_parts() -> list[str]:
-    """Return the top-level parts that are replaced as a whole, by an option's name."""
+    """Return the top-level parts that an option's name replaces as a whole."""
     settings = declared_settings()
     return [
         entry.name
@@ -73,7 +73,7 @@ def replaceable_parts() -> list[str]:
 
 
 def setting_of(key: str) -> Setting | None:
-    """Return the declared key that a dotted key is, or lies below; None for an unknown one."""
+    """Return the setting that a dotted key is, or that it lies below; None if there is none."""
     settings = declared_settings()
     while key:
         if key in settings:
@@ -83,10 +83,10 @@ def setting_of(key: str) -> Setting | None:
 
 
 def role_of(key: str) -> Role:
-    """Return what a change of a key means.
+    """Return the role of a key: what a change of it means.
 
-    A section has the role of its keys. A key that this version does not know may have been part
-    of a protocol, so it counts as one.
+    A section has the role of its first key that is not a label. A key that this version does not
+    have may have been part of a protocol, so its role is "protocol".
     """
     setting = setting_of(key)
     if setting is not None:
@@ -99,7 +99,7 @@ def role_of(key: str) -> Role:
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a nested mapping as one level of dotted keys, under their present names."""
+    """Flatten a nested mapping to dotted keys, with former keys renamed to their present names."""
     leaves: dict[str, Any] = {}
     for name, value in (current_node(tree) if TARGET_KEY in tree else tree).items():
         key = current_key(f"{prefix}{name}")
@@ -111,7 +111,7 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def put(tree: dict[str, Any], key: str, value: Any) -> None:
-    """Set a value of a nested mapping, with the parts above it where they are missing.
+    """Set a value in a nested mapping, and create missing mappings above it.
 
     Args:
         tree: changed in place.
@@ -119,7 +119,7 @@ def put(tree: dict[str, Any], key: str, value: Any) -> None:
         value: a copy of it is set.
 
     Raises:
-        ValueError: the key lies below another that has a value.
+        ValueError: a part of the key above it is a value, not a mapping.
     """
     *parents, last = key.split(".")
     for part in parents:
@@ -130,15 +130,15 @@ def put(tree: dict[str, Any], key: str, value: Any) -> None:
 
 
 def with_role(config: Mapping[str, Any], *roles: Role) -> dict[str, Any]:
-    """Return the leaves of a configuration that have one of some roles, by dotted key."""
+    """Return the leaves of a configuration that have one of the roles, by dotted key."""
     return {key: value for key, value in flat(config).items() if role_of(key) in roles}
 
 
 def identity_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a configuration can change a generation, apart from rows and weights.
+    """Return the settings that can change a generation, apart from rows and weights.
 
-    The samples themselves say what is asked, the engine what answers. How finished texts
-    are scored is no part of it: a corrected scorer never costs a generation.
+    The samples identify what is asked, and the engine identifies what answers. The scoring of
+    finished texts is left out, so that a corrected scorer never requires new generations.
     """
     result = {
         key: value
@@ -151,13 +151,13 @@ def identity_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def overrides(ours: Mapping[str, Any], theirs: Mapping[str, Any], *roles: Role) -> dict[str, Any]:
-    """Return what differs from the files that were chosen, by dotted key, for some roles.
+    """Return the settings of some roles that differ from the chosen files, by dotted key.
 
     Args:
         ours: the configuration.
-        theirs: what the files of benchmark and model give by themselves; a key that they leave to
-            the user (``???``) is no override of anything.
-        roles: of the keys that count.
+        theirs: the values that the files of benchmark and model give without overrides; a key that
+            they leave to the user (``???``) does not count as overridden.
+        roles: the roles of the keys to compare.
     """
     left, right = with_role(ours, *roles), with_role(theirs, *roles)
     whole = tuple(f"{key}." for key in left.keys() - right.keys())  # a node that is null now
@@ -170,7 +170,7 @@ def overrides(ours: Mapping[str, Any], theirs: Mapping[str, Any], *roles: Role) 
 
 
 def short_keys(named: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values under the last part of their keys, or the whole key where two would clash."""
+    """Return values by the last part of their keys, or by the whole key if two would clash."""
     lasts = [key.rpartition(".")[2] for key in named]
     return {
         (last if lasts.count(last) == 1 else key): value
@@ -179,15 +179,16 @@ def short_keys(named: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def protocol_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return in which keys of their protocols two runs differ, with both values, ours first.
+    """Return the protocol keys in which two runs differ, with both values, ours first.
 
-    Samples are compared one by one, so what only writes them is left to that comparison; how it
-    has their media read is compared here, for no prompt and no name of a medium shows that.
+    Samples are compared one by one elsewhere, so keys that only shape samples are left to that
+    comparison. How the adapter has media read is compared here, because neither a prompt nor a
+    medium's name shows it.
 
     Args:
-        ours: a configuration, perhaps of an earlier version or of a run that only scored texts: a
-            setting that one of them does not know is not compared.
-        theirs: the other one.
+        ours: a configuration, perhaps of an earlier version or of a run that only scored texts; a
+            setting that is missing from one of the two is not compared.
+        theirs: the other configuration.
     """
     ours, theirs = with_role(ours, "protocol"), with_role(theirs, "protocol")
     changed = {
@@ -204,9 +205,9 @@ def protocol_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> d
 
 
 def _is_compared(key: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    """Return whether a key of two protocols is compared: both know it, and no sample shows it."""
+    """Return whether to compare a key: both protocols have it, and no sample shows it."""
     setting = setting_of(key)
-    if setting is None:  # of another version: its part has to be known
+    if setting is None:  # a key of another version: compared if both have its part
         key = key.partition(".")[0]
     elif setting.makes_samples:
         return False
@@ -214,29 +215,29 @@ def _is_compared(key: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -
 
 
 def has_setting(leaves: Mapping[str, Any], key: str) -> bool:
-    """Return whether a configuration, perhaps of an earlier version, has the setting of a key.
+    """Return whether a configuration, perhaps of an earlier version, contains a key's setting.
 
     Args:
         leaves: the configuration by dotted key.
-        key: dotted, too.
+        key: dotted key.
     """
     setting = setting_of(key)
     base = key if setting is None else setting.key
     if setting is not None and setting.may_be_missing:
-        base = base.partition(".")[0]  # scored texts have no model at all
+        base = base.partition(".")[0]  # runs that only scored texts have no model part at all
     return any(f"{leaf}.".startswith(f"{base}.") for leaf in leaves)
 
 
 def _media_options(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how the adapter has media read: its parameters that are switches of a medium.
+    """Return the adapter's parameters that set boolean fields of a medium.
 
     Args:
-        leaves: the protocol by dotted key; a parameter that is not there has its default.
+        leaves: the protocol by dotted key; missing parameters get the adapter's defaults.
     """
     prefix = "benchmark.adapter."
     target = leaves.get(f"{prefix}{TARGET_KEY}")
     defaults: dict[str, Any] = {}
-    # A run may come from anyone: of adapters that are not ours only what it states is known.
+    # A run may come from anyone: other adapters are not imported, only stated parameters count.
     if isinstance(target, str) and target.startswith("llava_eval."):
         try:
             adapter = import_target(target, key="benchmark.adapter")
@@ -250,11 +251,11 @@ def _media_options(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Return, by dotted key, the values of the settings in which runs differ, one per run.
+    """Return, by dotted key, the settings in which runs differ, with one value per run.
 
-    Places and labels are no settings. The name of a part such as quantization stands for all its
-    keys, and the name of its function for a sampler. How texts that were only scored had been
-    generated is :data:`UNKNOWN`, which is no difference.
+    Places and labels do not count. A part such as quantization is compared by its name instead of
+    its keys, and a sampler's function is shown as ``sampler``. For texts that were only scored, the
+    settings of their generation are :data:`UNKNOWN`, which never counts as a difference.
     """
     trees = [_settings_by_name(config) for config in configs]
     changed = {}
@@ -270,7 +271,7 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _knows(config: Mapping[str, Any], key: str) -> bool:
-    """Return whether a run's configuration holds a key; scored texts have none of generation."""
+    """Return whether a run has a key's value; scored texts have none for generation."""
     if not is_of_scored_texts(config):
         return True
     setting = setting_of(key)
@@ -279,7 +280,7 @@ def _knows(config: Mapping[str, Any], key: str) -> bool:
 
 
 def is_of_scored_texts(config: Mapping[str, Any]) -> bool:
-    """Return whether a run's configuration is that of texts that were scored, without a model."""
+    """Return whether a run only scored existing texts, without a model."""
     return "model" not in config
 
 

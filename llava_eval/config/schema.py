@@ -1,8 +1,8 @@
-"""The typed schema of the configuration: what every key means, its type and its default.
+"""The typed schema of the configuration: the meaning, type and default of every key.
 
-Parts that are functions or classes of their own (adapter, scorer, metrics, sampler) are
-nodes with a ``_target_``; their remaining keys are checked against that function's signature by
-:func:`llava_eval.config.build.build_target`. Everything else is checked here, by OmegaConf.
+Adapters, scorers, metrics and samplers are nodes with a ``_target_`` that names a function or
+class; :func:`llava_eval.config.build.build_target` checks their other keys against its signature.
+Everything else is checked here, by OmegaConf.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class Setting:
     Attributes:
         role, step, choices, minimum, not_empty, is_open, is_path, only_for, parts: as in
             :func:`setting`.
-        key: dotted, for instance "benchmark.generation.temperature"; this and the following are
-            known in :func:`llava_eval.config.roles.declared_settings`.
-        is_free: a mapping, whose keys below belong to a function, a class or the user.
-        default: its default value; None where it has to be given.
+        key: dotted, for instance "benchmark.generation.temperature"; this and the following
+            attributes are filled in by :func:`llava_eval.config.roles.declared_settings`.
+        is_free: whether it is a mapping whose keys a function, a class or the user defines.
+        default: its default value; None if it must be given.
     """
 
     role: Role
@@ -70,12 +70,12 @@ class Setting:
 
     @property
     def makes_samples(self) -> bool:
-        """Whether its effect is compared through the samples: their prompts, targets and media."""
+        """Whether its effect shows in the samples (prompts, targets, media), compared as such."""
         return self.step == "rows" and self.is_free and not self.is_open
 
     @property
     def may_be_missing(self) -> bool:
-        """Whether no such key means that nothing was set, or a step left out, as for a probe."""
+        """Whether its absence means that nothing was set, or that a step (a probe) was skipped."""
         is_optional_step = self.step == "generation" and self.default is None and not self.is_free
         return self.is_open or is_optional_step
 
@@ -96,22 +96,22 @@ def setting(
     """Declare one key of the configuration: its default, what is allowed, and its role.
 
     Args:
-        role: what a change of the key means. ``protocol``: the number means something else;
+        role: what a change of the key means. ``protocol``: the score means something else;
             ``model``: something else answers; ``speed``: neither, but the time may change;
-            ``place``: where things lie; ``label``: only what is said about a run.
-        default: the value where none is given; without one the key must be given. Lists and
+            ``place``: where files and servers are; ``label``: only how a run is described.
+        default: the value if none is given; without one the key must be given. Lists and
             mappings are copied.
-        step: for the role ``protocol``, what it acts on first: the rows that are asked, the
-            generation of texts, or the scoring of texts that exist already.
-        choices: the allowed values, beside null.
+        step: for the role ``protocol``, the first step it acts on: the choice of rows, the
+            generation of texts, or the scoring of existing texts.
+        choices: the allowed values; null is allowed too.
         minimum: the smallest allowed number.
-        not_empty: the empty text is refused.
-        is_open: keys below it are the user's own and may be added on the command line.
-        is_path: the value names a file or folder, so the command line takes it as it is written.
-        only_for: the key means nothing to models that are served (or loaded) instead, without a
-            literal template of the conversation, to weights that are quantized otherwise, or to
-            another engine.
-        parts: roles of single keys below a node whose other keys have ``role``.
+        not_empty: refuse the empty text.
+        is_open: users may add keys of their own below it on the command line.
+        is_path: the value is a path, which the command line accepts without quoting.
+        only_for: the only case in which the key has an effect: a model that is loaded here, or
+            served; a literal conversation template; quantized weights, or one method of
+            quantization; or the engine Ray. None: always.
+        parts: roles of keys below a node that differ from the node's ``role``.
     """
     stated = Setting(
         role, step, choices, minimum, not_empty, is_open, is_path, only_for, parts or {}
@@ -123,12 +123,12 @@ def setting(
 
 
 def section(kind: type, *, is_named: bool = False, only_for: OnlyFor | None = None) -> Any:
-    """Declare a part of the configuration that has keys of its own.
+    """Declare a section of the configuration, which has keys of its own.
 
     Args:
         kind: its class.
-        is_named: its ``name`` stands for all its keys where runs are compared.
-        only_for: as in :func:`setting`, of all its keys.
+        is_named: a comparison of runs shows its ``name`` in place of all its keys.
+        only_for: as in :func:`setting`, for all its keys.
     """
     return field(default_factory=kind, metadata={"is_named": is_named, "only_for": only_for})
 
@@ -145,12 +145,12 @@ class GenerationConfig:
 
 @dataclass
 class SubsampleConfig:
-    """A seeded part of a benchmark's samples, for a quick look or CI.
+    """A random but seeded part of a benchmark's samples, for a quick look or CI.
 
     Attributes:
-        size: samples to draw; null takes all.
-        by: facets whose levels are drawn from in proportion to their size.
-        seed: of the draw.
+        size: number of samples to draw; null keeps all.
+        by: facets to stratify by: each level is drawn from in proportion to its size.
+        seed: seed of the draw.
     """
 
     size: int | None = setting("protocol", None, step="rows", minimum=1)
@@ -163,19 +163,19 @@ class PrepareConfig:
     """Files that ``llava-eval prepare`` fetches and checks.
 
     Attributes:
-        repository: hub data set that holds the media; null takes the one of ``source``.
-        revision: of it; null takes the benchmark's.
-        archives: patterns of its files that hold media: .zip, .tar, .tar.gz, or the parts of a
-            split .tar; they are unpacked into ``media_root``, in which they may lie too.
-        split_archives: patterns of names, of which each is one archive that was split into files
-            with whole names (``videos_part_1.zip``).
-        files: patterns of its files that are used as they are, under their paths there.
+        repository: hub data set that contains the media; null: that of ``source``.
+        revision: its revision; null: the benchmark's.
+        archives: patterns of its files that are archives of media: .zip, .tar, .tar.gz, or the
+            parts of a split .tar. They are unpacked into ``media_root``, where they may already be.
+        split_archives: patterns of file names; the files that match one pattern are the parts of
+            one archive, split into files with complete names (``videos_part_1.zip``).
+        files: patterns of its files that are used as they are, under the same paths.
         folder: folder below ``media_root`` to unpack into.
-        manual: what must be done by hand, in plain words.
-        gated: what has to be agreed to before the hub gives anything.
-        counts: by facet and level, samples of the complete set.
-        max_unpacked_gib: archives that unpack to more than this are refused.
-        max_members: archives with more members than this are refused.
+        manual: what users must do by hand, in plain words.
+        gated: terms that users must accept before the hub grants access.
+        counts: by facet and level, the number of samples of the complete set.
+        max_unpacked_gib: refuse archives that unpack to more than this.
+        max_members: refuse archives with more members than this.
     """
 
     repository: str | None = setting("place", None)
@@ -196,9 +196,9 @@ class ReplyConfig:
     """Changes that a reference makes to a reply between the model and its scorer.
 
     Attributes:
-        strip: white space at both ends goes.
-        reasoning: kept (the rule sees the whole text; strict_choice and exact_match leave blocks of
-            reasoning out themselves), or lmms_eval (they are cut out as lmms-eval does).
+        strip: remove white space at both ends.
+        reasoning: kept (the rule sees the whole text; strict_choice and exact_match skip blocks of
+            reasoning themselves), or lmms_eval (cut them out as lmms-eval does).
     """
 
     strip: bool = setting("protocol", False, step="scoring")
@@ -211,33 +211,33 @@ class BenchmarkConfig:
 
     Attributes:
         name: benchmark and protocol, for instance "videomme/official".
-        version: raised whenever a change of the protocol's file can move a score.
+        version: raised whenever a change of the protocol's file can change a score.
         description: one line for ``llava-eval list benchmarks``.
-        source: rows; a .parquet, .jsonl, .json or .csv file, a folder of such files, an .xlsx file,
-            ``hub://organisation/dataset``, or ``package://module/file``.
-        subset, split, revision: of a hub data set; several subsets with "+" between them. Of a
-            folder, the files that are named after them.
-        media_root: folder that the adapter's media paths start from.
-        num_rows: rows of the complete set; a different number of rows is reported.
+        source: where the rows are: a .parquet, .jsonl, .json or .csv file, a folder of such files,
+            an .xlsx file, ``hub://organisation/dataset``, or ``package://module/file``.
+        subset, split, revision: of a hub data set; several subsets are joined by "+". For a
+            folder, they choose the files that are named after them.
+        media_root: folder that the adapter's media paths are relative to.
+        num_rows: number of rows of the complete set; a different number is reported.
         licence: terms that users must know before they download or publish.
         adapter: node that turns a row into a sample.
-        system: system text of the protocol; null leaves the conversation's own.
+        system: system text of the protocol; null keeps the conversation's own.
         assistant_prefill: text that the assistant's turn begins with.
         generation: generation settings.
-        generation_settings: what holds for settings that the protocol does not state, such as a
+        generation_settings: source of settings that the protocol does not state, such as a
             repetition penalty: checkpoint (the value in the checkpoint's generation_config.json)
             or protocol (transformers' default).
         reply: what the reference does to a reply before its scorer sees it.
         metrics: nodes by metric name, in the order of the tables; the first is the headline.
         facet_metrics: metrics that the tables by facet show; null for all.
-        submission: node that makes submission.json, for the server that knows hidden answers.
+        submission: node that writes submission.json, for the server that knows hidden answers.
         chance: by metric name, the score that guessing reaches.
         facets: columns to break results down by, in the order of the tables.
-        limit: evaluate only the first rows; null for all.
+        limit: evaluate only this many rows, the first ones; null for all.
         where: by facet, the level or the list of levels to keep.
-        subsample: a seeded part of what is left.
-        probe: how the questions are asked otherwise, to see what answers rest on; see
-            :mod:`llava_eval.benchmarks.probes`. null asks them as they are.
+        subsample: a seeded part of the remaining samples.
+        probe: a changed way to ask the questions, which shows what the answers depend on; see
+            :mod:`llava_eval.benchmarks.probes`. null asks them unchanged.
         prepare: what ``llava-eval prepare`` fetches and checks.
     """
 
@@ -276,9 +276,9 @@ class RequestsConfig:
     """How requests are sent to a server.
 
     Attributes:
-        concurrency: requests under way at once.
-        retries: further attempts after the statuses 408, 409, 425, 429 and 5xx but 501, time-outs,
-            cut connections and malformed responses.
+        concurrency: number of simultaneous requests.
+        retries: further attempts after the statuses 408, 409, 425, 429 and 5xx except 501,
+            time-outs, broken connections and malformed responses.
         backoff_seconds: wait before the first further attempt; doubles with each.
         timeout_seconds: longest wait for a complete reply.
     """
@@ -291,18 +291,19 @@ class RequestsConfig:
 
 @dataclass
 class ServerConfig(RequestsConfig):
-    """How a served model is asked.
+    """How requests to a served model are made.
 
     Attributes:
-        kind: auto (the server is asked what it is), openai, transformers, vllm, sglang.
-        video_as: images (each sampled frame is an image of its own), video (the sampled frames are
-            one video), url (the video's own address; the server samples it), or auto: video where
-            the server is known to take one of exactly these frames, otherwise images.
+        kind: auto (find out from the server), openai, transformers, vllm, sglang.
+        video_as: images (each sampled frame as one image), video (the sampled frames as one video),
+            url (the video's own address; the server samples it), or auto: video if the server is
+            known to accept one with exactly these frames, otherwise images.
         image_format: png keeps pixels exactly; jpeg is smaller.
         jpeg_quality: 1 to 95.
-        clip_dir: folder that this process and the server both see under this path; transformers
-            reads videos from files only. null: a temporary one for servers of this machine.
-        end_token: text of the token that ends the assistant's turn, which likelihoods count.
+        clip_dir: folder that this process and the server both see under this path, because
+            transformers reads videos only from files. null: a temporary one if the server is on
+            this machine.
+        end_token: text of the token that ends the assistant's turn; likelihoods include it.
     """
 
     kind: str = setting(
@@ -317,37 +318,37 @@ class ServerConfig(RequestsConfig):
 
 @dataclass
 class ModelConfig:
-    """A checkpoint and how it is loaded, a model that is served elsewhere, or a user's own.
+    """A checkpoint and how it is loaded, a model served elsewhere, or a user's own class.
 
     Attributes:
-        name: short name for tables; null takes the last part of ``checkpoint`` or
+        name: short name for tables; null uses the last part of ``checkpoint`` or
             ``_target_``.
-        checkpoint: local folder, hub id, or ``package://module/folder``; with ``base_url`` the name
-            that the server knows the model by.
+        checkpoint: local folder, hub id, or ``package://module/folder``; with ``base_url``, the
+            server's name for the model.
         revision: branch, tag or commit of a hub checkpoint.
-        dtype: auto (float32 on a CPU, the checkpoint's own elsewhere and where that is quantized),
+        dtype: auto (float32 on a CPU, the checkpoint's own elsewhere and if it is quantized),
             float32, float16, bfloat16.
-        attention: auto (transformers' own for this model; flash-attention 2 or 3 where that is
+        attention: auto (transformers' choice for this model; flash-attention 2 or 3 if it is
             installed, the device is CUDA, ``dtype`` has 16 bits and the logits stay the same),
             sdpa, eager, flash_attention_2, flash_attention_3, flash_attention_4.
-        device: auto (CUDA where there is one), cpu, cuda, cuda:1, ..., or all: layers of one model
-            are spread over all GPUs; a run may go on with another where ``dtype`` and ``attention``
-            come out the same.
+        device: auto (CUDA if available), cpu, cuda, cuda:1, ..., or all: spread the layers of one
+            model over all GPUs. A run may be continued on another device if ``dtype`` and
+            ``attention`` come out the same there.
         rope_scaling: replaces entries of the checkpoint's RoPE parameters, for instance
-            {rope_type: linear, factor: 2.0}; nothing keeps them.
+            {rope_type: linear, factor: 2.0}; empty keeps them.
         processor: settings that replace those of the checkpoint's image and video processor, for
             instance {max_pixels: 602112}.
-        generation_settings: checkpoint keeps the checkpoint's own generation settings (a repetition
-            penalty) beside those that the protocol states; protocol drops them; null does as the
-            protocol's reference does.
-        video_as: images shows each frame of a video as an image, to models that take no videos.
-        trust_remote_code: run code that the checkpoint's repository brings.
-        base_url: a server that speaks OpenAI's chat protocol, up to ``/chat/completions``; null
-            loads the checkpoint here.
+        generation_settings: checkpoint keeps the checkpoint's own generation settings (such as a
+            repetition penalty) that the protocol does not state; protocol drops them; null does
+            what the protocol's reference does.
+        video_as: images shows each frame of a video as an image, for models without video input.
+        trust_remote_code: run code from the checkpoint's repository.
+        base_url: a server with OpenAI's chat protocol, its address up to ``/chat/completions``;
+            null loads the checkpoint here.
         _target_: a class of the user's own instead, see :mod:`llava_eval.models.own`.
         arguments: of that class.
-        api_key_env: name of the environment variable that holds the server's key, if it asks one.
-        server: how a served model is asked.
+        api_key_env: environment variable that contains the server's key, if it requires one.
+        server: how requests to a served model are made.
     """
 
     name: str | None = setting("label", None)
@@ -371,13 +372,13 @@ class ModelConfig:
 
     @property
     def short_name(self) -> str:
-        """What tables and folders call it."""
+        """Its name in tables and folders."""
         own = (self._target_ or "").rpartition(".")[2]
         return self.name or own or PurePath(self.checkpoint).name
 
     @property
     def is_own(self) -> bool:
-        """Whether it is an object of the user's own."""
+        """Whether it is a class of the user's own."""
         return self._target_ is not None
 
     @property
@@ -397,10 +398,10 @@ class ConversationConfig:
 
     Attributes:
         name: for tables and the manifest.
-        template: null uses the checkpoint's chat template; otherwise the literal text around the
-            turn, with the fields ``{system}``, ``{user}`` and ``{prefill}``.
+        template: null uses the checkpoint's chat template; otherwise the literal prompt, with the
+            fields ``{system}``, ``{user}`` and ``{prefill}``.
         system: system text of a literal template; a protocol's own system text replaces it.
-        media_separator: what follows each media placeholder in a literal template.
+        media_separator: text after each media placeholder in a literal template.
     """
 
     name: str = setting("label")
@@ -412,7 +413,7 @@ class ConversationConfig:
         """Check the template.
 
         Raises:
-            ConfigError: it cannot be filled in, or has no place for the user's turn.
+            ConfigError: it cannot be filled in, or has no field for the user's turn.
         """
         if self.template is None:
             return
@@ -433,11 +434,11 @@ class QuantizationConfig:
 
     Attributes:
         name: for tables.
-        method: null, or the scheme that the loader builds.
+        method: one of :data:`QUANTIZATIONS`; null leaves the weights as they are.
         double_quant: quantize the quantization constants too.
-        compute_dtype: null takes the model's dtype.
-        group_size: how many weights of a row share a scale.
-        skip_modules: parts that keep their precision.
+        compute_dtype: null uses the model's dtype.
+        group_size: number of weights of a row that share a scale.
+        skip_modules: modules that keep their precision.
     """
 
     name: str = setting("label")
@@ -450,21 +451,22 @@ class QuantizationConfig:
 
 @dataclass
 class RunnerConfig:
-    """Speed and memory: no part of the protocol; batching can change a logit's last digits.
+    """Speed and memory, outside of the protocol; batching can change a logit's last digits.
 
     Attributes:
         batch_size: most questions generated together; null: 32 here, four times the server's
             concurrency for a served model. With ``share_prefixes: false`` each is asked alone.
-        max_batch_tokens: tokens in one forward pass, padding included; null: what fits.
-        share_prefixes: compute once what the questions of a video share. auto: if a trial gives the
-            same logits as whole prompts; true: the run ends if it does not; false: never.
+        max_batch_tokens: tokens in one forward pass, padding included; null: as many as fit.
+        share_prefixes: compute the prompt prefix that a video's questions share only once. auto: if
+            a trial gives the same logits as whole prompts; true: end the run if it does not; false:
+            never.
         decode_workers: threads (engine=ray: processes for each worker) that decode ahead of the
             model.
-        decode_timeout_seconds: after this long a video counts as failed.
-        num_threads: torch's threads on a CPU; null leaves torch's choice, at most the cores
-            that a container or a job leaves.
-        keep_choice_logprobs: keep in the ledger how likely each option's letter was as the first
-            new token; what compare tells quantized models apart by.
+        decode_timeout_seconds: a video that takes longer counts as failed.
+        num_threads: torch's threads on a CPU; null keeps torch's choice, but no more than the
+            cores that a container or a job allows.
+        keep_choice_logprobs: keep in the ledger the log-probability of each option's letter as the
+            first new token; compare uses them to tell quantized models apart.
     """
 
     batch_size: int | None = setting("speed", None, minimum=1)
@@ -478,19 +480,19 @@ class RunnerConfig:
 
 @dataclass
 class EngineConfig:
-    """Where the work is done; scores must not change.
+    """Where the work is done; it must not change scores.
 
     Attributes:
-        name: local (this process), ray, or auto: ray where it is installed and this machine has
+        name: local (this process), ray, or auto: ray if it is installed and this machine has
             several GPUs.
-        address: of a Ray cluster to join ("auto" finds the one of this machine); null starts Ray
-            on this machine for the time of the run.
-        num_workers: workers that each hold the model; null: one for each GPU, or one.
-        gpus_per_worker: null: one where the model runs on GPUs, otherwise none.
+        address: address of a Ray cluster to join ("auto" finds the one on this machine); null
+            starts Ray on this machine for the duration of the run.
+        num_workers: workers that each load the model; null: one for each GPU, or one.
+        gpus_per_worker: null: one if the model runs on GPUs, otherwise none.
         cpus_per_worker: null: one with GPUs, otherwise an even share of all.
         max_tries: times that a sample's worker may die before the sample counts as failed.
         start_timeout_seconds: longest wait for machines and workers.
-        allow_version_differences: go on where a node has other versions of packages.
+        allow_version_differences: continue if a node has other versions of packages.
     """
 
     name: str = setting("place", "auto", choices=("auto", "local", "ray"))
@@ -505,20 +507,20 @@ class EngineConfig:
 
 @dataclass
 class JudgeConfig(RequestsConfig):
-    """The language model that judges, where a protocol has one.
+    """The language model that judges replies, for protocols that use one.
 
-    The key is read from an environment variable and written nowhere.
+    The key is read from an environment variable and never written anywhere.
 
     Attributes:
-        model: name that the endpoint knows the judge by; the protocol names its own.
-        base_url: any endpoint that speaks OpenAI's chat protocol, up to ``/chat/completions``.
-        api_key_env: name of the environment variable that holds the key.
+        model: the endpoint's name for the judge; the protocol names its own.
+        base_url: any endpoint with OpenAI's chat protocol, its address up to ``/chat/completions``.
+        api_key_env: name of the environment variable that contains the key.
         temperature, max_tokens: of the judge's replies; null leaves them to the endpoint.
-        response_format: form that the endpoint holds the judge's replies to, such as
-            {type: json_object}, as OpenAI's protocol has it; null for free texts.
-        max_requests: requests after which one command stops; what was judged is kept.
-        max_cost: cost, in the currency of the prices, likewise.
-        price_per_million_input_tokens, price_per_million_output_tokens: null where unknown.
+        response_format: format that the endpoint enforces on the judge's replies, such as
+            {type: json_object}, as in OpenAI's protocol; null for free texts.
+        max_requests: requests after which one command stops; finished judgements are kept.
+        max_cost: the same for the cost, in the currency of the prices.
+        price_per_million_input_tokens, price_per_million_output_tokens: null if unknown.
     """
 
     model: str | None = setting("protocol", None, step="scoring")
@@ -544,7 +546,7 @@ class JudgeConfig(RequestsConfig):
             )
 
     def cost(self, num_input_tokens: int, num_output_tokens: int) -> float | None:
-        """Return what so many tokens cost, or None where a price is unknown."""
+        """Return the cost of these numbers of tokens, or None if a price is unknown."""
         ingoing = self.price_per_million_input_tokens
         outgoing = self.price_per_million_output_tokens
         if ingoing is None or outgoing is None:
@@ -554,14 +556,14 @@ class JudgeConfig(RequestsConfig):
 
 @dataclass
 class PublishedConfig:
-    """A published number that stands beside a run's own.
+    """A published number that is shown beside a run's own.
 
     Attributes:
         metric: name of our metric that it belongs to.
         value: the number as printed.
         source: where it was printed.
-        facet, level: the part of the benchmark that it is of; null for the whole.
-        half_step: half of the last printed digit's unit, for instance 0.05 for 53.5.
+        facet, level: the part of the benchmark that it covers; null for the whole.
+        half_step: half a unit of the last printed digit, for instance 0.05 for 53.5.
         note: what could not be verified.
     """
 
@@ -579,7 +581,7 @@ class ErrorsConfig:
     """Failed samples and the exit code.
 
     Attributes:
-        max: failed samples up to which a run still ends with exit code 0.
+        max: the most failed samples with which a run still ends with exit code 0.
     """
 
     max: int = setting("label", 0, minimum=0)
@@ -591,13 +593,13 @@ class RunConfig:
 
     Attributes:
         output_dir: run directory; null chooses results/runs/<benchmark>/<model>/<time>.
-        resume: null continues the run in a named ``output_dir``, and asks its failed samples again;
+        resume: null continues the run in a given ``output_dir``, and retries its failed samples;
             true also looks under results/runs for the newest run of this configuration that is
-            unfinished or has failed samples; false never continues.
-        judge: the language model that judges, where a protocol has one.
-        published: published numbers that stand beside the run's own.
-        tracker: node of a tracker that is given the finished run; null for none.
-        seed: for sampled decoding.
+            unfinished or has failed samples; false never continues a run.
+        judge: the language model that judges replies, for protocols that use one.
+        published: published numbers that are shown beside the run's own.
+        tracker: node of a tracker that receives the finished run; null for none.
+        seed: seed of sampled decoding.
     """
 
     benchmark: BenchmarkConfig = section(BenchmarkConfig)

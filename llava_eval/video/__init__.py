@@ -1,4 +1,4 @@
-"""Videos in, exactly the frames asked for out.
+"""Decode exactly the requested frames of a video.
 
     info = probe("clip.mp4")
     clip = decode_frames("clip.mp4", linspace_to_last_frame(info, 8))

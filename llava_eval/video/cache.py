@@ -22,15 +22,15 @@ from llava_eval.borders.paths import whole_file
 
 _log = logging.getLogger(__name__)
 
-#: Environment variable with the cache folder; "off" switches caching off.
+#: Environment variable that names the cache folder; "off" switches caching off.
 CACHE_VARIABLE = "LLAVA_EVAL_CACHE"
 
 _SUFFIX = ".array"
 
-#: A store over its limit is emptied down to this part of it.
+#: A store that exceeds its limit is reduced to this share of it.
 _KEEP = 0.9
 
-#: What reading an entry may raise that somebody else wrote.
+#: Errors that reading an entry may raise, because anyone may have written it.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError)
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ Array = npt.NDArray[Any]
 
 
 def cache_folder() -> Path | None:
-    """Return the folder for caches; None if caching is switched off, or there is no home for it."""
+    """Return the folder for caches; None if caching is off or the user has no home folder."""
     folder = os.environ.get(CACHE_VARIABLE)
     if not folder:
         if sys.platform == "darwin":
@@ -48,24 +48,25 @@ def cache_folder() -> Path | None:
         folder = f"{base}/llava_eval"
     try:
         return None if folder.lower() == "off" else Path(folder).expanduser()
-    except RuntimeError:  # as of a container's user whom the system does not know
+    except RuntimeError:  # a container's user may be unknown to the system
         return None
 
 
 def digest(*parts: object) -> str:
-    """Return one short name for all the parts."""
+    """Return a hash of all the parts, as a short name."""
     text = json.dumps([str(part) for part in parts])
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
 class ArrayStore:
-    """Files of one array each; those not used for longest go first when there are too many.
+    """Files of one array each; the least recently used are deleted if there are too many.
 
     A file appears complete or not at all, may vanish at any time, and is checked when it is read,
-    so processes need no lock between them. A full or read-only disk costs the cache, not the run.
+    so processes need no lock between them. On a full or read-only disk caching stops, but the run
+    continues.
 
     Args:
-        folder: of the files; made when something is stored.
+        folder: contains the files; created when the first one is stored.
         max_bytes: limit of all arrays together.
     """
 
@@ -77,13 +78,12 @@ class ArrayStore:
         self._works = True
 
     def get(self, key: str, read: Callable[[Array, dict[str, Any]], T]) -> T | None:
-        """Return what was stored under ``key``, None if there is nothing (any more).
+        """Return the value stored under ``key``; None if there is none (any more).
 
         Args:
-            key: that it was put under.
-            read: makes of an array, and the facts that were stored beside it, what is wanted. An
-                entry that it cannot read (it raises one of :data:`_UNREADABLE`) is dropped as a
-                broken file is.
+            key: the key that it was stored under.
+            read: builds the value from the array and the facts stored with it. If it raises one of
+                :data:`_UNREADABLE`, the entry is deleted as a broken file is.
         """
         path = self._path(key)
         try:
@@ -93,7 +93,7 @@ class ArrayStore:
                 raise ValueError("it is not what was written")
             shape, dtype = tuple(facts.pop("shape")), np.dtype(facts.pop("dtype"))
             value = read(np.frombuffer(content, dtype).reshape(shape), facts)
-            with suppress(OSError):  # of somebody else, or on a disk that cannot be written
+            with suppress(OSError):  # someone else's file, or a read-only disk
                 os.utime(path)
             return value
         except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -105,7 +105,7 @@ class ArrayStore:
         return None
 
     def put(self, key: str, array: Array, facts: Mapping[str, Any] | None = None) -> None:
-        """Store an array and JSON-able facts about it under ``key``."""
+        """Store an array, and facts about it that JSON can represent, under ``key``."""
         if not self._works:
             return
         content = np.ascontiguousarray(array).data
@@ -144,7 +144,7 @@ class ArrayStore:
             total -= size
 
     def _files(self) -> list[tuple[float, int, Path]]:
-        """Return (last use, size, path) of every entry, and of parts that killed processes left."""
+        """Return (last use, size, path) of all entries and of partial files of killed processes."""
         files = []
         for path in self.folder.glob("*/*"):
             try:
@@ -156,5 +156,5 @@ class ArrayStore:
 
 
 def _checksum(header: Mapping[str, Any], content: bytearray | memoryview) -> int:
-    """Return that of an entry: of all that its header says besides, and of the array."""
+    """Return the checksum of an entry's header (without the checksum itself) and array."""
     return zlib.crc32(content, zlib.crc32(json.dumps(header).encode()))

@@ -1,4 +1,4 @@
-"""Gather decoded frames into one array, whatever order they arrive in."""
+"""Collect decoded frames in one array, in whatever order they arrive."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class FrameCollector:
-    """The frames that are asked for, written as RGB into their rows while a decoder shows them.
+    """Collects the requested frames as RGB in the rows of one array while a decoder shows them.
 
-    Their array is allocated once, at the size of the first frame, so the memory needed is that of
-    the frames asked for and no more. Several threads may add frames.
+    The array is allocated once, at the size of the first frame, so it needs memory for no more than
+    the requested frames. Several threads may add frames.
 
     Attributes:
         path: the file, for messages.
-        indices: of the frames, as the clip will have them.
-        rows: for each frame index the rows that it fills.
+        indices: the frame indices in the clip's order.
+        rows: by frame index, the rows that the frame fills.
         missing: frame indices that have not been added yet.
     """
 
@@ -45,7 +45,7 @@ class FrameCollector:
         self._lock = threading.Lock()
 
     def require_below(self, num_frames: int) -> None:
-        """Check that a source of ``num_frames`` frames has all that are asked for.
+        """Check that a source of ``num_frames`` frames has all requested frames.
 
         Raises:
             MediaError: it is too short.
@@ -58,7 +58,7 @@ class FrameCollector:
             )
 
     def add(self, index: int, frame: VideoFrame | Pixels, pts_seconds: float) -> None:
-        """Store a decoded frame; one that nobody asked for is ignored.
+        """Store a decoded frame; ignore it if it was not requested or is stored already.
 
         Args:
             index: its number in the order shown.
@@ -73,7 +73,7 @@ class FrameCollector:
         pixels = frame if isinstance(frame, np.ndarray) else _rgb(frame)
         with self._lock:
             if self._pixels is None:
-                import torch  # numpy asks for huge pages, which the kernel may take long to find
+                import torch  # numpy requests huge pages, which the kernel may be slow to find
 
                 shape = (len(self.indices), *pixels.shape)
                 self._pixels = torch.empty(shape, dtype=torch.uint8).numpy()
@@ -89,7 +89,7 @@ class FrameCollector:
         self.missing.discard(index)
 
     def clip(self) -> Clip:
-        """Return the frames as a clip, once every one has been added."""
+        """Return the frames as a clip, once all have been added."""
         import torch  # heavy, and only needed once there are frames
 
         if self.missing or self._pixels is None:
@@ -103,7 +103,7 @@ class FrameCollector:
 
 
 class _Converter(threading.local):
-    """One converter a thread: making one for each frame takes longer than converting."""
+    """One converter per thread, because creating one takes longer than converting a frame."""
 
     def __init__(self) -> None:
         self.reformatter = VideoReformatter()
@@ -113,7 +113,7 @@ _converter = _Converter()
 
 
 def _rgb(frame: VideoFrame) -> Pixels:
-    """Return the same bytes as ``frame.to_ndarray(format="rgb24")``, (H, W, 3)."""
+    """Convert a frame to the same bytes as ``frame.to_ndarray(format="rgb24")``, (H, W, 3)."""
     converted = _converter.reformatter.reformat(frame, format="rgb24", threads=1)
     array: Any = converted.to_ndarray()
     return array  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Open media files with libav, and say in one line what is wrong with one that cannot be opened."""
+"""Open media files with libav, and explain in one line why a file cannot be opened."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-#: What PyAV raises for files that libav cannot read. IndexError: a damaged file announces a
-#: stream that was not there when it was opened.
+#: Errors that PyAV raises for files that libav cannot read. IndexError: a damaged file has a packet
+#: of a stream that did not exist when the file was opened.
 LIBAV_ERRORS = (av.error.FFmpegError, IndexError)
 
-#: What h264 logs when it frees references that lie before an open entry point.
+#: The h264 decoder logs this when it frees references from before an open entry point.
 HARMLESS_AT_START = "mmco: unref short failure"
 
-#: Demuxers that open other files than the one they are given.
+#: Demuxers that open files other than the one they are given.
 _LEAD_ELSEWHERE = frozenset(
     {"concat", "dash", "hls", "imf", "rtsp", "sap", "sdp", "vobsub", "webm_dash_manifest"}
 )
@@ -39,14 +39,14 @@ _LEAD_ELSEWHERE = frozenset(
 
 @contextmanager
 def media_errors(name: str, path: str | None = None) -> Iterator[None]:
-    """Turn whatever happens while one medium is read into a :class:`MediaError` of it.
+    """Turn any error in reading a medium into a :class:`MediaError` that names it.
 
-    Files come from anywhere, and what libraries raise for damaged ones is not theirs to promise.
+    Files come from anywhere, and libraries do not promise which errors they raise for damaged ones.
     One bad file must not end a run.
 
     Args:
-        name: of the medium, for messages.
-        path: of the file that it is read from, where that is another; messages name the medium.
+        name: the medium's name, for messages.
+        path: the file it is read from, if that has another name; messages show ``name`` instead.
     """
     try:
         yield
@@ -59,7 +59,7 @@ def media_errors(name: str, path: str | None = None) -> Iterator[None]:
 
 
 def require_file(path: str, expected: str = "a video file") -> None:
-    """Check that a path names a file with content that can be read.
+    """Check that a path names a readable file that is not empty.
 
     Args:
         path: the file.
@@ -77,24 +77,25 @@ def require_file(path: str, expected: str = "a video file") -> None:
 def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream, list[Message]]]:
     """Open a file that exists; yield its container, first video stream and the demuxer's messages.
 
-    Opening reads the first seconds, of small files all: damage there is not told again.
+    Opening reads the first seconds of a file, or all of a small one. The demuxer reports damage
+    there only then, not again when packets are read.
 
     The first video stream is the one that a plain ``container.decode(video=0)`` shows. The demuxer
     drops the packets of all other streams, unless the file is truncated. No other file is opened,
-    whatever this one asks for.
+    even if this one refers to some.
 
     Raises:
-        MediaError: the file is no video, or has no video stream that can be decoded.
+        MediaError: the file is not a video, or has no video stream that can be decoded.
     """
     try:
         with libav_messages(of_helpers=False) as heard:
             container = av.open(
-                str(Path(path).absolute()),  # a relative path may look like a protocol of libav's
+                str(Path(path).absolute()),  # libav may take a relative path for a protocol
                 metadata_errors="replace",  # titles in another encoding are no reason to fail
                 options={
                     "format_whitelist": _formats(),
                     "protocol_whitelist": "file",
-                    "pattern_type": "none",  # of image2, which takes names for patterns else
+                    "pattern_type": "none",  # else image2 takes names for patterns
                 },
             )
     except LIBAV_ERRORS as error:
@@ -108,7 +109,7 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream, list[Me
         if video.codec_context is None:
             raise MediaError(f"{path}: no decoder for the codec of its video stream")
         others = [stream for stream in container.streams if stream.index != video.index]
-        # sound that a broken download lacks ends a plain decode before its last frames
+        # in a broken download, missing sound ends a plain decode before the last frames: keep it
         if others and not truncation(path, container.format.name):
             for stream in others:
                 stream.discard = av.stream.Discard.all
@@ -117,7 +118,7 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream, list[Me
 
 @cache
 def _formats() -> str:
-    """Return the demuxers that stay with their file."""
+    """Return the names of the demuxers that open no other files, separated by commas."""
     names = {
         name
         for name in av.formats_available
@@ -132,15 +133,16 @@ def reason(error: BaseException) -> str:
 
 
 def average_fps(stream: VideoStream, num_frames: int = 0, span_seconds: float = 0.0) -> float:
-    """Return the average frames per second as the container states it, else as frames are shown.
+    """Return the average frames per second: stated by the container, else as frames are shown.
 
-    What browsers record states none, and libav's guess of it is the 1000 of its milliseconds. AVI
-    counts packets that show nothing, two for each frame in a copy of mp4, and DV the units of time.
+    Recordings of browsers state no rate, and libav's guess, 1000, is that of their milliseconds.
+    AVI's rate also counts packets that show nothing (a copy of an mp4 has two packets per frame),
+    and DV's counts units of time; theirs is not used if far fewer frames are shown.
 
     Args:
-        stream: of the video.
-        num_frames: so many are shown, as far as that is known; libav's guess stands for no more.
-        span_seconds: from when the first one is shown to when the last one is.
+        stream: the video stream.
+        num_frames: number of shown frames; 0 if unknown, then libav's guess is the fallback.
+        span_seconds: time from the first shown frame to the last.
     """
     stated = float(stream.average_rate or 0.0)
     shown = (num_frames - 1) / span_seconds if num_frames > 1 and span_seconds > 0 else 0.0
@@ -151,15 +153,15 @@ def average_fps(stream: VideoStream, num_frames: int = 0, span_seconds: float = 
 
 
 def duration_seconds(container: InputContainer, stream: VideoStream) -> float:
-    """Return the stated duration of the video stream, 0 where none is, or the sound's may be."""
+    """Return the stated duration of the video stream; 0 if none, or it may be the sound's."""
     is_alone = len(container.streams) == 1
-    is_own = is_alone or container.format.name != "asf"  # of which all streams have the file's
-    # not known, of ivf and of avi that was written to a pipe
+    is_own = is_alone or container.format.name != "asf"  # there, all streams have the file's
+    # ivf and avi, if they were written to a pipe, mark it as unknown so
     if stream.duration == 0xFFFFFFFF or stream.frames == 1 << 30:
         return 0.0
     if stream.duration is not None and stream.time_base is not None and is_own:
         return float(stream.duration * stream.time_base)
-    # of Matroska, where only a tag tells of one track: 00:01:02.345000000
+    # in Matroska only a tag states the duration of one track: 00:01:02.345000000
     stated = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", stream.metadata.get("DURATION", ""))
     if stated is not None:
         hours, minutes, seconds = stated.groups()
@@ -170,30 +172,30 @@ def duration_seconds(container: InputContainer, stream: VideoStream) -> float:
 
 
 def without_start(stated_seconds: float, first: float, last: float, container_format: str) -> float:
-    """Return a stated duration as that of the video, where it is the time of the video's end.
+    """Return the duration of a video from a stated one that may be the time at which it ends.
 
-    That is so in Matroska but for some tags of single tracks, where times need not begin at 0, and
-    where the first part was left out (fragments of mp4, flv), of which 0 is returned.
+    In Matroska, whose times need not begin at 0, it is that time, except in some tags of single
+    tracks. In mp4 fragments and flv without their first part it is, too; 0 is returned then.
 
     Args:
-        stated_seconds: as the container has it.
+        stated_seconds: the duration that the container states.
         first: time of the first frame.
-        last: time of the last one.
+        last: time of the last frame.
         container_format: libav's name of the container.
     """
     if container_format == "matroska,webm":
         return stated_seconds - first if stated_seconds > last else stated_seconds
-    # from the first second on, a frame is short beside what may stand before it
+    # a start of 1 s or more is longer than a frame, so that it can be told from the last frame
     is_end = first >= 1 and abs(stated_seconds - last) < first / 2
     return 0.0 if is_end else stated_seconds
 
 
 def holds_text(path: str) -> bool:
-    """Return whether a file begins with text, as a page that tells of an error does."""
+    """Return whether a file begins with text, for instance because it is an error page."""
     with Path(path).open("rb") as file:
         head = file.read(4096)
     with suppress(UnicodeDecodeError):
-        # a decoder that may go on leaves a character that the cut took apart
+        # an incremental decoder accepts a character that the end of the head cuts in two
         return "\0" not in codecs.getincrementaldecoder("utf-8")().decode(head or b"\0")
     return False
 
@@ -203,12 +205,12 @@ Message = tuple[int, str, str]
 
 
 class _Listeners:
-    """Logging of libav is off by default and global: it is on while anybody listens."""
+    """Switches libav's logging, which is global and off by default, on while anyone listens."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.count = 0
-        self.unattributed: list[Message] = []  # of threads that decoders start
+        self.unattributed: list[Message] = []  # messages of threads that decoders start
         self.undo = ExitStack()
 
     def enter(self) -> None:
@@ -235,11 +237,11 @@ _listeners = _Listeners()
 
 @contextmanager
 def libav_messages(*, of_helpers: bool) -> Iterator[list[Message]]:
-    """Yield a list that is filled, at the end, with what libav logged in this thread.
+    """Yield a list that is filled, at the end, with the messages libav logged in this thread.
 
     Args:
-        of_helpers: also with messages of threads that decoders start. These cannot be attributed to
-            a video: some may be of others.
+        of_helpers: include messages of threads that decoders start. They cannot be attributed to
+            one video: some may concern others.
     """
     messages: list[Message] = []
     _listeners.enter()
@@ -262,13 +264,13 @@ def sign_of_damage(
     ignore: str | None = None,
     level: int = av.logging.WARNING,
 ) -> str | None:
-    """Return the first message that tells of damage in the stream, None if there is none.
+    """Return the first message that reports damage in the stream, or None.
 
     Args:
-        messages: what libav logged.
-        decoder: libav's name of the decoder; messages of others do not count.
+        messages: messages that libav logged.
+        decoder: libav's name of their source, a decoder or demuxer; others do not count.
         ignore: messages with this text do not count either.
-        level: messages of this severity count, whatever they say.
+        level: messages of at least this severity count, whatever their text.
     """
     for severity, source, text in messages:
         if source != decoder or (ignore and ignore in text):

@@ -1,4 +1,4 @@
-"""Time limits that decode loops obey, set for the current thread."""
+"""Time limits, set for the current thread, that decode loops check."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _limits: ContextVar[tuple[_Limit, ...]] = ContextVar("limits", default=())
 
 @contextmanager
 def time_limit(seconds: float | None, cancelled: threading.Event | None = None) -> Iterator[None]:
-    """Let :func:`check_deadline` of this thread raise once the time is over.
+    """Make :func:`check_deadline` raise in this thread once the time is over.
 
-    Limits nest. A thread that helps obeys them in a :func:`contextvars.copy_context` of this one.
+    Limits nest. Another thread obeys them in a :func:`contextvars.copy_context` of this one.
 
     Args:
         seconds: how long the body may take; None sets no limit.
-        cancelled: it raises as well once this is set.
+        cancelled: once this is set, :func:`check_deadline` raises as well.
     """
     end = float("inf") if seconds is None else time.monotonic() + seconds
     limit = _Limit(end, 0.0 if seconds is None else seconds, cancelled)
@@ -57,6 +57,6 @@ def check_deadline(path: str) -> None:
 
 
 def seconds_left() -> float:
-    """Return how long this thread may still work; infinity where nothing limits it."""
+    """Return how many seconds this thread may still work; infinity without a limit."""
     end = min((limit.end for limit in _limits.get()), default=float("inf"))
     return max(0.0, end - time.monotonic())

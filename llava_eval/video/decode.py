@@ -1,9 +1,9 @@
-"""Describe a video, and decode exactly the frames that are asked for.
+"""Describe a video, and decode exactly the requested frames.
 
-The plain decode is the definition that everything else has to equal bit for bit: PyAV's
+The plain decode is the definition that every other way has to equal bit for bit: PyAV's
 ``container.decode(video=0)`` with its default decoder settings, frames numbered from 0 in the
 order they come out, converted with ``to_ndarray(format="rgb24")``. Rotation metadata is not
-applied. :mod:`llava_eval.video.fast` finds the same frames without decoding all others; where it
+applied. :mod:`llava_eval.video.fast` finds the same frames without decoding all others; if it
 cannot be sure of that, it says why, and the plain decode is run.
 """
 
@@ -55,12 +55,12 @@ def probe(
 
     Args:
         path: the video file.
-        start_seconds: begin of the part; None begins with the first frame.
+        start_seconds: start of the part; None starts with the first frame.
         end_seconds: end of the part; None ends with the last frame.
 
     Returns:
-        What a sampler needs to know. ``num_frames`` is the number of frames that a plain decode
-        from the start shows, which differs from what many containers state.
+        The facts that a sampler needs. ``num_frames`` is the number of frames that a plain decode
+        from the start shows, which many containers state wrongly.
 
     Raises:
         MediaError: the file is missing or cannot be decoded, or the part begins after its end.
@@ -82,17 +82,16 @@ def decode_frames(
     timeout_seconds: float | None = None,
     num_threads: int | None = None,
 ) -> Clip:
-    """Decode some frames of a video: bit-identical to a plain decode from the start.
+    """Decode some frames of a video, bit-identical to a plain decode from the start.
 
     Args:
         path: the video file.
         indices: numbers of frames in the whole file, in any order, duplicates allowed.
         timeout_seconds: give up after this time; None waits.
-        num_threads: cores to decode on; None uses all that are free.
+        num_threads: cores to decode on; None uses all free ones.
 
     Returns:
-        The frames in the order of ``indices``, not rotated, whatever rotation the file asks
-        players for.
+        The frames in the order of ``indices``, not rotated even if the file asks players for it.
 
     Raises:
         MediaError: the file is missing or damaged, an index is out of range, or time is over.
@@ -109,10 +108,10 @@ def decode_frames(
         collector = FrameCollector(path, wanted)
         info, why_not, problems = fast.decode(collector, num_threads)
         if why_not:
-            # A data set may hold thousands of one codec: a terminal shows none of these lines.
+            # A data set may have thousands of such videos: these lines go to the log file only.
             place = {"is_for_file": True}
             _log.info("%s: decoded sequentially: %s", path, why_not, extra=place)
-            # frames that came before the doubt are doubtful too
+            # frames that were decoded before the failure are not trusted either
             collector = FrameCollector(path, wanted)
             plain, error = _decode_plainly(
                 path, collector, to_the_end=info is None, problems=problems
@@ -147,7 +146,8 @@ def _decode_plainly(
     """Decode from the first frame until the collector is full, or to the end of the file.
 
     Returns:
-        The video as far as it was decoded, with the problems that were met, and what ended that.
+        The video as far as it was decoded, with the problems found, and the error that ended the
+        decode, None if there was none.
     """
     num_frames, width, height, rotation = 0, 0, 0, 0
     first_time: float | None = None
@@ -187,10 +187,10 @@ def _decode_plainly(
     truncated = truncation(path, container_format)
     if to_the_end and not truncated:
         truncated = shortfall(container_format, stated, last_time + shown_for)
-    if truncated and to_the_end:  # what looked like damage is the end of the file
+    if truncated and to_the_end:  # the apparent damage is only the missing end of the file
         problems = ()
     elif not truncated:
-        # below errors libav speaks of what is unusual
+        # libav's messages below the level of errors report what is merely unusual
         heard, level = [*opening, *messages], av.logging.ERROR
         damage = (
             error
@@ -199,8 +199,8 @@ def _decode_plainly(
             or sign_of_damage(heard, container_format, level=level)
         )
         if damage:
-            # what is known goes first: which of the decoder's threads meets damage in slices, and
-            # so whether it is heard of here, differs from run to run
+            # known problems go first: which of the decoder's threads meets damage in slices, and so
+            # whether its message is heard here, differs from run to run
             problems = (*problems, MediaProblem("damaged", damage))
     info = VideoInfo(
         path=path,
@@ -218,7 +218,7 @@ def _decode_plainly(
 
 
 def _time_of(frame: VideoFrame, index: int, stream: VideoStream) -> float:
-    """Return when a frame is shown, in seconds; where nothing tells, by its number."""
+    """Return when a frame is shown, in seconds; without timestamps, derived from its number."""
     pts = frame.pts if frame.pts is not None else frame.dts
     if pts is not None and stream.time_base is not None:
         return float(pts * stream.time_base)
@@ -234,20 +234,20 @@ def cut(
 ) -> VideoInfo:
     """Return the part of a video between two times.
 
-    It holds the frames numbered ``round(start_seconds * fps)`` to ``round(end_seconds * fps)``,
+    The part has the frames numbered ``round(start_seconds * fps)`` to ``round(end_seconds * fps)``,
     both included, as far as the video has them, with Python's rounding and the average frame rate:
-    the rule of the official MVBench code, whose rows are the reason for cuts. A cut that starts one
-    frame after the last holds none; that code's arithmetic still picks frames from there.
+    the rule of the official MVBench code, for whose rows cuts exist. A cut that starts one frame
+    after the last has no frames; that code's arithmetic still picks frames from there.
 
     Args:
         info: the whole video.
-        start_seconds: begin of the part; None is the first frame.
+        start_seconds: start of the part; None is the first frame.
         end_seconds: end of the part; None is the last frame.
         first_number: the number of the first frame in this count (frame images in a folder are
             often numbered from 1).
 
     Raises:
-        MediaError: the part begins later than that, or the file states no frame rate.
+        MediaError: the part starts even later, or the file states no frame rate.
     """
     if start_seconds is None and end_seconds is None:
         return info

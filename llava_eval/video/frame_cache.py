@@ -1,4 +1,4 @@
-"""Prepared frames of videos, each kept in a store, so that sweeps over frame counts share them."""
+"""Keep prepared video frames, one by one, in a store that sweeps over frame counts share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: Limit of the store of prepared frames.
 DEFAULT_MAX_BYTES = 16 * 2**30
 
-#: Changes whenever an entry of the store means something else than before.
+#: To be raised whenever the meaning of the store's entries changes.
 _VERSION = 8
 
 
@@ -32,13 +32,13 @@ _counting = threading.Lock()
 
 @dataclass(frozen=True)
 class FrameCache:
-    """Prepares frames and remembers each one.
+    """Prepares frames and keeps each one.
 
     Attributes:
         store: where prepared frames are kept; None keeps nothing.
-        prepare: from uint8 (N, 3, H, W) to uint8 (N, 3, h, w); each frame on its own.
-        key: names everything that changes what ``prepare`` returns.
-        counts: of the frames that went through this object, for the manifest.
+        prepare: maps uint8 (N, 3, H, W) to uint8 (N, 3, h, w), each frame independently.
+        key: identifies everything that affects what ``prepare`` returns.
+        counts: numbers of frames from the store and decoded, for the manifest.
     """
 
     store: ArrayStore | None
@@ -49,7 +49,7 @@ class FrameCache:
     )
 
     def read(self, path: str, indices: Sequence[int]) -> Clip:
-        """Return prepared frames of a video, decoding only those that are not kept.
+        """Return prepared frames of a video, decoding only those that are not in the store.
 
         Args:
             path: the video file.
@@ -102,7 +102,7 @@ class FrameCache:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What stands beside the pixels of a clip of one frame in its entry."""
+    """The facts stored with the pixels of one frame in its entry."""
 
     pts_seconds: tuple[float, ...]
     notes: tuple[str, ...]
@@ -111,7 +111,7 @@ class _Facts:
 
 
 def _frame_of(index: int, pixels: Array, facts: dict[str, Any]) -> Clip:
-    """Return the frame with this index, which an entry of the store holds."""
+    """Return an entry of the store as a clip of one frame with this index."""
     import torch
 
     known = as_type(facts, _Facts)

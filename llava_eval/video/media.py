@@ -1,4 +1,4 @@
-"""Read everything that can be shown to a model: videos, images, gifs, folders of frame images."""
+"""Read all media that can be shown to a model: videos, images, gifs, folders of frame images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Sampler = Callable[[VideoInfo], Sequence[int]]
 #: Frames per second of a folder of frame images, which states none. MVBench's are at 3.
 FOLDER_FPS = 3.0
 
-#: Formats whose files other programs would have to run to show a picture.
+#: Formats whose files are programs, which another program would have to run to draw the picture.
 _PROGRAMS = frozenset({"EPS", "WMF"})
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
@@ -41,19 +41,19 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".
 def read_media(media: Media, sampler: Sampler, *, cache: FrameCache | None = None) -> Clip:
     """Read the frames of a video, or an image.
 
-    * A video (an animated gif too): the exact frames, within the cut if there is one.
+    * A video (also an animated gif): the exact frames, within the cut if there is one.
     * A folder of image files: its images in the order of the numbers in their names.
     * An image file given as a video: one frame, repeated as often as the sampler asks.
-    * An image: one frame; the sampler is not asked. It is turned upright where the medium says so.
+    * An image: one frame, without the sampler. It is turned upright if the medium says so.
 
-    Red and blue of a video are exchanged where the medium says so, after any resizing: that treats
-    channels alike, so the order makes no difference.
+    Red and blue of a video are exchanged if the medium says so. This happens after any resizing,
+    which treats all channels alike, so the order makes no difference.
 
-    A medium at an http(s) address is fetched first (see :mod:`llava_eval.video.remote`), unless a
-    copy is kept that can be read.
+    A medium at an http(s) address is fetched first (see :mod:`llava_eval.video.remote`), unless
+    there is a readable local copy.
 
     Args:
-        media: what to read.
+        media: the medium to read.
         sampler: chooses the frames of a video.
         cache: prepares the frames of videos and folders, and keeps those of videos. Images are
             always as they are in the file.
@@ -72,7 +72,7 @@ def read_media(media: Media, sampler: Sampler, *, cache: FrameCache | None = Non
         return _read(media, fetch(media.path), sampler, cache)
     try:
         return _read(media, kept, sampler, cache)
-    except MediaError as damaged:  # by a crash, a full disk or the server; it may be whole by now
+    except MediaError as damaged:  # by a crash, a full disk or the server: try to fetch it again
         check_deadline(media.name)
         if _is_misasked(media, kept, sampler):
             raise
@@ -84,7 +84,7 @@ def read_media(media: Media, sampler: Sampler, *, cache: FrameCache | None = Non
 
 
 def _read(media: Media, path: str, sampler: Sampler, cache: FrameCache | None) -> Clip:
-    """Return what :func:`read_media` does, of a medium that lies at a path on this machine."""
+    """Do the work of :func:`read_media` for a medium at a path on this machine."""
     local = replace(media, path=path)
     with media_errors(media.name, path):
         if media.kind == "image":
@@ -97,7 +97,7 @@ def _read(media: Media, path: str, sampler: Sampler, cache: FrameCache | None) -
         else:
             clip = cache.read(path, indices)
     problems = clip.problems
-    # Of samplers that are not partial functions it is only known how many frames they picked.
+    # If the sampler is not a partial function, only the number of frames that it chose is known.
     num_asked = getattr(sampler, "keywords", {}).get("num_frames") or len(indices)
     if info.num_frames < num_asked:
         detail = f"{info.num_frames} frames, {num_asked} were asked for"
@@ -108,7 +108,7 @@ def _read(media: Media, path: str, sampler: Sampler, cache: FrameCache | None) -
 
 
 def _chosen(media: Media, sampler: Sampler) -> tuple[VideoInfo, tuple[int, ...]]:
-    """Return a video on this machine, within its cut, and the indices of its frames to be shown."""
+    """Return a local video, within its cut, and the indices of the frames to show."""
     info = replace(
         media_info(media),
         stated_seconds=media.stated_seconds,
@@ -121,7 +121,7 @@ def _chosen(media: Media, sampler: Sampler) -> tuple[VideoInfo, tuple[int, ...]]
 
 
 def _is_misasked(media: Media, path: str, sampler: Sampler) -> bool:
-    """Return whether a video can be read, and its cut or its sampler fails, which no copy mends."""
+    """Return whether a video can be read but its cut or sampler fails, so no new copy helps."""
     if media.kind == "image":
         return False
     try:
@@ -143,7 +143,7 @@ def media_info(media: Media) -> VideoInfo:
         media: a video on this machine.
 
     Raises:
-        MediaError: it cannot be read, or the cut holds no frame.
+        MediaError: it cannot be read, or the cut contains no frame.
     """
     if not is_surely_folder(media.path):
         return probe(media.path, start_seconds=media.start_seconds, end_seconds=media.end_seconds)
@@ -166,10 +166,11 @@ def media_info(media: Media) -> VideoInfo:
 def frame_files(folder: str) -> list[str]:
     """Return the names of the image files in a folder, in the order of the numbers in them.
 
-    Where these are decimal numbers behind the same text, as of seconds, they go by their values.
+    If all names are one text followed by a decimal number (seconds, for instance), they are sorted
+    by its value.
 
     Raises:
-        MediaError: there are none.
+        MediaError: there are none, or two have the same name but for the suffix.
     """
     try:
         names = [
@@ -194,7 +195,7 @@ def frame_files(folder: str) -> list[str]:
 
 
 def _is_decimal(text: str) -> bool:
-    """Return whether a text is a number as Python writes it: 0.5, not 1.10 after 1.9."""
+    """Return whether a text is a number as Python writes it: 0.5, but not 1.10 (after 1.9)."""
     if re.fullmatch(r"\d+(\.\d+)?", text) is None:
         return False
     written = str(float(text))
@@ -202,7 +203,7 @@ def _is_decimal(text: str) -> bool:
 
 
 def _natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Return what sorts names by the numbers in them; texts stand before numbers."""
+    """Return a key that sorts names by the numbers in them; texts sort before numbers."""
     parts = [part for part in re.split(r"(\d+)", name) if part]
     keys = [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
     return (*keys, (0, 0, name))
@@ -235,9 +236,9 @@ def _read_image(image: Media) -> Clip:
 
 
 def _load(path: str, content: IO[bytes] | None = None, *, upright: bool = False) -> Pixels:
-    """Return an image as RGB (H, W, 3), as ``PIL.Image.open(path).convert("RGB")`` returns it.
+    """Return an image as uint8 RGB (H, W, 3), equal to ``PIL.Image.open(path).convert("RGB")``.
 
-    With ``upright`` it is turned first by its EXIF orientation, as ``datasets`` does.
+    With ``upright`` it is first turned by its EXIF orientation, as ``datasets`` does.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 

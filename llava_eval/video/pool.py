@@ -1,4 +1,4 @@
-"""Run a function ahead of its consumer in a few threads, in order and within bounds."""
+"""Run a function ahead of its consumer in a few threads, with results in order and bounded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from llava_eval.video.deadline import time_limit
 
 _log = logging.getLogger(__name__)
 
-#: How long the end of an iteration waits for threads that are busy with a cancelled item.
+#: How long an iteration, when it ends, waits for threads that are busy with a cancelled item.
 _PATIENCE_SECONDS = 1.0
 
 ItemT = TypeVar("ItemT")
@@ -27,12 +27,12 @@ ValueT = TypeVar("ValueT")
 
 @dataclass(frozen=True, slots=True)
 class ItemOutcome(Generic[ItemT, ValueT]):
-    """One item's result: a value, or the error that the function ended with.
+    """One item's result: a value, or the error that the function raised.
 
     Attributes:
-        item: what the function was given.
-        value: what it returned, None if it failed.
-        error: what it raised, None if it did not.
+        item: the function's argument.
+        value: the returned value, None if the function failed.
+        error: the raised error, None if it did not fail.
         seconds: how long it took.
     """
 
@@ -42,7 +42,7 @@ class ItemOutcome(Generic[ItemT, ValueT]):
     seconds: float
 
     def unwrap(self) -> ValueT:
-        """Return the value; raises the error if there is one."""
+        """Return the value, or raise the error if there is one."""
         if self.error is not None:
             raise self.error
         return self.value  # type: ignore[return-value]
@@ -58,20 +58,20 @@ def decode_ahead(
 ) -> Iterator[ItemOutcome[ItemT, ValueT]]:
     """Apply a function to items in threads, and yield one outcome per item, in order.
 
-    An item that raises, or that takes too long, has its error in its outcome and does not touch
-    the others. Closing the iterator early, or an exception such as Ctrl-C in the consumer, starts
-    no further item and tells decode loops that run to end.
+    If an item raises or takes too long, the error is in its outcome, and other items are not
+    affected. If the iterator is closed early, or the consumer raises (Ctrl-C, for instance), no
+    further item is started, and running decode loops are told to end.
 
-    A thread that overruns its limit cannot be killed: decode loops of this package end by
+    A thread that exceeds its time limit cannot be killed. Decode loops of this package end by
     themselves soon after (:mod:`llava_eval.video.deadline`); a function that does not is left
-    behind as a daemon thread, and a new thread takes its place.
+    behind in its daemon thread, and a new thread takes its place.
 
     Args:
         items: read as they are needed.
         function: called with one item.
-        num_workers: threads.
-        max_pending: most items that are started and not yet taken by the consumer, which bounds
-            the memory.
+        num_workers: number of threads.
+        max_pending: most items that are started and not yet taken by the consumer; bounds the
+            memory.
         timeout_seconds: longest time for one item; None sets no limit.
 
     Raises:
@@ -100,7 +100,7 @@ def decode_ahead(
 
 
 class _Job(Generic[ItemT, ValueT]):
-    """An item on its way through a thread."""
+    """An item, with the futures of its start and of its outcome."""
 
     def __init__(self, item: ItemT) -> None:
         self.item = item
@@ -144,7 +144,7 @@ class _WorkerPool(Generic[ItemT, ValueT]):
             return self._give_up(job)
 
     def stop(self) -> None:
-        """Drop what has not started, cancel what runs, and give the threads a moment to end."""
+        """Drop waiting jobs, cancel running ones, and give the threads a moment to end."""
         self.cancelled.set()
         with suppress(queue.Empty):
             while True:

@@ -1,4 +1,4 @@
-"""Media at http(s) addresses: fetched once, within limits, into the cache folder."""
+"""Fetch media at http(s) addresses once, within limits, into the cache folder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from llava_eval.video.cache import CACHE_VARIABLE, cache_folder, digest
 from llava_eval.video.container import media_errors
 from llava_eval.video.deadline import check_deadline, seconds_left
 
-#: Larger content is refused, whatever the server says of its size.
+#: Larger content is refused, whatever size the server states.
 MAX_BYTES = 2 << 30
-#: For the whole exchange, from the look-up of the name to the last byte.
+#: For the whole exchange, from the look-up of the host's name to the last byte.
 TIMEOUT_SECONDS = 300.0
 
-#: Longest ending of a name that the local copy has as well.
+#: Longest file suffix, with its dot, that the local copy keeps.
 _MAX_SUFFIX = 10
 
 
@@ -32,19 +32,19 @@ def is_address(path: str) -> bool:
 
 
 def kept_copy(address: str) -> str | None:
-    """Return the path of what was fetched from an address before; None where nothing was."""
+    """Return the path of the copy fetched from an address before, or None."""
     copy = _local_path(address)
     return str(copy) if is_file(copy) else None
 
 
 def fetch(address: str) -> str:
-    """Fetch what lies at an address, and return the path of its local copy, which is kept.
+    """Fetch a file from an address, keep a local copy, and return the copy's path.
 
-    Redirects are followed to http(s) only. Messages repeat no user, password or query of the
-    address, which may be secrets.
+    Redirects are followed only to http(s). Messages never repeat the user, password or query of the
+    address, because they may be secrets.
 
     Args:
-        address: http or https.
+        address: an http or https address.
 
     Raises:
         MediaError: another scheme, no answer, an error status, too large, or too slow; or the copy
@@ -59,7 +59,7 @@ def fetch(address: str) -> str:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             for left in target.parent.glob(f".{target.name}.*.partial"):
-                with suppress(FileNotFoundError):  # a process was killed, unless it still writes
+                with suppress(FileNotFoundError):  # of a killed process, or one that still writes
                     if time.time() - left.stat().st_mtime > TIMEOUT_SECONDS:
                         left.unlink()
             with whole_file(target) as stream:
@@ -77,7 +77,7 @@ def _local_path(address: str) -> Path:
     root = Path(tempfile.gettempdir()) / "llava_eval" if folder is None else folder
     try:
         suffix = Path(urlsplit(address).path).suffix
-    except ValueError:  # it will not be found usable
+    except ValueError:  # an invalid address, which fetching will report
         suffix = ""
     if len(suffix) > _MAX_SUFFIX or not suffix[1:].isalnum():
         suffix = ""
@@ -111,5 +111,5 @@ def _copy(address: str, name: str, stream: BinaryIO) -> None:
 
 @cache
 def _client() -> HttpClient:
-    """Return the client of this process, which keeps connections open between files."""
+    """Return this process's client, which keeps connections open between files."""
     return HttpClient({"User-Agent": "llava_eval"})

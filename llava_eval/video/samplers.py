@@ -1,9 +1,9 @@
-"""Samplers: which frames of a video a protocol shows to the model.
+"""Samplers: choose the frames of a video that a protocol shows to the model.
 
 Each sampler is a function ``(VideoInfo, num_frames) -> indices``. Indices are numbers of frames in
 the whole file; within a cut they start at ``info.first_frame_index`` and stay inside the cut. The
-arithmetic, floats included, is that of the reference named in each docstring. A video shorter
-than ``num_frames`` repeats frames, as most references do. A video without frames raises
+arithmetic, floats included, is that of the reference named in each docstring. If a video has fewer
+than ``num_frames`` frames, some are repeated, as in most references. A video without frames raises
 :class:`~llava_eval.errors.MediaError`, a ``num_frames`` below 1 ValueError.
 
 For 300 frames and ``num_frames=8``:
@@ -14,7 +14,7 @@ For 300 frames and ``num_frames=8``:
     interior_points          33, 66, 100, 133, 166, 200, 233, 266
     segment_midpoints        18, 55, 93, 130, 168, 205, 242, 280
 
-For 5 frames, ``each_frame_once`` shows 0, 1, 2, 3, 4; these show some of them again.
+For 5 frames, ``each_frame_once`` returns 0, 1, 2, 3, 4; the others above repeat some of them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from llava_eval.types import VideoInfo
 
 
 def linspace_to_last_frame(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
-    """Evenly spaced from the first to the last frame, both included.
+    """Return evenly spaced frames from the first to the last, both included.
 
     ``np.linspace(0, T - 1, n, dtype=int)``: LLaVA-NeXT (``video_inference`` and ``main``
     branches) and the LLaVA wrappers of lmms-eval.
@@ -38,7 +38,7 @@ def linspace_to_last_frame(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
 
 
 def each_frame_once(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
-    """As :func:`linspace_to_last_frame`, but a video shorter than that shows each frame once.
+    """Return the same as :func:`linspace_to_last_frame`, but no frame of a shorter video twice.
 
     ``np.linspace(0, T - 1, min(T, n), dtype=int)``: lmms-eval v0.2.0 with its default decoder
     (lmms_eval/models/model_utils/load_video.py, ``read_video_pyav``).
@@ -47,7 +47,7 @@ def each_frame_once(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
 
 
 def arange_from_first_frame(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
-    """Equal steps from the first frame on; the last frame is not reached.
+    """Return frames at equal steps from the first on; the last frame is not reached.
 
     ``np.arange(0, T, T / n).astype(int)``: the model cards of LLaVA-NeXT-Video on the Hub.
     Rounding of the step can make ``np.arange`` return n + 1 values; the first n are used.
@@ -58,7 +58,7 @@ def arange_from_first_frame(info: VideoInfo, num_frames: int) -> tuple[int, ...]
 
 
 def integer_steps(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
-    """Equal steps from the first frame on, in integer arithmetic.
+    """Return frames at equal steps from the first on, in integer arithmetic.
 
     ``arange(n) * T // n``: the video processors of transformers 5. (They refuse videos of fewer
     than n frames; here the same formula repeats frames.)
@@ -68,7 +68,7 @@ def integer_steps(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
 
 
 def interior_points(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
-    """Points that cut the video into n + 1 equal parts.
+    """Return the n frames that divide the video into n + 1 equal parts.
 
     ``int(i * (T / (n + 1)))`` for i = 1..n: VLMEvalKit.
     """
@@ -78,13 +78,13 @@ def interior_points(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
 
 
 def segment_midpoints(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
-    """The middle of each of n equal segments between the first and the last frame.
+    """Return the middle of each of n equal segments between the first and the last frame.
 
     ``int(start + seg / 2 + np.round(seg * i))`` with ``seg = (end - start) / n``, where ``end`` is
     the number of the last frame: the official MVBench code. With a cut, start and end are the
-    cut's first and last frame (see :func:`llava_eval.video.decode.cut` for which those are). A cut
-    that starts one frame after the last has its end before its start; the same arithmetic picks
-    frames next to them.
+    cut's first and last frame (as :func:`llava_eval.video.decode.cut` defines them). If a cut
+    starts one frame after the video's last, its end is before its start; the same arithmetic then
+    picks frames next to them.
     """
     starts_after_end = info.num_frames == 0 and info.first_frame_index > 0
     total = 0 if starts_after_end else _checked_total(info, num_frames)
@@ -94,7 +94,7 @@ def segment_midpoints(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
 
 
 def at_fps(info: VideoInfo, num_frames: int | None, *, fps: float = 1.0) -> tuple[int, ...]:
-    """Every ``round(video fps / fps)``-th frame; evenly spaced if that is more than ``num_frames``.
+    """Return every ``round(video fps / fps)``-th frame; if too many, evenly spaced frames.
 
     ``range(0, T, round(avg_fps))``, replaced by :func:`linspace_to_last_frame` when it is longer
     than ``num_frames``: LLaVA-NeXT's ``video_demo.py`` (which has ``fps=1``). A ``num_frames`` of
@@ -110,35 +110,35 @@ def at_fps(info: VideoInfo, num_frames: int | None, *, fps: float = 1.0) -> tupl
 
 
 def whole_steps(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
-    """Steps of a whole number of frames from the first frame on.
+    """Return frames at steps of a whole number of frames, from the first frame on.
 
-    ``int(T / n) * i`` with ``T = int(seconds * fps)`` and at most one frame a whole second:
+    ``int(T / n) * i`` with ``T = int(seconds * fps)`` and at most one frame per whole second:
     LongVideoBench's own loader (longvideobench_dataset.py, load_video), and lmms-eval's. Both take
-    the seconds from the benchmark's row where the protocol has it so, and fail where those are more
-    than the file has. A video of less than a second, for which they have no frame, shows its first
-    one.
+    the seconds from the benchmark's row if the protocol says so, and fail if they exceed the
+    file's. For a video of less than a second they have no frame; here it shows its first one.
     """
     num_real = _checked_total(info, num_frames)
     seconds = info.seconds if info.stated_seconds is None else info.stated_seconds
     total = int(seconds * info.fps)
-    if info.stated_seconds is None:  # stated ones are taken at their word
+    if info.stated_seconds is None:  # stated seconds are not limited to the real frames
         total = min(total, num_real)
     num_shown = max(1, min(num_frames, int(seconds)))
     step = int(total / num_shown)
     return tuple(info.first_frame_index + step * i for i in range(num_shown))
 
 
-#: Frames of clues that CG-Bench shows at most.
+#: The most frames of clues that CG-Bench shows.
 _MOST_OF_CLUES = 32
 
 
 def clue_midpoints(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
-    """The middle of equal segments of the parts that the row names; see ``clue_seconds``.
+    """Return the middles of equal segments of the row's parts of a video (``clue_seconds``).
 
-    Of a video whose row names none, :func:`segment_midpoints`. Each part has a share of at most 32
-    frames by its length, and one at least; parts that have fewer frames in all show each once.
-    Frames behind the last one are left out: CG-Bench's own code (CG-Bench/CG-Bench f826608,
-    run/utils.py, sample_frames_clue_average and get_list_image_paths).
+    If the row names none, the same as :func:`segment_midpoints`. ``num_frames``, but at most 32,
+    frames are shared among the parts by their lengths, with at least one for each; parts that have
+    no more frames in total show each once. Indices after the video's last frame are dropped:
+    CG-Bench's own code (CG-Bench/CG-Bench f826608, run/utils.py, sample_frames_clue_average and
+    get_list_image_paths).
     """
     total = _checked_total(info, num_frames)
     if not info.clue_seconds:

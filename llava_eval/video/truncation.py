@@ -1,7 +1,7 @@
-"""Signs that a video holds less than its file states, as after a download that broke off.
+"""Detect videos with less content than their file states, as after an interrupted download.
 
-The outermost layer of a container states sizes: looking at those reads some bytes of the file.
-Where a file has all its bytes but not all its content, its stated duration tells.
+The outermost structure of a container states sizes, so a few bytes of the file are enough to check
+them. A file with all its bytes but not all its content is recognised by its stated duration.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from llava_eval.types import MediaProblem
 
-#: Boxes that stand at the top of mp4 and mov files (ISO/IEC 14496-12, 4.2 and 6.3.3).
+#: Top-level boxes of mp4 and mov files (ISO/IEC 14496-12, 4.2 and 6.3.3).
 _BOXES = frozenset(
     {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"uuid"}
 )
@@ -21,23 +21,23 @@ _BOXES = frozenset(
 #: File Properties Object of ASF (Advanced Systems Format specification, 3.2), as bytes.
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
-#: Where that object is looked for.
+#: Bytes at the start of a file in which that object is searched.
 _ASF_HEADER_BYTES = 65536
 
 
-#: The end of a file that states no number, but is surely not complete.
+#: Stands for the needed size of a file that is surely incomplete but does not state its size.
 _MORE = 1 << 64
 
-#: What a video may lack of its stated duration: the track of sound may be longer.
+#: By how much a video may be shorter than its stated duration, because its sound may be longer.
 _LEAST_SECONDS, _LEAST_SHARE = 1.0, 0.1
 
 
 def truncation(path: str, container_format: str) -> tuple[MediaProblem, ...]:
-    """Return the problem of a file that has fewer bytes than its structure needs, if it has it.
+    """Return a problem if a file has fewer bytes than its structure needs, otherwise nothing.
 
     Args:
         path: the video file.
-        container_format: libav's name of its container, or that of an image's format.
+        container_format: libav's name of its container, or the suffix of an image's format.
     """
     for name, check in _CHECKS.items():
         if name in container_format.split(","):
@@ -56,7 +56,7 @@ def truncation(path: str, container_format: str) -> tuple[MediaProblem, ...]:
 def shortfall(
     container_format: str, stated_seconds: float, end_seconds: float
 ) -> tuple[MediaProblem, ...]:
-    """Return the problem of a video that ends long before its header says, if it has it.
+    """Return a problem if a video ends long before its header says, otherwise nothing.
 
     Args:
         container_format: libav's name of its container.
@@ -64,7 +64,7 @@ def shortfall(
         end_seconds: when the last frame ends.
     """
     names = set(container_format.split(",")) & _CHECKS.keys()
-    # of those three libav reads it off the frames
+    # for these three, libav's duration comes from the frames themselves
     states_duration = bool(names - {"mpegts", "gif", "ogg"})
     missing = stated_seconds - end_seconds
     if not states_duration or missing <= max(_LEAST_SECONDS, _LEAST_SHARE * stated_seconds):
@@ -84,10 +84,10 @@ def _end_of_mp4(file: BinaryIO, size: int) -> int | None:
         header = file.read(16)
         length, kind = int.from_bytes(header[:4], "big"), header[4:8]
         if kind not in _BOXES and not kind.isalnum():
-            return None  # something that was appended
+            return None  # something was appended to the file
         if length == 1:  # largesize
             length = int.from_bytes(header[8:16], "big")
-        # 0 stands for the end of the file
+        # length 0: the box extends to the end of the file
         if length < 8 or (position + length > size and kind not in _BOXES):
             return None
         position += length
@@ -129,7 +129,7 @@ def _end_of_avi(file: BinaryIO, size: int) -> int | None:
 
 
 def _end_of_flv(file: BinaryIO, size: int) -> int | None:
-    """Return more than the size unless the file ends with a whole tag and its length.
+    """Return more than the size unless the file ends with a complete tag and its length.
 
     Adobe Flash Video File Format Specification 10.1, E.3 and E.4.1.
     """
@@ -143,7 +143,7 @@ def _end_of_flv(file: BinaryIO, size: int) -> int | None:
 
 
 def _end_of_asf(file: BinaryIO, _size: int) -> int | None:
-    """Return the file size in the File Properties Object, unless it is a broadcast."""
+    """Return the file size stated in the File Properties Object; None for a broadcast."""
     header = file.read(_ASF_HEADER_BYTES)
     start = header.find(_ASF_FILE_PROPERTIES)
     flags = header[start + 88 : start + 92]
@@ -155,7 +155,7 @@ def _end_of_asf(file: BinaryIO, _size: int) -> int | None:
 def _end_of_mpegts(file: BinaryIO, size: int) -> int | None:
     """Return where the last packet ends; packets begin with 0x47 (ISO/IEC 13818-1, 2.4.3.2).
 
-    That is more than the size where the last one does not: a file whose size was set first.
+    Return more than the size if the last one does not: the file was allocated before it was filled.
     """
     head = file.read(200)
     for length, start in ((188, 0), (192, 4)):
@@ -166,7 +166,7 @@ def _end_of_mpegts(file: BinaryIO, size: int) -> int | None:
 
 
 def _end_of_ogg(file: BinaryIO, size: int) -> int | None:
-    """Return where the last page ends, which has at most 65,307 bytes (RFC 3533, 6)."""
+    """Return where the last page ends; a page has at most 65,307 bytes (RFC 3533, 6)."""
     start = file.seek(max(0, size - 65307))
     tail = file.read()
     page = tail.rfind(b"OggS")
@@ -175,7 +175,7 @@ def _end_of_ogg(file: BinaryIO, size: int) -> int | None:
 
 
 def _end_of_dv(_file: BinaryIO, size: int) -> int | None:
-    """Return where the last sequence ends, of 150 blocks of 80 bytes (IEC 61834-2)."""
+    """Return where the last sequence ends; each has 150 blocks of 80 bytes (IEC 61834-2)."""
     return size + -size % 12_000
 
 
@@ -188,7 +188,7 @@ def _end_of_y4m(file: BinaryIO, size: int) -> int | None:
 
 
 def _end_of_filled(file: BinaryIO, size: int) -> int | None:
-    """Return more than the size where zeros end the file, as where its size was set first."""
+    """Return more than the size if the file ends with zeros: allocated, but not yet filled."""
     file.seek(max(0, size - 1024))
     return None if file.read().strip(b"\0") else _MORE
 

@@ -35,13 +35,13 @@ def cgbench(
         row: the row.
         media: templates of the video file.
         subtitles: template of the subtitle file.
-        instructions: by task, the text that comes first. The target of "miou" is the intervals,
+        instructions: by task, the text after the frames. The target of "miou" is the intervals,
             that of "open" the answer's text, and of any other task the letter; "clue_acc" shows
-            frames of the intervals alone.
+            only frames of the intervals.
         prompt: template of the text that comes last, with ``{question}`` and ``{options}``.
 
     Raises:
-        RowsError: a missing column, or something else than intervals.
+        RowsError: a missing column, or malformed intervals.
     """
     asked = multiple_choice(
         row,
@@ -93,7 +93,7 @@ def _intervals(row: Row) -> tuple[tuple[float, float], ...]:
 
 @dataclass(frozen=True, slots=True)
 class SubtitlesAndTimes:
-    """The subtitles that are shown at the frames, with their times, and then the frames' times.
+    """The subtitles during the frames, with their times, followed by the frames' times.
 
     Each subtitle is listed once, in the order of the frames.
 
@@ -119,7 +119,7 @@ class SubtitlesAndTimes:
         """
         if not clip.fps:
             raise MediaError(f"{self.media.path}: the times of frames need a frame rate")
-        # those of a whole video are numpy's numbers in the original, which numpy rounds
+        # in the original, indices of a whole video are numpy's, so that numpy rounds the times
         number = int if self.media.clue_seconds else np.int64
         times = ", ".join(str(round(number(n) / clip.fps, 4)) for n in clip.frame_indices)
         lines = self._lines(clip.frame_indices, clip.fps) if names_file(self.path) else {}

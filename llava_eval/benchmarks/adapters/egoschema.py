@@ -10,9 +10,9 @@ from llava_eval.types import Sample
 
 
 def by_likelihood(row: Row, *, media: list[str], prompt: str, option_delimiter: str = "") -> Sample:
-    """Make a sample that asks how likely each option's text is, and not for a reply.
+    """Make a sample that asks for the likelihood of each option's text instead of a reply.
 
-    The text of an option is what stands between its first and its second full stop: of "A. C opens
+    The text of an option is the part between its first and its second full stop: of "A. C opens
     the drawer. C takes a knife." it is "C opens the drawer".
 
     Real row, shortened: ``{"video_idx": "0074f737-11cb-497d-8d07-77c3a8127391", "question": "Taking
@@ -26,7 +26,7 @@ def by_likelihood(row: Row, *, media: list[str], prompt: str, option_delimiter: 
         row: the row.
         media: templates of the video file.
         prompt: template of the user's text.
-        option_delimiter: what the reference puts before each option's text.
+        option_delimiter: text that the reference puts before each option's text.
 
     Raises:
         RowsError: a missing column, or an option of another form.

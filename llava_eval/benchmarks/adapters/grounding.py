@@ -1,4 +1,4 @@
-"""When something happens in a video: Charades-STA and TimeLens-Bench."""
+"""Find when something happens in a video: Charades-STA and TimeLens-Bench."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def grounding(
     Args:
         row: the row.
         id: template of the sample's id.
-        group: template of what errors cluster by.
+        group: template of the group, by which errors are clustered.
         media: templates of the video file.
-        query: template of what happens.
-        span: name of the column with the start and the end, or a list that holds them.
+        query: template of the description of the event.
+        span: name of the column with the start and the end, or with a list of one such pair.
         prompt: template of the user's text, with ``{query}``.
 
     Raises:
-        RowsError: a missing column, or no two numbers.
+        RowsError: a missing column, or other than two numbers.
     """
     asked = row.text(query)
     return Sample(
@@ -47,10 +47,10 @@ def timelens(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
     30.96, "spans": [[24.3, 30.4], ...], "queries": ["A person turns a light on.", ...]}``.
 
     Args:
-        row: of one video; ``row_key`` is its name.
+        row: the row of a video; ``row_key`` is its name.
         media: templates of the video file.
-        prompt: template of the user's text, with ``{query}``, white space and full stops at its
-            ends removed.
+        prompt: template of the user's text, with ``{query}``, stripped of outer white space and
+            full stops.
 
     Raises:
         RowsError: a missing column, or not one span for each query.

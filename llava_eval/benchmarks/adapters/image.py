@@ -1,8 +1,7 @@
-"""Images whose rows hold them: captions, multiple choice, and questions with a short answer.
+"""Rows that contain an image: captions, multiple choice, and questions with a short answer.
 
-Captions are COCO's, NoCaps's and Flickr30k's; multiple choice is that of ScienceQA, AI2D, V*,
-HR-Bench and MME-RealWorld; the questions are those of VQAv2 and its relatives, POPE, MME and
-ChartQA.
+Captions: COCO, NoCaps and Flickr30k. Multiple choice: ScienceQA, AI2D, V*, HR-Bench and
+MME-RealWorld. Questions with a short answer: VQAv2 and similar data sets, POPE, MME and ChartQA.
 """
 
 from __future__ import annotations
@@ -49,10 +48,10 @@ def image_caption(
     Args:
         row: the row.
         id: template of the sample's id.
-        media: templates of the image's file, for rows that do not hold the image.
-        references: name of the column with the captions; a row without any has hidden ones.
+        media: templates of the image's file, for rows without the image itself.
+        references: name of the column with the captions; if a row has none, they are hidden.
         prompt: template of the user's text.
-        image: name of the column that holds the image, or its address.
+        image: name of the column with the image or its address.
         upright: see :func:`llava_eval.benchmarks.image_rows.row_image`.
         facets: as in :func:`llava_eval.benchmarks.adapters.image.image_question`.
     """
@@ -105,14 +104,14 @@ def image_choice(
             :func:`llava_eval.benchmarks.adapters.image.image_question`.
         options, option_columns, option_pattern, option_format: see
             :class:`llava_eval.benchmarks.adapters.options.Options`.
-        prompt: template of the user's text; beside the columns it may use ``{question}``,
-            ``{options}`` (one a line), ``{letters}`` ("A, B, C") and ``{hint}``.
-        question_ends_before: text that the question ends before, for instance "(A)" where its
+        prompt: template of the user's text; in addition to the columns it may use ``{question}``,
+            ``{options}`` (one per line), ``{letters}`` ("A, B, C") and ``{hint}``.
+        question_ends_before: text before which the question ends, for instance "(A)" if its
             options follow in the same column.
         answer, answer_form, hidden_answers: see
             :func:`llava_eval.benchmarks.adapters.options.right_letters`.
         hint: name of the column with a hint.
-        hint_format: template of the hint where there is one, with ``{hint}``.
+        hint_format: template of the hint if there is one, with ``{hint}``.
 
     Raises:
         RowsError: a missing column, or an answer that is none of the options.
@@ -146,12 +145,12 @@ def image_choice(
 
 
 def _hint(row: Row, column: str | None, form: str) -> str:
-    """Return the hint of a column, written by its form; nothing where the row has none."""
+    """Return the hint in a column, filled into its template; "" if the row has none."""
     given = row.optional(column) if column is not None else None
     return "" if given is None else row.text(form, hint=str(given))
 
 
-#: Facet of a prompt with OCR tokens: whether the row had any to give.
+#: Facet of a prompt with OCR tokens: whether the row had any.
 OCR_FACET = "ocr_tokens"
 
 
@@ -188,30 +187,31 @@ def image_question(
     Args:
         row: the row.
         id: template of the sample's id.
-        group: templates of what errors cluster by, the first that the row can fill; ``{image}`` is
-            a name of the picture itself.
-        media: templates of the image's file, for rows that do not hold the image.
-        prompt: template of the user's text; beside the columns it may use ``{question}``,
+        group: templates of the group, by which errors are clustered; the first that the row can
+            fill is used. ``{image}`` is a name of the picture itself.
+        media: templates of the image's file, for rows without the image itself.
+        prompt: template of the user's text; in addition to the columns it may use ``{question}``,
             ``{hint}`` and ``{ocr}``, the line of OCR tokens.
         question: template of the bare question.
         question_form: as it is, stripped of outer white space, or with a capital letter and the
             rest in lower case.
-        delete_from_question: text that is deleted wherever it stands in the question.
+        delete_from_question: text that is deleted everywhere in the question.
         answers: name of the column with the accepted answers: one, a list, or a list of mappings
-            with ``answer``; a row without any has hidden answers.
-        other_answers: name of that column in files of the data set that have it under another one.
-        one_answer: the column holds one answer, also where that looks like a written list.
-        lower_answers: answers are lower-cased and stripped, and no true or false.
+            with ``answer``; if a row has none, they are hidden.
+        other_answers: another name of that column, in some files of the data set.
+        one_answer: the column has one answer, even if that looks like a list written as text.
+        lower_answers: lower-case and strip answers, and refuse true and false.
         hint, hint_format: as in :func:`image_choice`.
-        image: name of the column that holds the image.
+        image: name of the column with the image.
         upright: see :func:`llava_eval.benchmarks.image_rows.row_image`.
-        ocr_tokens: name of the column with the tokens of ``{ocr}``. Rows without it (scoring alone)
-            get no such line, and are told apart by the facet ``ocr_tokens``.
-        facets: by facet, the columns whose first is its level; "unknown" where the row has none.
+        ocr_tokens: name of the column with the tokens of ``{ocr}``. Rows without it (only scored)
+            get no such line; the facet ``ocr_tokens`` distinguishes them.
+        facets: by facet, columns of which the first that a row has gives the level; "unknown" if
+            it has none.
 
     Raises:
         RowsError: a missing column, answers of another form, or an answer that is the letter of a
-            column whose option the prompt lacks, as in VLMEvalKit's tables.
+            column whose option is not in the prompt, as with VLMEvalKit's tables.
     """
     asked = _FORMED[question_form](row.text(question))
     if delete_from_question:
@@ -227,7 +227,7 @@ def image_question(
     targets = targets or row.answers(other_answers or answers, one=one_answer)
     if lower_answers:
         targets = tuple(target.lower().strip() for target in targets)
-        if {"true", "false"} & set(targets):  # a JSON of one's own; replies say yes or no
+        if {"true", "false"} & set(targets):  # from a user's own JSON; replies say yes or no
             raise row.error(f"the answer {targets[0]!r} is neither yes nor no")
     text = row.text(prompt, question=asked, ocr=line, hint=_hint(row, hint, hint_format))
     for name in targets if "{question}" in prompt else ():

@@ -1,4 +1,4 @@
-"""Multiple choice about several images of a row, for instance of SEED-Bench and BLINK."""
+"""Multiple choice about several images of a row, as in SEED-Bench and BLINK."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def image_list_choice(
     upright: bool = True,
     facets: dict[str, list[str]] | None = None,
 ) -> Sample:
-    """Make a sample of all images of a row and lettered options.
+    """Make a sample of all images in a row and lettered options.
 
     Real row of SEED-Bench (arXiv 2307.16125) as lmms-eval has it: ``{"question_id": "101669",
     "data_type": "image", "image": [{"bytes": ...}], "question": "How many towels are in the
@@ -45,23 +45,23 @@ def image_list_choice(
     Args:
         row: the row.
         id: template of the sample's id.
-        media: templates of an image's file, with ``{number}`` from 1, for rows that hold none.
-        prompt: template of the user's text, with ``{question}``, ``{options}`` (one a line) and
+        media: templates of an image's file for rows without images, with ``{number}``, which is 1.
+        prompt: template of the user's text, with ``{question}``, ``{options}`` (one per line) and
             ``{letters}`` ("A, B, C").
         options: name of the column that lists the options.
-        option_columns: in its place, names of columns that hold one option each.
+        option_columns: instead of it, names of columns with one option each.
         question: template of the bare question.
-        answer: template of the right letter; brackets around it do not count.
-        hidden_answers: rows without an answer are asked, and not scored.
-        images: name of a column with a list of images; null takes image_1, image_2, ...
-        image_mark: what stands in the text where an image goes; null shows all in front of it.
-        group: template of what errors cluster by, where questions share their images; null takes
-            the id.
+        answer: template of the right letter; brackets around it are ignored.
+        hidden_answers: ask rows without an answer, but do not score them.
+        images: name of a column with a list of images; null uses image_1, image_2, ...
+        image_mark: placeholder of an image in the text; null shows all images before the text.
+        group: template of the group, by which errors are clustered, if questions share their
+            images; null uses the id.
         upright: see :func:`llava_eval.benchmarks.image_rows.row_image`.
         facets: as in :func:`llava_eval.benchmarks.adapters.image.image_question`.
 
     Raises:
-        RowsError: a missing column, or an answer that is no letter of an option.
+        RowsError: a missing column, or an answer that is not the letter of an option.
     """
     listed = Options(column=options, columns=option_columns)
     choices = listed.of(row)
@@ -91,10 +91,10 @@ def image_list_choice(
 
 
 def _content(images: Sequence[Media], text: str, mark: str | None) -> tuple[Media | str, ...]:
-    """Return images in the places that a text marks, or in front of one with more or fewer marks.
+    """Replace the marks in a text by the images; if their numbers differ, put images before it.
 
-    Source: lmms-eval 0.7.3, models/simple/llava_hf.py and internvl3.py; the latter says what
-    becomes of other numbers of marks, which the former's models refuse.
+    Source: lmms-eval 0.7.3, models/simple/llava_hf.py and internvl3.py; the rule for other numbers
+    of marks is the latter's, as the former's models refuse them.
     """
     first, *others = [text] if mark is None else text.split(mark)
     if len(others) != len(images):
@@ -106,7 +106,7 @@ def _content(images: Sequence[Media], text: str, mark: str | None) -> tuple[Medi
 def _images(
     row: Row, column: str | None, files: Sequence[str], *, upright: bool
 ) -> tuple[Media, ...]:
-    """Return the images that a row holds, in order, or else the first that a template names."""
+    """Return the images in a row, in order, or else the first file that a template names."""
     value: Any = None if column is None else row.optional(column)
     items = as_list(value)
     if items is not None:
@@ -134,7 +134,7 @@ def _images(
 
 
 def _is_there(item: Any) -> bool:
-    """Return whether a cell holds an image; libraries write null in several ways."""
+    """Return whether a cell has an image; libraries write null in several ways."""
     if isinstance(item, Mapping):
         return any(item.values())
     return not is_null(item) and item != ""

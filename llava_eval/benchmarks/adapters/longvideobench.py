@@ -28,7 +28,7 @@ def longvideobench(
     subtitles: str | None = None,
     max_frames: int = 16,
 ) -> Sample:
-    """Make a sample; with ``subtitles`` its frames and subtitle lines stand in the order of time.
+    """Make a sample; with ``subtitles``, frames and subtitle lines are in the order of time.
 
     Real row, shortened: ``{"id": "86CxyhFV9MI_0", "video_path": "86CxyhFV9MI.mp4", "question": "In
     the video, which subtitles appear at the same time as the man with black hair ...?", "option0":
@@ -36,15 +36,15 @@ def longvideobench(
     "option1": ..., "option4": "N/A", "correct_choice": 1, "duration": 190.16, "duration_group":
     600, "question_category": "TOS", "subtitle_path": "86CxyhFV9MI_en.json",
     "starting_timestamp_for_subtitles": 0}``. The test split has no correct_choice. The files
-    lvb_val.json and lvb_test_wo_gt.json have ``candidates``, a list, in place of the options.
+    lvb_val.json and lvb_test_wo_gt.json have a list ``candidates`` instead of option columns.
 
     Args:
         row: the row.
         media: templates of the video file.
         prompt: template of the user's text, with ``{question}`` and ``{options}``.
-        option_columns: the columns of the options; "N/A" stands for none.
+        option_columns: the columns of the options; "N/A" means no option.
         subtitles: template of the subtitle file; null shows the video as it is.
-        max_frames: frames that the sampler takes at most.
+        max_frames: the most frames that the sampler returns.
     """
     is_listed = row.optional(_CANDIDATES) is not None
     sample = multiple_choice(
@@ -65,7 +65,7 @@ def longvideobench(
         return sample
     duration_seconds = row.number_of("duration")
     in_order = FramesAndSubtitles(
-        # the reference's loader samples by the duration in the row
+        # the reference's loader samples by the row's duration
         media=dataclasses.replace(sample.media[0], stated_seconds=duration_seconds),
         path=row.media_path([subtitles]),
         duration_seconds=duration_seconds,
@@ -79,9 +79,9 @@ def longvideobench(
 class FramesAndSubtitles:
     """Each frame as an image, and between them the subtitle lines that are shown at a frame.
 
-    Frames stand at nominal times: ``duration / max_frames`` apart in videos of more than
-    ``max_frames`` seconds, else one second. A line comes after the frames up to its middle, where a
-    frame lies strictly inside its time, which is taken as at least a second.
+    Frames have nominal times: in videos of more than ``max_frames`` seconds the duration divided by
+    the number of frames apart, else one second. A line is shown if a frame is strictly inside its
+    time, extended to at least a second; it comes after the frames up to its middle.
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/longvideobench/utils.py, compute_frame_timestamps and
     insert_subtitles_into_frames.
@@ -89,9 +89,9 @@ class FramesAndSubtitles:
     Attributes:
         media: the video.
         path: its subtitle file, a JSON list.
-        duration_seconds: as the data set states it.
-        starting_seconds: where in the subtitles the video begins.
-        max_frames: frames that the sampler takes at most.
+        duration_seconds: the duration that the data set states.
+        starting_seconds: the time in the subtitles at which the video begins.
+        max_frames: the most frames that the sampler returns.
     """
 
     media: Media

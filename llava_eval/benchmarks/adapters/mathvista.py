@@ -1,4 +1,4 @@
-"""MathVista (arXiv 2310.02255): mathematics in pictures, with options or a typed answer."""
+"""MathVista (arXiv 2310.02255): mathematics in pictures, with options or an answer of a type."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INSTRUCTIONS = {
 
 
 def mathvista(row: Row, *, media: list[str], image: str = "decoded_image") -> Sample:
-    """Make a sample whose question is the data set's own query, for the language model that reads.
+    """Make a sample whose bare question is the data set's own query, which the judge reads.
 
     Real row, shortened: ``{"pid": "1", "question": "When a spring does work on an object, ...",
     "choices": null, "unit": null, "precision": 1.0, "answer": "1.2", "question_type":
@@ -31,11 +31,11 @@ def mathvista(row: Row, *, media: list[str], image: str = "decoded_image") -> Sa
 
     Args:
         row: the row.
-        media: templates of the image's file, for rows that hold none.
-        image: name of the column that holds the image.
+        media: templates of the image's file, for rows without the image itself.
+        image: name of the column with the image.
 
     Raises:
-        RowsError: a missing column, a type of answer that has no instruction, or no choices.
+        RowsError: a missing column, a type of answer without an instruction, or missing choices.
     """
     kind, answer_type = row.text("{question_type}"), row.text("{answer_type}")
     precision = row.columns.get("precision")

@@ -1,4 +1,4 @@
-"""MMBench (arXiv 2307.06281): four options, asked once for every rotation of them."""
+"""MMBench (arXiv 2307.06281): up to four options, asked once for every rotation of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from llava_eval.benchmarks.image_rows import row_facets, row_image
 from llava_eval.benchmarks.rows import EMPTY_CELLS, Row, is_null
 from llava_eval.types import Sample
 
-#: Copies of a question have its index plus a multiple of this.
+#: The rotations of a question have its index plus multiples of this.
 _CIRCULAR_STEP = 1_000_000
 
 _LETTERS = "ABCD"
@@ -25,7 +25,7 @@ def mmbench(
     upright: bool = True,
     facets: dict[str, list[str]] | None = None,
 ) -> Sample:
-    """Make a sample; all rotations of a question are one group, named after the question's index.
+    """Make a sample; the rotations of a question are one group, named by the question's index.
 
     Real row: ``{"index": 1000241, "question": "Identify the question that Madelyn and Tucker's
     experiment can best answer.", "hint": "The passage below describes an experiment. ...", "A":
@@ -37,12 +37,12 @@ def mmbench(
         row: the row.
         media, image, upright, facets: as in
             :func:`llava_eval.benchmarks.adapters.image.image_question`.
-        prompt: template of the user's text; beside the columns it may use ``{hint}`` and
-            ``{options}`` (one a line, "A. ...").
-        hint_format: template of the hint where there is one, with ``{hint}``.
-        empty_cells: what stands for no hint or option: "nan", as lmms-eval has it (there "nan" is
-            not shown, but looked for in replies all the same, and an empty text is a hint), or
-            whatever pandas reads as an empty cell; an option that is, is an empty choice.
+        prompt: template of the user's text; in addition to the columns it may use ``{hint}`` and
+            ``{options}`` (one per line, "A. ...").
+        hint_format: template of the hint if there is one, with ``{hint}``.
+        empty_cells: which cells are no hint or option. "nan": as in lmms-eval, where the text "nan"
+            is not shown, but still looked for in replies, and an empty text is a hint. "pandas":
+            all that pandas reads as an empty cell; such an option is an empty choice.
 
     Raises:
         RowsError: a missing column, or an answer that is no letter.

@@ -1,4 +1,4 @@
-"""MMMU (arXiv 2311.16502): college subjects, several images a question, some open answers."""
+"""MMMU (arXiv 2311.16502): college subjects, several images per question, some open answers."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from llava_eval.benchmarks.image_rows import row_image
 from llava_eval.benchmarks.rows import Row
 from llava_eval.types import Media, Sample
 
-#: Its one group is the subject.
+#: An id; its group is the subject.
 ID = re.compile(r"[^_]*_(.+?)_\d+")
 _IMAGE = re.compile(r"<image (\d+)>")
-#: Where an image stands in a text that is taken apart.
+#: Placeholder of an image in a text.
 _PLACE = re.compile(r"<image(?: [1-7])?>")
-#: What stands for a hidden answer.
+#: Mark of a hidden answer.
 _HIDDEN = "?"
 _SUBJECTS = {
     "Art and Design": "Art Art_Theory Design Music",
@@ -43,7 +43,7 @@ def mmmu(
     upright: bool = True,
     interleaved: bool = False,
 ) -> Sample:
-    """Make a sample with the images that its question and options mention, in the order of names.
+    """Make a sample with the images that its text mentions, in the order of their names.
 
     Real row: ``{"id": "validation_Accounting_1", "question": "<image 1> Baxter Company has a
     relevant range of production between 15,000 and 30,000 units. ...", "options": "['$6', '$7',
@@ -52,19 +52,19 @@ def mmmu(
 
     Args:
         row: the row.
-        media: templates of an image's file, with ``{image}`` for "image_1", for rows that do not
-            hold images.
-        choice_prompt: template of the user's text, with ``{question}`` and ``{options}`` (one a
+        media: templates of an image's file, with ``{image}`` for "image_1", for rows without
+            images.
+        choice_prompt: template of the user's text, with ``{question}`` and ``{options}`` (one per
             line, "A. ...").
-        open_prompt: the same for open questions, which are those of another question_type.
+        open_prompt: the same for open questions, which have another question_type.
         image: name of the columns with images, with ``{}`` for their number.
         upright: see :func:`llava_eval.benchmarks.image_rows.row_image`.
-        interleaved: images stand where the text names them, not in front of it.
+        interleaved: put images where the text mentions them, instead of before it.
 
     Raises:
         RowsError: a missing column, or an id that names no subject.
     """
-    kind = row.optional("question_type")  # MMMU-Pro has multiple choice alone
+    kind = row.optional("question_type")  # MMMU-Pro, without it, has multiple choice only
     is_choice = kind in (None, "multiple-choice")
     choices = row.options("options") if is_choice else ()
     text = row.text(
@@ -86,7 +86,7 @@ def mmmu(
         ).media
         for name in names
     ]
-    targets = row.answers("answer", one=True)  # a written list stays one text, as there
+    targets = row.answers("answer", one=True)  # a list written as text stays a text
     return Sample(
         id=row.text("{id}"),
         row=row.number,
@@ -103,10 +103,10 @@ def mmmu(
 
 
 def _interleaved(images: list[Media], text: str) -> tuple[Media | str, ...]:
-    """Return images in the places that a text has for them, which go.
+    """Replace the image placeholders of a text by the images.
 
-    Images are in the order of their names, whatever a place names; where there are more places
-    than images ("<image 1>" twice), what stands between those left over is lost.
+    Images come in the order of their names, whatever number a placeholder has. If there are more
+    placeholders than images ("<image 1>" twice), the text between the surplus ones is lost.
 
     Source: lmms-eval 0.7.3 (PyPI), tasks/mmmu/utils.py, mmmu_doc_to_messages.
     """

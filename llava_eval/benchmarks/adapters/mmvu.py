@@ -42,14 +42,14 @@ def mmvu(
     {"subject": "Chemistry", "textbook": ..., "rationale": ..., "knowledge": [...]}, "question":
     "Assume that 2.24 liters of gas fully participates ...", "choices": {"A": "10.0", "B": "5.0",
     "C": "12.0", "D": "15.0", "E": "20.0"}, "answer": "A"}``. The options of open questions are
-    empty. lmms-eval's rows have ``video_path``, which ends in the same two parts, for ``video``.
+    empty. lmms-eval's rows have, instead of ``video``, ``video_path`` with the same last two parts.
 
     Args:
         row: the row.
         media: templates of the video file, with ``{file}`` for "Chemistry/0.mp4".
-        choice_prompt: template of the user's text, with ``{options}`` (one a line, "A: ...").
+        choice_prompt: template of the user's text, with ``{options}`` (one per line, "A: ...").
         open_prompt: the same for open questions.
-        subject_from: the row's metadata, or the folder of its video; a few differ.
+        subject_from: the row's metadata, or the folder of its video; they differ in a few rows.
         swap_red_blue: see :class:`llava_eval.types.Media`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""MVBench (arXiv 2311.17005) and TVBench (arXiv 2410.07752): tasks with a folder of videos each."""
+"""MVBench (arXiv 2311.17005) and TVBench (arXiv 2410.07752): each task has a folder of videos."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.sources import ROW_SET_COLUMN
 from llava_eval.types import Sample
 
-#: Columns that may name a row's task, in the order in which they are looked at.
+#: Columns that may name a row's task; the first that it has counts.
 _TASK_COLUMNS = (ROW_SET_COLUMN, "task_type", "task")
-#: MVBench's archive data0613.zip has further videos of CLEVRER and STAR in a folder of its own.
+#: MVBench's archive data0613.zip has further videos of CLEVRER and STAR in a separate folder.
 _FURTHER = PurePosixPath("data0613")
 
 
@@ -36,15 +36,15 @@ def mvbench(
     "end": 30.4}``; most tasks have neither start nor end.
 
     Args:
-        row: the row; its task is the name of its subset or file, or stands in a column task_type.
+        row: the row; its task is the name of its subset or file, or in a column task_type or task.
         prompt: template of the user's text, with ``{question}`` and ``{options}``.
         folders: by task, the folder of its videos.
-        cut: tasks whose videos are cut to the row's start and end. A row whose task is not known is
-            cut where it has both.
+        cut: tasks whose videos are cut to the row's start and end. A row whose task has no folder
+            is cut if it has both.
         answer_form: how the answer names the right candidate.
         option_format, strip_options_end: see
             :func:`llava_eval.benchmarks.adapters.multiple_choice`.
-        strip_question: the question is stripped of outer white space.
+        strip_question: strip the question of outer white space.
     """
     task = _task(row)
     folder = PurePosixPath(folders.get(task, ""))
@@ -71,6 +71,6 @@ def mvbench(
 
 
 def _task(row: Row) -> str:
-    """Return the task as "fine_grained_action", however the source writes it."""
+    """Return the task in the form "fine_grained_action", however the source writes it."""
     known = (value for value in map(row.optional, _TASK_COLUMNS) if value)
     return re.sub(r"[^a-z0-9]+", "_", str(next(known, "unknown")).lower())

@@ -1,4 +1,4 @@
-"""NExT-QA (arXiv 2105.08276): rows whose question types come in groups."""
+"""NExT-QA (arXiv 2105.08276): rows with types of questions that form groups."""
 
 from __future__ import annotations
 
@@ -63,16 +63,16 @@ def open_answer(
 
     Real row: ``{"video": "4924794333", "frame_count": 1058, "width": 640, "height": 360,
     "question": "is the baby old enough to converse", "answer": "no", "qid": 4, "type": "DB"}``;
-    the hub's rows also hold ``additional_ref_answer``, a second accepted answer or nothing.
+    the hub's rows also have ``additional_ref_answer``, a second accepted answer or nothing.
 
     Args:
         row: the row.
         media: templates of the video file.
         prompt: template of the user's text, with ``{question}``.
         additional_answer: column of the second answer; rows may lack it.
-        strip_question: the question is stripped of outer white space.
-        merge_previous: "temporal previous" counts as "temporal next", as the open-ended results
-            are published.
+        strip_question: strip the question of outer white space.
+        merge_previous: count "temporal previous" as "temporal next", as in the published
+            open-ended results.
     """
     sample = open_ended(
         row,

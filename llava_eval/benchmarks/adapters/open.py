@@ -32,20 +32,20 @@ def open_ended(
     Args:
         row: the row.
         id: template of the sample's id.
-        group: template of what errors cluster by.
-        media: templates of the media file; the first that exists is taken.
+        group: template of the group, by which errors are clustered.
+        media: templates of the media file; the first that exists is used.
         question: template of the bare question.
         answers: name of the column with the accepted answer, or a list of them.
-        prompt: template of the user's text; beside the columns it may use ``{question}``, and
-            ``{asked}``, which lmms-eval makes of ActivityNet-QA's: "what color is the Guitar" is
-            "What color is the guitar?" there.
+        prompt: template of the user's text; in addition to the columns it may use ``{question}``,
+            and ``{asked}``, the question as lmms-eval rewrites ActivityNet-QA's: "what color is the
+            Guitar" becomes "What color is the guitar?".
         media_kind: video or image.
-        options: name of the column with options that come below the question; rows may lack it, as
+        options: name of the column with options to list below the question; rows may lack it, as
             LVBench's do in lmms-eval's tasks/lvbench/utils.py, lvbench_doc_to_text.
-        first_line: of an answer the first line counts, with its line feed and without a byte order
-            mark, as ``readlines()[0]`` has VideoDetailDescription's text files in
+        first_line: use only an answer's first line, with its line feed and without a byte order
+            mark, as ``readlines()[0]`` reads VideoDetailDescription's text files in
             LLaVA-VL/LLaVA-NeXT, branch video_inference.
-        hidden_answers: rows without an answer are asked, and not scored.
+        hidden_answers: ask rows without an answer, but do not score them.
 
     Raises:
         RowsError: a missing column, or no answer.

@@ -25,12 +25,12 @@ AnswerForm = Literal[
 
 _LETTERS = string.ascii_uppercase
 LETTER_AND_OPTION = "{letter}. {option}"
-#: As it is set whether a protocol's file has the key or not.
+#: As an override that works whether or not a protocol's file has the key.
 _CARRY_LETTERS = "++benchmark.adapter.options_carry_letters"
 
-#: What test sets have in place of a hidden answer; BLINK's has "hidden".
+#: Marks of a hidden answer in test sets; BLINK's is "hidden".
 _HIDDEN = frozenset({"-1", "-1.0", "hidden"})
-#: What an error says of a row without an answer, behind all else.
+#: The end of an error about a row without an answer.
 ASK_WITHOUT_ANSWER = (
     "; hidden_answers: true in benchmark.adapter, where it has that key, asks rows without one"
 )
@@ -43,15 +43,15 @@ class Options:
     Attributes:
         column: name of the column that lists them, or maps letters to them.
         pattern: regular expression with one group, for a column that is one text: each text that
-            the group finds is an option, without white space at its ends.
-        columns: in place of both, names of columns that hold one option each.
-        padding: text of such a column that stands for no option.
+            the group matches is an option, stripped of outer white space.
+        columns: instead of both, names of columns with one option each.
+        padding: text of such a column that means no option.
         carry_letters: the options already begin with "A. ", "B. ", ...
-        keep_letters: the sample's choices keep these, for a rule that looks at them.
+        keep_letters: keep these in the sample's choices, for a rule that looks at them.
         form: template of one option, with ``{letter}`` and ``{option}``.
-        separator: what joins the options.
-        strip: each option is stripped of outer white space.
-        strip_end: the joined options are stripped of white space at their end.
+        separator: text between the options.
+        strip: strip each option of outer white space.
+        strip_end: strip the joined options of white space at their end.
     """
 
     column: str | None = None
@@ -81,7 +81,7 @@ class Options:
             ) from error
 
     def of(self, row: Row) -> tuple[str, ...]:
-        """Return a row's options as they stand there; what is null or padding is none.
+        """Return a row's options as they are in it; null or padding at their end is no option.
 
         Raises:
             RowsError: fewer than 2 or more than 26 options, or a null before the last of them.
@@ -107,7 +107,7 @@ class Options:
         return [None if is_null(value) or value == self.padding else str(value) for value in values]
 
     def choices(self, options: Sequence[str]) -> tuple[str, ...]:
-        """Return the options' texts as scorers compare them."""
+        """Return the options' texts for scorers to compare."""
         if self.carry_letters and not self.keep_letters:
             return tuple(_without_letter(option) for option in options)
         return tuple(options)
@@ -121,14 +121,14 @@ class Options:
 
 
 def check_pattern(key: str, pattern: str) -> None:
-    """Refuse what is no regular expression with one group, whose text counts.
+    """Check that a pattern is a regular expression with exactly one group.
 
     Args:
-        key: that it stands under.
-        pattern: to be checked.
+        key: its key, for the message.
+        pattern: the pattern to check.
 
     Raises:
-        ConfigError: as said.
+        ConfigError: it is not.
     """
     try:
         has_one = re.compile(pattern).groups == 1
@@ -139,7 +139,7 @@ def check_pattern(key: str, pattern: str) -> None:
 
 
 def _by_letter(options: Mapping[str, Any]) -> list[str | None]:
-    """Return options that stand under their letters in the order of these; others as they stand."""
+    """Return a mapping's options in the order of its letters; without letters, in its own."""
     letters: Iterable[str] = options
     named = {str(name).upper(): text for name, text in options.items()}
     if named and len(named) == len(options) and set(named) <= set(_LETTERS):
@@ -155,19 +155,19 @@ def right_letters(
     *,
     may_be_hidden: bool = False,
 ) -> tuple[str, ...]:
-    """Return the right letter alone; nothing where the answer is hidden.
+    """Return the right letter in a tuple, which is empty if the answer is hidden.
 
     Args:
         row: the row.
         choices: its options.
-        template: of the answer.
-        form: a letter ("(B)" with brackets), a zero-based index, or the option's text; of equal
-            texts the first or the last one, or an error. Where "last_equal_text" is none of the
-            options, the answer is "@", the letter before A, as in MVBench's and MLVU's own code:
-            every reply that names an option is wrong.
+        template: template of the answer.
+        form: how it names the option: a letter ("(B)" with brackets), a zero-based index, or the
+            option's text; if options are equal, the first or the last one, or an error. If
+            "last_equal_text" is none of the options, the answer is "@", the letter before A, as in
+            MVBench's and MLVU's own code: every reply that names an option is wrong.
             "number_letter_or_text" tells these apart by the answer itself, as lmms-eval does for
             TVBench; see :func:`_number_letter_or_text`.
-        may_be_hidden: rows without an answer are asked, and not scored.
+        may_be_hidden: ask rows without an answer, but do not score them.
 
     Raises:
         RowsError: the answer is none of the choices.
@@ -190,16 +190,16 @@ def right_letters(
 def answer_of(
     row: Row, template: str, texts: Sequence[str] = (), *, may_be_hidden: bool
 ) -> str | None:
-    """Return a row's answer; None where it is hidden: no column, an empty cell, or a mark.
+    """Return a row's answer; None if it is hidden: no column, an empty cell, or a mark.
 
     Args:
         row: the row.
-        template: of the answer.
-        texts: options whose texts answers are, and marks are not.
+        template: template of the answer.
+        texts: options, if answers are their texts; an answer equal to one is no mark.
         may_be_hidden: see :func:`right_letters`.
 
     Raises:
-        RowsError: a column that is missing or null, and may not be.
+        RowsError: a column is missing or null although answers may not be hidden.
     """
     fields = fields_of(template)
     if may_be_hidden and any(row.optional(name) is None for name in fields):
@@ -211,12 +211,12 @@ def answer_of(
 
 
 def advice_of_hidden(answer: str) -> str:
-    """Return how a row is asked without its answer, as an error adds it; "" where it has one."""
+    """Return an error's advice how to ask a row without an answer; "" if it has an answer."""
     return ASK_WITHOUT_ANSWER if answer in ("", *_HIDDEN) else ""
 
 
 def _other_form(answer: str, choices: Sequence[str]) -> str:
-    """Return which form would have read an answer, as an error adds it."""
+    """Return an error's advice which form would read an answer, or ""."""
     if advice := advice_of_hidden(answer):
         return advice
     forms: dict[AnswerForm, str] = {"text": "it", "index": "it, counted from 0", "letter": "it"}
@@ -246,12 +246,12 @@ def _right_index(answer: str, form: AnswerForm, choices: Sequence[str]) -> int |
 
 
 def _number_letter_or_text(answer: str, choices: Sequence[str]) -> int | None:
-    """Return the index of the right option as lmms-eval takes it for TVBench.
+    """Return the index of the right option as lmms-eval finds it for TVBench.
 
-    A whole number is an index from 0 or, where there is no such option, from 1, even where it is
-    the text of another option: "3" among "2", "3", "4" makes the last one right. A single letter is
-    an option's, whether there is one or not. Anything else is the first equal text, case and
-    spaces ignored.
+    A whole number is an index from 0 or, if there is no such option, from 1, even if it is the text
+    of another option: "3" among "2", "3", "4" makes the last one right. A single letter is an
+    option's letter, even if there is no such option. Anything else is the text of the first equal
+    option, with case and spaces ignored.
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/tvbench/utils.py, tvbench_doc_to_target.
     """
@@ -306,19 +306,19 @@ def multiple_choice(
     Args:
         row: the row.
         id: template of the sample's id.
-        group: template of what errors cluster by.
-        media: templates of the media file; the first that exists is taken.
+        group: template of the group, by which errors are clustered.
+        media: templates of the media file; the first that exists is used.
         question: template of the bare question.
         answer, answer_form, hidden_answers: see :func:`right_letters`.
-        prompt: template of the user's text; beside the columns it may use ``{question}``,
-            ``{options}`` (formatted and joined), ``{options_repr}`` (the Python list's own written
-            form, as lmms-eval 0.2 prints it) and ``{subtitles}``.
+        prompt: template of the user's text; in addition to the columns it may use ``{question}``,
+            ``{options}`` (formatted and joined), ``{options_repr}`` (the options as a printed
+            Python list, as in lmms-eval 0.2) and ``{subtitles}``.
         media_kind: video or image.
         options, option_columns, option_padding, options_carry_letters, keep_letters, option_format,
             option_separator, strip_options_end: see :class:`Options`.
-        strip_texts: question and options are stripped of outer white space.
-        strip_question: the question alone is.
-        subtitles: template of the video's subtitle file, whose lines stand for ``{subtitles}``.
+        strip_texts: strip question and options of outer white space.
+        strip_question: strip only the question.
+        subtitles: template of the video's subtitle file, whose lines replace ``{subtitles}``.
         subtitle_rule, subtitle_heading, subtitle_missing: see
             :class:`llava_eval.benchmarks.subtitles.Subtitles`.
 
@@ -340,7 +340,7 @@ def multiple_choice(
     given = listed.of(row)
     if options_carry_letters:
         needs_check = answer_form == "letter"
-    else:  # the prompt writes them
+    else:  # the prompt adds letters
         needs_check = "{options}" in prompt and "{letter}" in option_format
     if needs_check:
         check_letters(row, given, carried=options_carry_letters)
@@ -375,16 +375,16 @@ def multiple_choice(
 
 
 def _without_letter(option: str) -> str:
-    """Return "A. Apples." without its letter, and anything else as it is."""
+    """Return "A. Apples." without its letter, and any other text unchanged."""
     head, separator, rest = option.partition(". ")
     return rest if separator and len(head) == 1 and head.isupper() else option
 
 
 def check_letters(row: Row, options: Sequence[str], *, carried: bool = True) -> None:
-    """Refuse options that are to be shown with letters of their own and have none, or the reverse.
+    """Refuse options that should have letters of their own but do not, or the reverse.
 
     Raises:
-        RowsError: not one of them begins with its letter; all do, and are to get another.
+        RowsError: with ``carried``, none of them begins with its letter; without, all do.
     """
     pairs = list(zip(_LETTERS, options, strict=False))
     if not carried:
@@ -401,7 +401,7 @@ def check_letters(row: Row, options: Sequence[str], *, carried: bool = True) -> 
 
 
 def lettered(options: Sequence[str], form: str = LETTER_AND_OPTION) -> list[str]:
-    """Return options with their letters.
+    """Return options with their letters added.
 
     Args:
         options: their texts.

@@ -1,4 +1,4 @@
-"""LVBench and MotionBench: rows of one video each with a list of questions, or of one question."""
+"""LVBench and MotionBench: each row is a video with a list of questions, or one question."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from llava_eval.benchmarks.rows import Row, as_list, is_null, list_items, mappin
 from llava_eval.types import Media, Sample
 
 _QUESTIONS = "qa"
-#: An option of LVBench, a line of its own: "(A) a hat".
+#: An option of LVBench on its own line: "(A) a hat".
 _BRACKETED = re.compile(r"^\s*\(([A-Z])\)\s*(.*?)\s*$", re.MULTILINE)
 #: An option of MotionBench: a letter and one of ".):" at the start of a line, up to the next such.
 _MARKED = re.compile(r"(?:^|\n)\s*([A-F])[.):]\s*(.*?)\s*(?=\n\s*[A-F][.):]\s|$)", re.DOTALL)
 
 
 def lvbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
-    r"""Make the samples of a video; their facet question_type joins several types with "+".
+    r"""Make the samples of a video; their facet question_type joins several types by "+".
 
     Real row (arXiv 2406.08035), shortened: ``{"key": "Cm73ma6Ibcs", "type": "cartoon", "qa":
     [{"uid": "1", "question": "What year appears in the opening caption of the video?\n(A) 1636\n
@@ -27,9 +27,9 @@ def lvbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
     retrieval"], "time_reference": "00:15-00:19"}, ...]}``.
 
     Args:
-        row: of one video.
+        row: the row of a video.
         media: templates of the video file.
-        prompt: template of the user's text, with ``{question}``, which holds the options.
+        prompt: template of the user's text, with ``{question}``, which includes the options.
 
     Raises:
         RowsError: a missing column, or a question without options or an answer.
@@ -53,22 +53,22 @@ def lvbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
 
 
 def motionbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
-    r"""Make the samples of a video whose answers are known.
+    r"""Make a sample of each question about a video that has options and a known answer.
 
     Real row (arXiv 2501.02955), shortened: ``{"key": "...", "video_path": "....mp4", "video_type":
     "...", "question_type": "Motion Recognition", "qa": [{"uid": "...", "question": "What does the
-    man do?\nA. He waves.\nB. He sits.\nC. ...\nD. ...", "answer": "B"}]}``; the answer "NA" is
-    that of the hidden test set. A row may also be one question itself, which may list its options:
+    man do?\nA. He waves.\nB. He sits.\nC. ...\nD. ...", "answer": "B"}]}``; in the hidden test set
+    the answer is "NA". A row may also be one question itself, which may list its options:
     ``{"id": "...", "question": "...", "options": [{"label": "A", "text": "He waves."}, ...]}``.
 
     Source of the splitting: EvolvingLMMs-Lab/lmms-eval, tasks/motionbench/utils.py,
-    _split_question_and_options: a question that begins with its options keeps them in its text. A
-    question without options, or whose answer is none of their letters, is left out there and here.
+    _split_question_and_options: a question that begins with its options keeps them in its text.
+    There and here, a question is left out if it has no options or its answer is not one's letter.
 
     Args:
-        row: of one video, or of one question.
+        row: the row of a video or of one question.
         media: templates of the video file.
-        prompt: template of the user's text, with ``{question}`` and ``{options}`` (one a line).
+        prompt: template of the user's text, with ``{question}`` and ``{options}`` (one per line).
 
     Raises:
         RowsError: a missing column.
@@ -101,7 +101,7 @@ def motionbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...
 
 
 def _listed_options(question: Row) -> list[tuple[str, str]]:
-    """Return the options that a question lists, each a mapping of a label and a text, or a text."""
+    """Return (letter, text) of the options in a question's list of mappings or texts."""
     pairs = []
     listed = list_items(question.optional("options")) or ()
     for letter, option in zip(string.ascii_uppercase, listed, strict=False):
@@ -117,7 +117,7 @@ def _listed_options(question: Row) -> list[tuple[str, str]]:
 
 
 def _questions(row: Row) -> Iterator[Row]:
-    """Yield a row for every question of a video, or the row itself where it is one."""
+    """Yield a row for every question of a video, or the row itself if it is one question."""
     if row.optional(_QUESTIONS) is None and row.optional("question") is not None:
         yield row
         return

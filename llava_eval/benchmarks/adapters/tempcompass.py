@@ -1,4 +1,4 @@
-"""TempCompass (arXiv 2403.00476): one set of rows for each of four tasks."""
+"""TempCompass (arXiv 2403.00476): a set of rows for each of four tasks."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def tempcompass(row: Row, *, media: list[str], prompts: dict[str, str]) -> Sampl
     Real row, of multi-choice: ``{"video_id": "1034419625", "question": "What is the man doing in
     the video?\nA. dunking a basketball\nB. dribbling a basketball\nC. passing a basketball",
     "answer": "A. dunking a basketball", "dim": "action"}``. Captioning rows also have
-    ``mc_question`` and ``mc_answer``: the question that the caption is to answer.
+    ``mc_question`` and ``mc_answer``: the question that the caption should answer.
 
     Args:
-        row: the row. Its task is the name of its subset; where it has none, what its columns say.
+        row: the row. Its task is the name of its subset; if it has none, its columns show the task.
         media: templates of the video file.
         prompts: by task, template of the user's text.
 

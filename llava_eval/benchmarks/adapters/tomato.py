@@ -13,7 +13,7 @@ from llava_eval.types import Sample
 def tomato(
     row: Row, *, media: list[str], prompt: str, id: str, group: str, frames: int | None = None
 ) -> Sample:
-    """Make a sample; ``{options_by_letter}`` in its prompt is a Python dictionary as it is printed.
+    """Make a sample; ``{options_by_letter}`` in its prompt is a printed Python dictionary.
 
     Real row: ``{"question": "How many trapezoid(s) does the person draw in the air throughout the
     entire video?", "options": ["2", "1", "3", "4", "5", "0"], "answer": 2, "key": "0209-03",
@@ -25,8 +25,8 @@ def tomato(
         media: templates of the video file.
         prompt: template of the user's text.
         id: template of the sample's id.
-        group: template of what errors cluster by.
-        frames: the number of frames that stands for ``{frames}`` in the prompt.
+        group: template of the group, by which errors are clustered.
+        frames: the number of frames that replaces ``{frames}`` in the prompt.
 
     Raises:
         RowsError: a missing column, or an answer that is none of the options.

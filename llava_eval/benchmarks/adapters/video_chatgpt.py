@@ -11,12 +11,12 @@ from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.sources import ROW_SET_COLUMN
 from llava_eval.types import Media, Sample
 
-#: What the hub's rows hold where a pair's question stands in another row.
+#: The hub's rows have this in place of a pair's question that is in another row.
 _NO_QUESTION = "None"
 
 
 def video_chatgpt(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
-    """Make one sample, or the two of a pair that stands in one row.
+    """Make one sample, or two if the row has both questions of a pair.
 
     Rows of the authors' files: ``{"Q": "What is happening in the video?", "A": "...",
     "video_name": "v_p1QGn0IzfW0"}`` and, for consistency, ``{"Q1": ..., "Q2": ..., "A": ...,
@@ -24,13 +24,12 @@ def video_chatgpt(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, .
     ``question_2``, with the two questions of a pair in two rows and "None" in place of the other.
 
     Rows with two questions are the consistency set; other rows belong to the set that their source
-    names (see :func:`llava_eval.benchmarks.sources.read_rows`), and to the generic one where it
-    names none. The sample's facet ``row_set`` is generic, temporal, consistency_1 or
-    consistency_2.
+    names (see :func:`llava_eval.benchmarks.sources.read_rows`), or to the generic one if it names
+    none. The sample's facet ``row_set`` is generic, temporal, consistency_1 or consistency_2.
 
     Args:
         row: the row.
-        media: templates of the media file; the first that exists is taken.
+        media: templates of the media file; the first that exists is used.
         prompt: template of the user's text, with ``{question}``.
 
     Raises:

@@ -24,7 +24,7 @@ _OPTION = re.compile(r"^([A-H])\. *(.*)$", re.MULTILINE)
 _ANSWERS = tuple("ABCDEFGH")
 _FACETS = ("group_type", "group_structure", "second_head", "third_head")
 
-#: A pause of so many seconds ends a sentence; behind a full stop a shorter one does.
+#: Longer pauses than this end a sentence; after a full stop, shorter ones do.
 _PAUSE_SECONDS = 0.5
 _PAUSE_AFTER_STOP_SECONDS = 0.1
 
@@ -50,12 +50,12 @@ def videomme_v2(
     Args:
         row: the row.
         media: templates of the video file.
-        prompt: template of the user's text, which stands last.
-        frames: the video, or each frame as an image that went through a JPEG file.
+        prompt: template of the user's text, which comes last.
+        frames: show the video, or each frame as an image that was saved as JPEG.
         subtitles: template of the subtitle file, JSON lines of words; null shows none.
         subtitle_order: all words in one text, or sentences between the frames.
-        heading: text in front of the prompt; ``{words}`` in it stands for the listed words.
-        heading_needs_words: a video of which no words are listed has no heading.
+        heading: text before the prompt; ``{words}`` in it is replaced by the listed words.
+        heading_needs_words: omit the heading of a video without words to list.
 
     Raises:
         RowsError: a missing column, or an answer other than A to H.
@@ -96,7 +96,7 @@ def read_words(path: str) -> list[Cue]:
     """Read a subtitle file: a JSON object with text, start_time and end_time on each line.
 
     Args:
-        path: of the file; where there is none, there are no words.
+        path: the file; if it does not exist, there are no words.
 
     Raises:
         MediaError: the file cannot be read.
@@ -119,16 +119,16 @@ def read_words(path: str) -> list[Cue]:
 
 
 def sentences(words: Sequence[Cue]) -> Iterator[Cue]:
-    """Yield what is said without a pause.
+    """Join words that are spoken without a pause, and yield these sentences.
 
-    A pause of more than half a second ends a sentence, and one of more than a tenth of a second
-    behind ".", "!" or "?".
+    A sentence ends with a pause of more than half a second, or of more than a tenth of a second
+    after ".", "!" or "?".
 
     Source: MME-Benchmarks/Video-MME-v2 b24176a, evaluation/test_video_mme_v2.py,
     group_subtitle_segments.
 
     Args:
-        words: in the order of the file.
+        words: the words in the order of the file.
     """
     begun: list[Cue] = []
     for word in words:
@@ -149,13 +149,13 @@ def _joined(words: Sequence[Cue]) -> Cue:
 
 @dataclass(frozen=True, slots=True)
 class ListedWords:
-    """A heading with all words of a video's subtitle file in the place of ``{words}``.
+    """A heading in which all words of a video's subtitle file replace ``{words}``.
 
     Attributes:
         media: the video.
         path: its subtitle file; a video without one has no words.
         heading: template of the text.
-        needs_words: without words there is no text.
+        needs_words: omit the text if there are no words.
     """
 
     media: Media
@@ -173,7 +173,7 @@ class ListedWords:
         Raises:
             MediaError: the file cannot be read.
         """
-        del clip  # which frames are shown does not matter
+        del clip  # the text does not depend on the frames
         words = " ".join(word.text for word in read_words(self.path))
         is_left_out = self.needs_words and not words
         return () if is_left_out else (self.heading.replace("{words}", words),)
@@ -181,17 +181,17 @@ class ListedWords:
 
 @dataclass(frozen=True, slots=True)
 class FramesAndSentences:
-    """Each frame as a JPEG image, and after it what is said up to the next frame.
+    """Each frame as a JPEG image, followed by the sentences spoken before the next frame.
 
-    A sentence that lasts longer than that stands after each frame that it touches. The times of
-    frames are their numbers over the average frame rate.
+    A longer sentence is repeated after each frame during which it is spoken. A frame's time is its
+    number divided by the average frame rate.
 
     Source: MME-Benchmarks/Video-MME-v2 b24176a, evaluation/test_video_mme_v2.py,
     build_chat_messages.
 
     Attributes:
         media: the video.
-        path: its subtitle file; a video without one has frames alone.
+        path: its subtitle file; for a video without one only frames are shown.
     """
 
     media: Media

@@ -1,4 +1,4 @@
-"""Video-MMMU (arXiv 2501.13826): lectures, with questions of three tracks about each."""
+"""Video-MMMU (arXiv 2501.13826): lectures, each with a question in three tracks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.benchmarks.sources import ROW_SET_COLUMN
 from llava_eval.types import Media, Sample
 
-#: Names of MMMU's domains here.
+#: Video-MMMU's own names of some of MMMU's domains.
 _CATEGORIES = {
     "Art and Design": "Art",
     "Health and Medicine": "Medicine",
@@ -37,9 +37,9 @@ def videommmu(
     Args:
         row: the row; its track is its row set.
         media: templates of the video file, with ``{category}``.
-        prompt: template of the user's text, with ``{question}`` and ``{options}`` (one a line,
-            lettered unless they carry their letters).
-        choice_prompt: the same for multiple choice of the track Adaptation; null takes the other.
+        prompt: template of the user's text, with ``{question}`` and ``{options}`` (one per line,
+            with letters added unless they have theirs).
+        choice_prompt: the same for multiple choice of the track Adaptation; null: ``prompt``.
         open_prompt: the same for its open questions.
 
     Raises:

@@ -14,17 +14,17 @@ from llava_eval.borders.paths import local_path, names_file, open_file
 from llava_eval.types import Sample
 
 _INDEX = re.compile(r"(\d+)_\w+")
-#: The authors' table beside the rows; row i is about pair i.
+#: The authors' table in the folder of the rows; its row i describes pair i.
 _TABLE = "vinoground.csv"
 
 
 def vinoground(row: Row, *, media: list[str], prompt: str) -> Sample:
     r"""Make a sample whose group is the pair of captions.
 
-    Its facets major and minor are the pair's categories, of which there may be several minor ones
-    ("cyclical+spatial"): from columns of these names, as lmms-eval's rows have them, or from
-    vinoground.csv in the folder that the rows are read from, whose second and third column they
-    are (get_score_all.py).
+    Its facets major and minor are the pair's categories; there may be several minor ones
+    ("cyclical+spatial"). They come from columns of these names, as in lmms-eval's rows, or from the
+    second and third column of vinoground.csv in the folder that the rows are read from
+    (get_score_all.py).
 
     Row of vinoground_textscore.json (a third party's notes on the set): ``{"idx": "0_pos",
     "video_name": "vinoground_videos/0_pos.mp4", "question": "Which caption best describes this
@@ -65,7 +65,7 @@ def vinoground(row: Row, *, media: list[str], prompt: str) -> Sample:
 
 @functools.lru_cache(maxsize=1)
 def _table(source: str) -> dict[int, list[str]]:
-    """Return the categories of each pair, by its number; nothing where there is no table."""
+    """Return the categories of each pair, by its number; nothing if there is no table."""
     path = local_path(source) / _TABLE
     if not names_file(path):
         return {}

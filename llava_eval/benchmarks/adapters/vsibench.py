@@ -26,7 +26,7 @@ _DIFFICULTY = re.compile(r"_(?:easy|medium|hard)$")
 
 
 def vsibench(row: Row, *, media: list[str], choice_prompt: str, number_prompt: str) -> Sample:
-    """Make a sample with the facets task (directions of any difficulty are one) and question_type.
+    """Make a sample with the facets task (one for directions of any difficulty) and question_type.
 
     Real row, shortened: ``{"id": 0, "dataset": "arkitscenes", "scene_name": "41069025",
     "question_type": "object_rel_distance", "question": "Measuring from the closest point ...",
@@ -36,11 +36,11 @@ def vsibench(row: Row, *, media: list[str], choice_prompt: str, number_prompt: s
     Args:
         row: the row.
         media: templates of the video file.
-        choice_prompt: template of the user's text, with ``{options}`` (one a line).
-        number_prompt: the same for numbers.
+        choice_prompt: template of the user's text, with ``{options}`` (one per line).
+        number_prompt: the same for questions about a number.
 
     Raises:
-        RowsError: a missing column, another question_type, or an answer that is none.
+        RowsError: a missing column, another question_type, or an answer that is no option or is 0.
     """
     kind = row.text("{question_type}")
     if kind not in (*_NUMBERS, *_CHOICES):

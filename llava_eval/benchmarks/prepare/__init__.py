@@ -1,1 +1,1 @@
-"""Getting a benchmark's media onto this machine: fetching, and unpacking without surprises."""
+"""Bring a benchmark's media onto this machine: fetch archives, and unpack them safely."""

@@ -1,4 +1,4 @@
-"""Which media files of a benchmark are there: known before a model is loaded."""
+"""Find out, before a model is loaded, which media files of a benchmark exist."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from llava_eval.video.remote import is_address
 
 log = logging.getLogger(__name__)
 
-#: Fewer files than this say nothing about a folder: each is its own samples' error.
+#: If fewer files than this are missing, the folder may be right: only their own samples fail.
 _FEWEST = 3
-#: Most files that are looked for before a run; on a network's disk each may take a millisecond.
+#: The most files to look for before a run; on a network disk each may take a millisecond.
 _MOST = 1000
 
-#: Ends of the names of files that hold one picture; gif and webp may move.
+#: Suffixes of files with one picture; gif and webp may be animated.
 _STILL_SUFFIXES = IMAGE_SUFFIXES - {".gif", ".webp"}
 
 _File = TypeVar("_File")
@@ -32,7 +32,7 @@ def media_files(samples: Iterable[Sample]) -> list[Media]:
     """Return the media of samples that are files on this machine, each once, in order.
 
     Args:
-        samples: of a benchmark.
+        samples: a benchmark's samples.
     """
     media = (medium for sample in samples for medium in sample.media)
     on_disk = (medium for medium in media if medium.data is None and not is_address(medium.path))
@@ -40,26 +40,26 @@ def media_files(samples: Iterable[Sample]) -> list[Media]:
 
 
 def subtitle_files(samples: Iterable[Sample]) -> list[str]:
-    """Return the files that samples read beside their media, each once, in order.
+    """Return the other files that samples read, such as subtitles, each once, in order.
 
     Args:
-        samples: of a benchmark.
+        samples: a benchmark's samples.
     """
     return list(dict.fromkeys(path for sample in samples for path in sample.files))
 
 
 def check_media_files(samples: Sequence[Sample], benchmark: BenchmarkConfig) -> None:
-    """Look for the media of samples, evenly spread, and warn of those that are missing.
+    """Look for an evenly spread part of the samples' media, and warn if some are missing.
 
-    Subtitles, which not every video has, are warned of where there are none at all. It is warned
-    too of images that are given as videos, as an adapter does that nobody told otherwise.
+    Not every video has subtitles, so only their complete absence causes a warning. So do images
+    that are shown as videos, because an adapter shows them so by default.
 
     Args:
-        samples: that are to be asked.
-        benchmark: whose samples they are.
+        samples: the samples to be asked.
+        benchmark: their benchmark.
 
     Raises:
-        ConfigError: there is not one of them, so that every sample would fail.
+        ConfigError: none of them exists, so that every sample would fail.
     """
     subtitles = _evenly(subtitle_files(samples))
     if subtitles and not any(is_there(path) for path in subtitles):

@@ -1,4 +1,4 @@
-"""Writing the members of an archive where they belong, and nowhere else."""
+"""Write the members of an archive below a target folder, and nowhere else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from llava_eval.borders.paths import whole_file
 from llava_eval.errors import ArchiveError, StorageError
 
 _CHUNK_BYTES = 1 << 20
-#: Folders within each other; real archives have fewer than ten.
+#: The most nested folders; real archives have fewer than ten.
 _MAX_DEPTH = 100
 
 
@@ -21,8 +21,8 @@ class Limits:
     """Bounds on what one archive may unpack to.
 
     Attributes:
-        max_bytes: of all members together.
-        max_members: files and folders.
+        max_bytes: size of all members together.
+        max_members: number of files and folders.
     """
 
     max_bytes: int
@@ -34,10 +34,10 @@ class Writer:
 
     Args:
         archive: its name, for messages.
-        target: folder that everything lands in.
-        limits: what may be written.
-        since: when the archive came to lie there, in seconds since 1970; a file that was there
-            before is not taken for one of its members.
+        target: folder that everything is written into.
+        limits: bounds on what may be written.
+        since: when the archive was put there, in seconds since 1970; an older file is not taken
+            for one of its members.
     """
 
     def __init__(self, archive: str, target: Path, limits: Limits, since: float = 0.0) -> None:
@@ -53,12 +53,12 @@ class Writer:
         self._target = target.resolve()
 
     def path_of(self, name: str) -> Path:
-        """Return where a member belongs.
+        """Return the path of a member.
 
         Raises:
-            ArchiveError: outside the target, by its name or by a link that is there already.
+            ArchiveError: it is outside the target, by its name or through an existing link.
         """
-        # Backslashes separate folders for whoever packed on Windows.
+        # Archives packed on Windows may separate folders by backslashes.
         path = PurePosixPath(name.replace("\\", "/"))
         has_drive = len(name) > 1 and name[1] == ":"
         if path.is_absolute() or ".." in path.parts or has_drive or "\0" in name:
@@ -79,16 +79,16 @@ class Writer:
         return path_below
 
     def count(self, num_bytes: int = 0, *, num_members: int = 0) -> None:
-        """Count what is about to be written; see :meth:`check_ahead`."""
+        """Count bytes and members that are about to be written; see :meth:`check_ahead`."""
         self.check_ahead(num_bytes, num_members)
         self.num_members += num_members
         self.num_bytes += num_bytes
 
     def check_ahead(self, num_bytes: int, num_members: int) -> None:
-        """Refuse what goes beyond what may be unpacked, before anything of it is written.
+        """Check, before anything is written, that further bytes and members are allowed.
 
         Raises:
-            ArchiveError: it is more than the limits allow.
+            ArchiveError: they would exceed the limits.
         """
         if self.num_members + num_members > self._limits.max_members:
             raise ArchiveError(
@@ -111,11 +111,11 @@ class Writer:
             raise StorageError(f"cannot make {path}: {error.strerror or error}") from error
 
     def file(self, name: str, content: IO[bytes], num_bytes: int, bar: tqdm[NoReturn]) -> None:
-        """Write a file, all of it or nothing; what was written of this archive is left as it is.
+        """Write a file completely or not at all; skip one that was written from this archive.
 
         Args:
             name: the member's name.
-            content: its bytes; read to the end where they are written.
+            content: its bytes; read to the end if they are written.
             num_bytes: its size as the archive states it.
             bar: counts bytes.
         """
@@ -129,20 +129,20 @@ class Writer:
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(path) as stream:
-                # The stated size may be a lie: what really comes out is counted.
+                # The stated size may be wrong, so the real bytes are counted.
                 while chunk := content.read(_CHUNK_BYTES):
                     self.count(len(chunk))
                     stream.write(chunk)
                     bar.update(len(chunk))
         except OSError as error:
-            if error.errno is None:  # not the system's: bz2 says so of damaged data
+            if error.errno is None:  # not the system's: bz2 raises OSError for damaged data
                 raise ArchiveError(
                     f"{self.archive}: the member {name!r} cannot be unpacked: {error}"
                 ) from error
             raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
     def note_done(self, note: Path) -> None:
-        """Remember that the archive is unpacked."""
+        """Record in a file that the archive is unpacked."""
         try:
             note.parent.mkdir(exist_ok=True)
             note.touch()

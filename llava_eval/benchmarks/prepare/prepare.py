@@ -1,4 +1,4 @@
-"""``llava-eval prepare``: fetch a benchmark, unpack it, and say whether it is complete."""
+"""``llava-eval prepare``: fetch a benchmark, unpack it, and report whether it is complete."""
 
 from __future__ import annotations
 
@@ -35,13 +35,15 @@ class Readiness:
     """Questions and media of a benchmark: how many there are, and which are missing.
 
     Attributes:
-        benchmark: what its file says.
-        num_samples, num_expected: questions; None where the complete set's size is not known.
-        num_media: files that the rows name.
-        num_subtitles, num_subtitles_present: subtitle files likewise, which not every video has.
-        unreadable: those that are there, or may be, but cannot be opened, and why.
-        missing: files that do not exist.
-        damaged: files that do not open, and why.
+        benchmark: its configuration.
+        num_samples, num_expected: questions found and expected; None if the expected number is not
+            known, or only a part was selected.
+        num_media: media files that the rows name.
+        num_subtitles, num_subtitles_present: subtitle files named and found; not every video has
+            one.
+        unreadable: subtitle files that cannot be opened, and why.
+        missing: media files that do not exist.
+        damaged: media files that do not open, and why.
         counts: facet, level, questions found, questions expected.
     """
 
@@ -58,7 +60,7 @@ class Readiness:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every question can be asked, none is missing, and not all subtitles are."""
+        """Whether all questions and media are there, and at least one of any subtitle files."""
         return (
             self.num_expected in (None, self.num_samples)
             and not self.missing
@@ -70,7 +72,7 @@ class Readiness:
 
 
 def prepare(composed: ComposedConfig) -> Readiness:
-    """Fetch and unpack what can be, and check all of it.
+    """Fetch and unpack a benchmark's media as far as possible, and check rows and media.
 
     Raises:
         LlavaEvalError: something cannot be fetched or must not be unpacked, or the rows cannot be
@@ -88,7 +90,7 @@ def prepare(composed: ComposedConfig) -> Readiness:
 
 
 def _unpack_archives(benchmark: BenchmarkConfig) -> None:
-    """Unpack archives of the hub, and those that lie in the media folder already."""
+    """Unpack archives from the hub, and those that are in the media folder already."""
     settings, root = benchmark.prepare, media_folder(benchmark.media_root)
     patterns = [*settings.archives, *settings.files]
     repository = settings.repository
@@ -109,7 +111,7 @@ def _unpack_archives(benchmark: BenchmarkConfig) -> None:
         if settings.files:
             single = fetch_files(repository, revision, settings.files)
             place(single, root / settings.folder, Path(repository))
-    # a clone of the data set may lie there, with archives in its folders
+    # the media folder may be a clone of the data set, with archives in its folders
     files += _matching(root, ["*", *settings.archives])
     for path in files:
         if path.suffix.lower() in (".7z", ".rar"):
@@ -120,14 +122,14 @@ def _unpack_archives(benchmark: BenchmarkConfig) -> None:
 
 
 def place(files: Sequence[Path], target: Path, clone: Path | None = None) -> None:
-    """Link files of the hub into a folder, under their paths in the data set.
+    """Link files from the hub into a folder, under their paths in the data set.
 
-    Files that lie there stay, but for links to another revision.
+    Existing files are kept, except for links to another revision.
 
     Args:
-        files: below the hub's cache's folder of a revision, or below a clone.
+        files: files below a revision's folder in the hub's cache, or below a clone.
         target: the folder.
-        clone: its folder, for files that are below it.
+        clone: the clone's folder, for files below it.
 
     Raises:
         StorageError: a link cannot be made.
@@ -145,7 +147,7 @@ def place(files: Sequence[Path], target: Path, clone: Path | None = None) -> Non
             continue
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)  # a link to another revision, or into a cache that is gone
+            path.unlink(missing_ok=True)  # a link to another revision, or into a deleted cache
             path.symlink_to(source)
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
@@ -174,7 +176,7 @@ def _check_media(samples: Sequence[Sample], readiness: Readiness) -> None:
                 info = media_info(Media("video", medium.path))
                 if info.num_frames == 0:
                     raise MediaError(f"{medium.path}: no frames")
-            elif Path(medium.path).stat().st_size == 0:  # others are opened when they are shown
+            elif Path(medium.path).stat().st_size == 0:  # images are opened when they are shown
                 raise MediaError(f"{medium.path}: the file is empty")
         except MediaError as error:
             readiness.damaged.append((medium.path, str(error)))
@@ -194,7 +196,7 @@ def _counts(
 
 
 def readiness_text(readiness: Readiness) -> str:
-    """Return what people read: counts first, what is missing then, and the verdict last."""
+    """Return the result as text for people: counts, then missing files, then the verdict."""
     expected = "" if readiness.num_expected is None else f" of {readiness.num_expected}"
     num_present = readiness.num_media - len(readiness.missing)
     num_open = num_present - len(readiness.damaged)
@@ -227,27 +229,27 @@ def readiness_text(readiness: Readiness) -> str:
 
 
 def fetch_files(repository: str, revision: str | None, patterns: Sequence[str]) -> list[Path]:
-    """Fetch the files of a data set that match, and return where they lie.
+    """Fetch the files of a data set that match patterns, and return their paths.
 
-    They go into the hub's own cache (``HF_HOME``), with progress bars; what is there is not fetched
-    again, an interrupted file goes on where it stopped, and without a network what is there is
-    returned. Those of a clone stay where they are.
+    They are fetched into the hub's own cache (``HF_HOME``), with progress bars. Cached files are
+    not fetched again, interrupted ones continue where they stopped, and without a network the
+    cached ones are returned. Files of a clone stay where they are.
 
     Args:
         repository: "organisation/name", or the folder of a clone, as for rows.
         revision: branch, tag or commit; None is the main branch.
-        patterns: as the shell's, on the path inside the repository.
+        patterns: shell patterns for the paths inside the repository.
 
     Raises:
-        FetchError: the repository, the revision or the network is not to be had, or terms must be
-            agreed to first.
+        FetchError: the repository, the revision or the network is not available, or terms must be
+            accepted first.
     """
     from huggingface_hub import is_offline_mode
     from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
 
     if Path(repository).is_dir():
         return _matching(Path(repository), patterns)
-    # To the shell "**/" stands for no folder, too; the hub looks for one at least.
+    # In a shell "**/" also matches no folder; on the hub it needs at least one.
     asked = [*patterns, *(pattern.replace("**/", "") for pattern in patterns)]
     try:
         root = snapshot(repository, revision, asked, kind="dataset")
@@ -269,11 +271,11 @@ def _matching(root: Path, patterns: Sequence[str]) -> list[Path]:
     """Return the files below a folder that match any of the patterns, in order.
 
     Raises:
-        ConfigError: a pattern is none.
+        ConfigError: a pattern is not valid.
         OSError: the system refuses the folder.
     """
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        root.stat()  # from Python 3.13 on, glob passes over what the system refuses
+        root.stat()  # from Python 3.13 on, glob silently skips a folder that the system refuses
     try:
         found = {path for pattern in patterns for path in root.glob(pattern)}
     except (ValueError, NotImplementedError) as error:

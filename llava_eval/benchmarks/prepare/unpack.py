@@ -1,4 +1,4 @@
-"""Unpacking archives: zip files, and tar files, compressed or not, whole or in parts."""
+"""Unpack archives: zip files, and tar files, compressed or not, whole or in parts."""
 
 from __future__ import annotations
 
@@ -33,33 +33,33 @@ if TYPE_CHECKING:
 
 _TAR = r"tar|tar\.gz|tgz|tar\.bz2|tar\.xz|tar\.zst"
 _WHOLE = re.compile(rf".+\.(zip|{_TAR})", re.IGNORECASE)
-#: "videos.tar.part.aa", "videos.tar.gz.003", "videos.zip.part01": what ``split`` leaves. Many other
-#: things than parts of a zip file end in letters; of a tar file .sig, .asc and .idx.
+#: "videos.tar.part.aa", "videos.tar.gz.003", "videos.zip.part01": output of ``split``. Parts of a
+#: zip file must end in digits, as many other files end in letters; .sig, .asc, .idx are no parts.
 _PART = re.compile(
     rf"(.+\.(?:{_TAR}|zip(?=\.(?:part[._-]?)?\d)))\.(?!partial|asc)(?:part[._-]?)?(a?[a-z]{{2}}|\d{{1,4}})",
     re.I,
 )
 
-#: What the readers of archives raise at damage, between them; RecursionError is a RuntimeError.
+#: All errors that readers of archives raise for damaged ones; RecursionError is a RuntimeError.
 _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError),
     *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError),
     *(OSError, MemoryError),
 )
-#: A long name, or the attributes of a member, in a tar file's headers; real ones have a few kB.
+#: The most bytes of a long name or of attributes in a tar file's headers; real ones have a few kB.
 _MAX_HEADER_BYTES = 1 << 20
 _HEADER_TYPES = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
 )
-#: Not the blocks of zeros, nor the end of the file, that end an archive.
+#: Not the errors for blocks of zeros or the end of the file, which end an archive.
 _DAMAGED_HEADER: tuple[type[tarfile.HeaderError], ...] = (
     tarfile.InvalidHeaderError,  # type: ignore[attr-defined]
     tarfile.TruncatedHeaderError,  # type: ignore[attr-defined]
 )
 
 _CHUNK_BYTES = 1 << 20
-#: Folder below the target that notes which archives are unpacked.
+#: Folder below the target with a note of each unpacked archive.
 DONE_FOLDER = ".prepared"
 
 
@@ -68,7 +68,7 @@ class Archive:
     """One archive.
 
     Attributes:
-        name: its file name, without the part's ending where it is split; it says zip or tar.
+        name: its file name, if split without the part's ending; it tells zip from tar.
         parts: its files, in the order in which they are read.
     """
 
@@ -82,25 +82,25 @@ class Archive:
 
     @property
     def noted(self) -> str:
-        """What tells it from others of its name, wherever it lies: its size, and how it begins."""
+        """Its name with its size and a checksum of its beginning, independent of its folder."""
         with self.parts[0].open("rb") as part:
             return f"{self.name}.{self.num_bytes}.{zlib.crc32(part.read(_CHUNK_BYTES)):08x}"
 
     @property
     def changed(self) -> float:
-        """When the last of its parts came to lie there, in seconds since 1970."""
+        """When the last of its parts was put there, in seconds since 1970."""
         return max(part.stat().st_ctime for part in self.parts)
 
 
 def find_archives(paths: Iterable[Path], split: Sequence[str] = ()) -> list[Archive]:
-    """Return the archives among some files, by name; other files are passed over.
+    """Return the archives among some files, sorted by name; other files are ignored.
 
-    Parts of one archive lie in one folder.
+    All parts of an archive must be in one folder.
 
     Args:
         paths: the files.
-        split: patterns of names; the files of each are parts of one archive, in the order of the
-            numbers in their names.
+        split: patterns of names; the files that match one are the parts of one archive, in the
+            order of the numbers in their names.
     """
     found: dict[tuple[Path, str, bool], list[Path]] = defaultdict(list)
     for path in sorted(set(paths)):
@@ -126,7 +126,7 @@ def _part_order(path: Path) -> tuple[list[int], int, str]:
 
 
 def _check_gaps(archive: Archive) -> None:
-    """Refuse parts that are no sequence: a member across a gap would have its right size."""
+    """Refuse parts with gaps or repeats: a member across a gap would still have its right size."""
     names = ((path, path.name) for path in archive.parts)
     parts = [path for path, name in names if _PART.fullmatch(name) and not _WHOLE.fullmatch(name)]
     endings = [re.findall("[a-z]+$|[0-9]+$", path.name.lower())[0] for path in parts]
@@ -136,7 +136,7 @@ def _check_gaps(archive: Archive) -> None:
 
 
 def _place_of(ending: str) -> int:
-    """Return a part's place among others with as long an ending: "09" before "10", "az" "ba"."""
+    """Return a part's place among endings of the same length: "09" before "10", "az" "ba"."""
     if ending.isdigit():
         return int(ending)
     place = 0
@@ -146,21 +146,21 @@ def _place_of(ending: str) -> int:
 
 
 def unpack(archive: Archive, target: Path, limits: Limits) -> None:
-    """Unpack an archive into a folder; one that is unpacked already is left alone.
+    """Unpack an archive into a folder, unless it is unpacked there already.
 
-    It is unpacked once more where another of its name and size was put there since.
+    It is unpacked again if its file was replaced since.
 
     Files of the right size that are younger than the archive are not written again, so that an
-    interrupted command goes on where it stopped; older ones may be of another archive.
+    interrupted command continues where it stopped; older ones may be from another archive.
 
     Args:
-        archive: what to unpack.
-        target: folder that everything lands in; made where needed.
+        archive: the archive to unpack.
+        target: folder that everything is written into; created if needed.
         limits: bounds on size and number of members.
 
     Raises:
         ArchiveError: a member would land outside the target, is a link or a device, the archive is
-            damaged, encrypted or lacks a part, or it passes a limit. Nothing was written outside
+            damaged, encrypted or lacks a part, or it exceeds a limit. Nothing was written outside
             the target.
         StorageError: a file cannot be written.
     """
@@ -194,7 +194,7 @@ def unpack(archive: Archive, target: Path, limits: Limits) -> None:
 
 
 def _unpack_tar(stream: io.BufferedReader[_Joined], writer: Writer, bar: tqdm[NoReturn]) -> None:
-    """Unpack a tar file in one pass; it ends at the first member that may not be unpacked."""
+    """Unpack a tar file in one pass; raise at the first member that may not be unpacked."""
     plain = _plain(stream)
     with tarfile.open(fileobj=plain, mode="r|", tarinfo=_BoundedHeader) as archive:
         for member in archive:
@@ -207,16 +207,16 @@ def _unpack_tar(stream: io.BufferedReader[_Joined], writer: Writer, bar: tqdm[No
             else:
                 raise _link_or_device(writer, member.name)
     num_left = 0
-    while plain is not stream and (chunk := plain.read(_CHUNK_BYTES)):  # then its checksum
+    while plain is not stream and (chunk := plain.read(_CHUNK_BYTES)):  # verifies the checksum
         num_left += len(chunk)
         writer.check_ahead(num_left, 0)
 
 
 def _plain(stream: io.BufferedReader[_Joined]) -> IO[bytes]:
-    """Return what a file holds, unpacked where it is compressed, in one stream or in several.
+    """Return a file's content, decompressed if it is compressed, in one stream or in several.
 
-    The library's own way reads the first stream alone and no checksum; pbzip2, bgzip and ``cat``
-    write several.
+    tarfile's own decompression reads only the first stream and checks no checksum; pbzip2, bgzip
+    and ``cat`` write several streams.
     """
     start = stream.peek(6)
     if start.startswith(b"\x1f\x8b"):
@@ -238,9 +238,9 @@ def _link_or_device(writer: Writer, member: str) -> ArchiveError:
 
 
 class _BoundedHeader(tarfile.TarInfo):
-    """A header whose own text is read into memory only where it is of a sensible size.
+    """A header whose own text is read into memory only if it has a sensible size.
 
-    Behind the first one the library takes a header that is none for the end of the archive.
+    After the first header, tarfile itself takes an invalid header for the end of the archive.
     """
 
     @classmethod
@@ -256,7 +256,7 @@ class _BoundedHeader(tarfile.TarInfo):
             raise tarfile.ReadError(f"a header of the archive: {error}") from None
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
-        """Read what follows the header's block; the library's hook for subclasses."""
+        """Read the data after the header's block; tarfile's hook for subclasses."""
         if self.type in _HEADER_TYPES and self.size > _MAX_HEADER_BYTES:
             raise tarfile.ReadError(
                 f"a header of the archive states {self.size} bytes, more than {_MAX_HEADER_BYTES}"
@@ -289,10 +289,10 @@ class _Joined(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: Buffer, /) -> int:
-        """Fill a buffer as far as the part at hand goes; 0 at the end of the last.
+        """Fill a buffer from the current part; return 0 at the end of the last one.
 
         Raises:
-            ArchiveError: the part cannot be read; as OSError it would pass for damage, or for a
+            ArchiveError: the part cannot be read; an OSError would be taken for damage, or for a
                 file that cannot be written.
         """
         number = bisect.bisect_right(self._ends, self._position)
@@ -330,9 +330,9 @@ def _unpack_zip(stream: IO[bytes], writer: Writer, bar: tqdm[NoReturn]) -> None:
 
 
 def _name_of(member: zipfile.ZipInfo) -> str:
-    """Return a member's name, in UTF-8 also where a Unix system or macOS left out the mark of it.
+    """Return a member's name, read as UTF-8 even if Unix or macOS did not set the flag for it.
 
-    Without that mark the library reads it in the code page of DOS, as the format has it.
+    Without that flag zipfile reads it in DOS's code page, as the format requires.
     """
     if member.create_system == _UNIX and not member.flag_bits & _UTF_8:
         try:

@@ -1,4 +1,4 @@
-"""Reading and printing published scores."""
+"""Read and print published scores."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def read_scores(*, benchmark: str | None = None, model: str | None = None) -> Se
 
     Args:
         benchmark: a family ("videomme"), or a protocol of it ("videomme/official").
-        model: part of the model's name, whatever its case and the marks and blanks in it, so that
-            the names of configurations work too: "smolvlm2_2_2b".
+        model: part of the model's name; case, punctuation and blanks are ignored, so that the
+            names of configurations work too: "smolvlm2_2_2b".
 
     Raises:
-        ConfigError: nothing is published of that benchmark, or of a model of that name.
+        ConfigError: there are no published scores of that benchmark, or of such a model.
     """
     scores: Sequence[Score] = published_rows("scores.csv")
     if benchmark is not None:
@@ -57,7 +57,7 @@ def _kept(
 
 
 def scores_text(scores: Iterable[Score], *, width: int = 80) -> str:
-    """Return scores as people read them, by benchmark, with their sources at the end."""
+    """Return scores as text for people, by benchmark, with their sources at the end."""
     listed = list(scores)
     sources = list(dict.fromkeys((item["source"], item["kind"]) for item in listed))
     blocks = []
@@ -101,7 +101,7 @@ def _frames(score: Score) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]], width: int) -> list[str]:
-    """Return the lines of a table; experiments stand below their rows where it is too narrow."""
+    """Return the lines of a table, with experiments below their rows if it is too narrow."""
     columns = range(len(rows[0]))
     widths = [max(len(row[column]) for row in rows) for column in columns]
     below = [""] * len(rows)
@@ -109,7 +109,7 @@ def _table(rows: Sequence[Sequence[str]], width: int) -> list[str]:
         below = [row[4] for row in rows]
         rows = [[*row[:4], row[5]] for row in rows]
         widths.pop(4)
-    # Model and metric are wrapped where a line would be too long.
+    # Model and metric are wrapped if a line would be too long.
     for column, least in ((1, 24), (0, 18), (1, 15), (0, 12), (1, 12)):
         over = 2 + sum(widths) + 2 * (len(widths) - 1) - width
         if over > 0:

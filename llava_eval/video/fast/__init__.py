@@ -1,10 +1,10 @@
-"""Exact frames without decoding the others: the one entry to everything in this folder.
+"""Decode exact frames without decoding all others: the only entry to this folder.
 
-Nothing outside imports a module of this folder, and all that is here could go: each function may
-answer that it cannot be sure, and the caller then decodes from the start.
+Nothing outside imports the modules in this folder, and the folder could be removed: each function
+may answer that it cannot be sure, and the caller then decodes from the start.
 
-A packet that is not read cannot be known to be damaged: where the decoder would lose a frame of it,
-which a plain decode does not count, the frames after it have the numbers that the container gives
+Damage in a packet that is not read goes unnoticed. If a decoder would lose that packet's frame, a
+plain decode does not count it; here the frames after it keep the numbers that the container gives
 them.
 
     path --index_video--> VideoIndex --plan_ranges--> DecodeRange --RangeDecoder--> FrameCollector
@@ -29,12 +29,12 @@ _log = logging.getLogger(__name__)
 
 
 class Attempt(NamedTuple):
-    """The outcome of an attempt to do without a decode from the start.
+    """The outcome of an attempt to avoid a decode from the start.
 
     Attributes:
-        info: the video; None where only a decode of all of it can tell how many frames it has.
-        why_not: why frames have to come from a sequential decode; empty where they need not.
-        problems: damage that was met.
+        info: the video; None if only decoding all of it can tell its number of frames.
+        why_not: why frames must come from a sequential decode; empty if they need not.
+        problems: the damage that was found.
     """
 
     info: VideoInfo | None
@@ -46,10 +46,10 @@ def describe(path: str) -> Attempt:
     """Describe a video without decoding it.
 
     Args:
-        path: of a file that exists.
+        path: path of a file that exists.
 
     Raises:
-        MediaError: the file is no video.
+        MediaError: the file is not a video.
     """
     index = known_index(path)
     if index is None:
@@ -62,16 +62,16 @@ def describe(path: str) -> Attempt:
 
 
 def decode(collector: FrameCollector, num_threads: int | None = None) -> Attempt:
-    """Add the missing frames to a collector, decoding no more than they need.
+    """Add the missing frames to a collector, decoding no more than necessary.
 
-    Where the attempt has a ``why_not``, no frame in the collector is to be trusted.
+    If the attempt has a ``why_not``, no frame in the collector may be trusted.
 
     Args:
-        collector: of frames of a file that exists.
-        num_threads: cores to decode on; None uses all that are free.
+        collector: collects frames of a file that exists.
+        num_threads: cores to decode on; None uses all free ones.
 
     Raises:
-        MediaError: the file is no video, or too short.
+        MediaError: the file is not a video, or too short.
     """
     index = known_index(collector.path)
     if index is not None and index.sequential_reason:
@@ -87,7 +87,7 @@ def decode(collector: FrameCollector, num_threads: int | None = None) -> Attempt
         problems = _damage(untrusted)
         if problems:
             _log.warning("%s: %s; replaying from the start", collector.path, untrusted)
-        if index is None:  # it has to be decoded from the start whenever it is shown
+        if index is None:  # every decode of this video has to start at its beginning
             return Attempt(None, str(untrusted), problems)
         if problems:
             problems += (MediaProblem("replayed", f"decoded from the start: {untrusted}"),)
@@ -101,7 +101,7 @@ def _damage(untrusted: UntrustedError) -> tuple[MediaProblem, ...]:
 
 
 def remember(info: VideoInfo, why_not: str) -> None:
-    """Keep what a decode of a whole video found out, so that the next time it is known.
+    """Keep the facts found by decoding a whole video, for the next time.
 
     Args:
         info: the video.

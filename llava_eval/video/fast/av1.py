@@ -1,4 +1,4 @@
-"""The few facts of AV1 bitstream headers that frame-exact seeking needs.
+"""Read the few fields of AV1 bitstream headers that frame-exact seeking needs.
 
 Sections are those of the AV1 Bitstream & Decoding Process Specification, version 1.0.0 with
 errata 1.
@@ -15,7 +15,7 @@ from llava_eval.video.fast.syntax import NEEDED, EntryKind, Syntax
 
 # obu_type (6.2.2)
 _SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
-_UNREAD = frozenset({4, 7, 8})  # tile groups of their own, redundant headers, tile lists
+_UNREAD = frozenset({4, 7, 8})  # separate tile groups, redundant headers, tile lists
 # frame_type (6.8.2)
 _KEY_FRAME, _INTRA_ONLY, _SWITCH_FRAME = 0, 2, 3
 #: SELECT_SCREEN_CONTENT_TOOLS and SELECT_INTEGER_MV (3): decided per frame.
@@ -23,7 +23,7 @@ _SELECT = 2
 
 
 class Av1(Syntax):
-    """AV1 temporal units: each shows one frame and may hold hidden ones.
+    """AV1 temporal units: each shows one frame and may contain hidden ones.
 
     Args:
         extradata: an AV1CodecConfigurationRecord (AV1 in ISOBMFF, 2.3.3), whose four bytes of
@@ -48,7 +48,7 @@ class Av1(Syntax):
         count = 0
         for kind, start, payload, _ in _obus(packet):
             if kind in (_FRAME_HEADER, _FRAME) and payload < len(packet):
-                if packet[start] & 0x04:  # of layers, only one is shown
+                if packet[start] & 0x04:  # scalable: only one layer is shown
                     return 1
                 # show_existing_frame (1 bit), frame_type (2), show_frame
                 count += packet[payload] & 0x90 != 0
@@ -62,7 +62,7 @@ class Av1(Syntax):
 
 @dataclass(frozen=True, slots=True)
 class SequenceHeader:
-    """Fields of a sequence header that the layout of frame headers depends on, and all of it."""
+    """The fields of a sequence header that determine how frame headers are read, and its bytes."""
 
     reduced_still_picture: bool
     has_frame_ids: bool
@@ -73,7 +73,7 @@ class SequenceHeader:
 
 
 def sequence_header(unit: bytes) -> SequenceHeader | None:
-    """Return the sequence header in some OBUs, None if there is none that can be read."""
+    """Return the sequence header in some OBUs; None if there is none, or it cannot be read."""
     for kind, _, payload, end in _obus(unit):
         if kind == _SEQUENCE_HEADER:
             try:
@@ -84,11 +84,11 @@ def sequence_header(unit: bytes) -> SequenceHeader | None:
 
 
 def frames_of(unit: bytes, sequence: SequenceHeader) -> list[Frame] | None:
-    """Return the frames in a temporal unit, None if it has something that is not read here.
+    """Return the frames in a temporal unit; None if it has a feature that is not read here.
 
-    The slots of ``ref_frame_idx`` are all that the decoding of a frame depends on (5.9.2, 7.20 and
-    7.21): pixels, probabilities, motion, segmentation, loop filter, film grain and order hints are
-    loaded from them. Two rarely used fields go beyond that, and so does what scalable streams do.
+    The decoding of a frame depends only on the slots of ``ref_frame_idx`` (5.9.2, 7.20 and 7.21):
+    pixels, probabilities, motion, segmentation, loop filter, film grain and order hints are loaded
+    from them. The exceptions are two rarely used fields, and scalable streams.
 
     Args:
         unit: the temporal unit's bytes.
@@ -152,7 +152,7 @@ def _parse_sequence_header(content: bytes) -> SequenceHeader:
             bits.bits(64)
             if bits.flag():  # equal_picture_interval
                 bits.ue()
-            if bits.flag():  # decoder_model_info(), which moves what follows
+            if bits.flag():  # decoder_model_info(), which shifts all later fields
                 raise UnusualError
         display_delay = bits.flag()
         for _ in range(bits.bits(5) + 1):  # operating points
@@ -183,7 +183,7 @@ def _parse_sequence_header(content: bytes) -> SequenceHeader:
 
 
 def _parse_frame(bits: BitReader, sequence: SequenceHeader) -> Frame:
-    """Read the part of uncompressed_header(), 5.9.2, that tells what a frame depends on."""
+    """Read the part of uncompressed_header(), 5.9.2, that says which slots a frame uses."""
     if sequence.reduced_still_picture or sequence.has_frame_ids:
         raise UnusualError
     if bits.flag():  # show_existing_frame, frame_to_show_map_idx
@@ -208,7 +208,7 @@ def _parse_frame(bits: BitReader, sequence: SequenceHeader) -> Frame:
     refresh = 0xFF if frame_type == _SWITCH_FRAME or is_shown_key else bits.bits(8)
     references: tuple[int, ...] | None = ()
     if error_resilient and sequence.order_hint_bits and not (is_intra and refresh == 0xFF):
-        references = None  # ref_order_hint speaks of all slots
+        references = None  # ref_order_hint involves all slots
     elif not is_intra:
         is_short = sequence.order_hint_bits > 0 and bits.flag()
         # frame_refs_short_signaling is completed from the order hints of all slots (7.8)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 class UnusualError(Exception):
-    """What is legal but not read here."""
+    """The data is legal, but uses a feature that is not read here."""
 
 
 class BitReader:
@@ -45,7 +45,7 @@ class BitReader:
 
 
 def unescape(nal: bytes) -> bytes:
-    """Return a NAL unit without emulation prevention (00 00 03 becomes 00 00; H.264, 7.4.1)."""
+    """Remove emulation prevention from a NAL unit (00 00 03 becomes 00 00; H.264, 7.4.1)."""
     return nal.replace(b"\0\0\3", b"\0\0")
 
 

@@ -1,4 +1,4 @@
-"""H.264 and HEVC packets, in the form of mp4 and mkv (lengths) and of Annex B (start codes).
+"""Read H.264 and HEVC packets, as in mp4 and mkv (lengths) or as in Annex B (start codes).
 
 Sections are those of ITU-T H.264 (08/2021) and H.265 (08/2021).
 """
@@ -22,7 +22,7 @@ from llava_eval.video.fast.syntax import (
 
 
 class H264(Syntax):
-    """H.264. A keyframe of the container may be an IDR picture, a recovery point, or neither.
+    """H.264: a container's keyframe may be an IDR picture, a recovery point, or neither.
 
     Args:
         extradata: an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1), which begins with
@@ -65,7 +65,7 @@ class H264(Syntax):
         kinds = 0  # of slices: 1 for references, 2 for others (nal_ref_idc 0)
         end = len(packet)
         if self.length_size:
-            # one pass, as this is asked of every packet
+            # one pass, because this is called for every packet
             size, position = self.length_size, 0
             while position < end:
                 start = position + size
@@ -108,7 +108,7 @@ class H264(Syntax):
 
 
 class Hevc(Syntax):
-    """HEVC. Keyframes may have leading pictures, which are shown before them.
+    """HEVC: keyframes may have leading pictures, which are shown before them.
 
     Args:
         extradata: an HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.3.1), which has
@@ -119,7 +119,7 @@ class Hevc(Syntax):
     marks_leading = True
 
     def __init__(self, extradata: bytes) -> None:
-        # some writers leave the version at 0, so a start code has to be told apart
+        # some writers leave the version at 0, so check that it is not a start code
         is_hvcc = len(extradata) > 22 and extradata[0] in (0, 1) and extradata[:3] != b"\0\0\1"
         is_hvcc = is_hvcc and extradata[:4] != b"\0\0\0\1"
         self.length_size = (extradata[21] & 3) + 1 if is_hvcc else 0
@@ -178,12 +178,12 @@ class Hevc(Syntax):
 
     def hidden_at_start(self, packet: bytes) -> bool:
         picture = self._picture(packet)
-        # RASL pictures refer to what was before the keyframe (8.1.3: NoRaslOutputFlag)
+        # RASL pictures refer to pictures before the keyframe (8.1.3: NoRaslOutputFlag)
         return picture is not None and picture.kind in (8, 9)
 
     def ends_sequence(self, packet_end: bytes) -> bool:
-        # end of sequence or of bitstream (7.3.2.6 f.): a NAL unit of two bytes, which are its
-        # header with type 36 or 37 and temporal layer 0
+        # end of sequence or of bitstream (7.3.2.6 f.): a NAL unit that is only its two-byte
+        # header, with type 36 or 37 and temporal layer 0
         return packet_end[-2:] in (b"\x48\x01", b"\x4a\x01") and (
             self.length_size == 0
             or packet_end[-2 - self.length_size : -2] == (2).to_bytes(self.length_size, "big")
@@ -207,13 +207,14 @@ class Hevc(Syntax):
                 low = 0 if kind in (19, 20) else bits.bits(order_bits)
             except (EOFError, KeyError):
                 return None
-            # not of a higher sub-layer, nor leading, nor a sub-layer non-reference picture (8.3.1)
+            # an anchor is of the lowest sub-layer and is neither a leading picture nor a sub-layer
+            # non-reference picture (8.3.1)
             is_anchor = layer[0] & 7 == 1 and not 6 <= kind <= 9 and (kind > 14 or kind % 2 == 1)
             return PictureOrder(low, 0, 16 <= kind <= 20, is_anchor, order_bits, 0)
         return None
 
     def _learn(self, unit: bytes) -> None:
-        """Keep what slice headers depend on of a sequence or picture parameter set."""
+        """Keep the fields of a sequence or picture parameter set that slice headers need."""
         kind, bits = unit[0] >> 1 & 63, BitReader(unescape(unit[2:]))
         try:
             if kind == 33:
@@ -227,7 +228,7 @@ class Hevc(Syntax):
             return
 
     def _begins_with_end(self, packet: bytes) -> bool:
-        """Return whether the end of a sequence stands before the first slice, as in MPEG-TS."""
+        """Return whether an end of sequence comes before the first slice, as in MPEG-TS."""
         for start, _ in nal_units(packet, self.length_size):
             kind = packet[start] >> 1 & 63
             if kind < 32 or kind in (36, 37):
@@ -245,7 +246,7 @@ class Hevc(Syntax):
         # begins with first_slice_segment_in_pic_flag and, in IRAP pictures,
         # no_output_of_prior_pics_flag (7.3.1.2, 7.3.6.1)
         size, position, end, first = self.length_size, 0, len(packet), -1
-        while size and position < end:  # one pass, as this is asked of every packet
+        while size and position < end:  # one pass, because this is called for every packet
             start = position + size
             position = start + int.from_bytes(packet[position:start], "big")
             if first < 0 and start + 2 < end and start + 2 < position and not packet[start] & 0x40:
@@ -261,10 +262,10 @@ class Hevc(Syntax):
 
 
 class _Picture(NamedTuple):
-    """The needed facts of a packet.
+    """The needed facts about a packet.
 
-    NAL unit type, temporal layer, and no_output_of_prior_pics_flag of its first slice, and whether
-    the lengths of its NAL units add up to its own.
+    The NAL unit type, temporal layer and no_output_of_prior_pics_flag of its first slice, and
+    whether the lengths of its NAL units add up to the packet's length.
     """
 
     kind: int
@@ -274,7 +275,7 @@ class _Picture(NamedTuple):
 
 
 class _Sps(NamedTuple):
-    """The needed facts of an H.264 sequence parameter set."""
+    """The needed fields of an H.264 sequence parameter set."""
 
     frames_only: bool
     states_reorder: bool
@@ -283,7 +284,7 @@ class _Sps(NamedTuple):
     order_bits: int
 
 
-#: Bytes of a slice that hold its picture's place in the order.
+#: Bytes at the start of a slice that contain its picture's place in the order.
 _SLICE_HEADER = 40
 
 
@@ -306,7 +307,7 @@ def _hevc_units(extradata: bytes, *, is_hvcc: bool) -> Iterator[bytes]:
 
 
 def _parse_hevc_sps(bits: BitReader) -> tuple[int, bool, int, int]:
-    """Return number, separate_colour_plane_flag, bits of orders and reordering (7.3.2.2.1)."""
+    """Read (number, separate_colour_plane_flag, bits of orders, most reordering), 7.3.2.2.1."""
     bits.bits(4)  # sps_video_parameter_set_id
     num_sub_layers = bits.bits(3)
     bits.bits(1 + 88 + 8)  # sps_temporal_id_nesting_flag, profile_tier_level() (7.3.3)
@@ -333,7 +334,7 @@ def _parse_hevc_sps(bits: BitReader) -> tuple[int, bool, int, int]:
 
 
 def _is_exact_recovery_point(sei: bytes) -> bool:
-    """Return whether an SEI holds a recovery point of 0 frames, exact and no broken link.
+    """Return whether an SEI has a recovery point of 0 frames that is exact and no broken link.
 
     sei_message() is in 7.3.2.3.1, recovery_point() in D.1.8: recovery_frame_cnt, exact_match_flag,
     broken_link_flag.
@@ -353,7 +354,7 @@ def _is_exact_recovery_point(sei: bytes) -> bool:
 
 
 def _sei_number(sei: bytes, position: int) -> tuple[int, int]:
-    """Return a payload's type or size, which 0xFF bytes continue, and the position after it."""
+    """Return a payload type or size (each 0xFF byte adds 255) and the position after it."""
     number = 0
     while position < len(sei) and sei[position] == 0xFF:
         number += 255

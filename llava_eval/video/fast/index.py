@@ -1,9 +1,9 @@
-"""Where the frames of a video are: which keyframe each one is decoded from, without decoding.
+"""The index of a video: from which keyframe each frame is decoded, found without decoding.
 
-Frames are numbered in the order they are shown. Packets are numbered in the order they are stored,
-which is the order of decoding. A keyframe with number ``packet`` and ``shown_before`` shown
-packets before it is itself frame ``shown_before + leading``, where ``leading`` counts the pictures
-stored after it and shown before it.
+Frames are numbered in the order in which they are shown. Packets are numbered in the order in which
+they are stored, which is the decoding order. A keyframe with number ``packet`` that is stored after
+``shown_before`` shown packets is itself frame ``shown_before + leading``, where ``leading`` is the
+number of pictures that are stored after it and shown before it.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ if TYPE_CHECKING:
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-#: ``leading`` of a keyframe that has not been looked at, and of one where decoding cannot begin.
+#: ``leading`` of a keyframe that has not been examined, and of one where decoding cannot begin.
 UNKNOWN, UNSAFE = -1, -2
 
-#: libav learns the reorder depth of a stream that does not state it from its first frames.
+#: If a stream does not state its reorder depth, libav finds it from this many first packets.
 _PROBED_PACKETS = 16
 
 
-#: Why frames are not counted across other parameters: with them the order of frames may change.
+#: Why frames are not counted across a change of parameters: the order of frames may change.
 NEW_PARAMETERS = "the stream changes its parameters"
 
-#: Why timestamps are not trusted, as muxers make them up for streams that come without.
+#: Why timestamps are not trusted: muxers invent them for streams without any.
 TIMES_AS_STORED = (
     "the decoder shows frames in another order than stated: their times rise as they are stored"
 )
 
 
 class UntrustedError(Exception):
-    """The packets do not tell for sure which frames a plain decode shows."""
+    """The packets do not determine for sure which frames a plain decode shows."""
 
 
 class DamagedError(UntrustedError):
-    """The decoder had to conceal damage, and what it conceals with depends on earlier frames."""
+    """The video is damaged, and how a decoder conceals damage depends on earlier frames."""
 
 
 class EntryPoint(NamedTuple):
@@ -54,10 +54,10 @@ class EntryPoint(NamedTuple):
 
     Attributes:
         packet: its number in decoding order.
-        first_frame: its number in the order shown; what is decoded from here is exact from this
+        first_frame: its number in the order shown; a decode that begins here is exact from this
             frame on.
-        timestamp: to find it by seeking, in units of the stream.
-        position: to find it by seeking, and to know it when it comes: its byte in the file.
+        timestamp: its time in units of the stream, to seek to it.
+        position: its byte in the file, to seek to it and to recognise it.
     """
 
     packet: int
@@ -67,14 +67,14 @@ class EntryPoint(NamedTuple):
 
 
 def reorders(stream: VideoStream) -> bool:
-    """Return whether frames are shown in another order than stored, as parameter sets have it."""
+    """Return whether, by its parameter sets, a stream's frames are not shown as stored."""
     return bool(stream.codec_context.has_b_frames)
 
 
 def check_rise(times: Integers, stream: VideoStream, syntax: Syntax) -> None:
-    """Raise if times need more reordering than the stream states, as where parts were joined."""
+    """Raise if times need more reordering than the stream states, as after joining parts."""
     stated = syntax.stated_reorder if reorders(stream) else 0
-    later = np.zeros(len(times), np.int64)  # of those stored before each, how many are shown after
+    later = np.zeros(len(times), np.int64)  # how many are stored before each, but shown after it
     for step in range(1, min(2 * syntax.max_reorder + 2, len(times))):
         later[step:] += times[:-step] > times[step:]
     if stated is not None and later.max(initial=0) > stated:
@@ -87,11 +87,11 @@ def _no_rows() -> Integers:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoIndex:
-    """All that has to be known of a video to decode any of its frames.
+    """All facts about a video that are needed to decode any of its frames.
 
     Attributes:
-        info: what a sampler needs to know of it.
-        sequential_reason: why only the sequential decode can be trusted; empty if that is not so.
+        info: the facts that a sampler needs.
+        sequential_reason: why only a sequential decode can be trusted; empty if others can be, too.
         packets, shown_before, timestamps, positions, leading: the table of keyframes.
     """
 
@@ -104,11 +104,11 @@ class VideoIndex:
     leading: Integers = field(default_factory=_no_rows)
 
     def keyframe_before(self, frame: int) -> int:
-        """Return the row of the last keyframe that is stored before, or is, this frame."""
+        """Return the row of the last keyframe that is this frame or is stored before it."""
         return int(np.searchsorted(self.shown_before, frame, side="right")) - 1
 
     def entry_point(self, keyframe: int, leading: int) -> EntryPoint:
-        """Return the keyframe in this row, which has so many leading pictures."""
+        """Return the keyframe in this row, given its number of leading pictures."""
         return EntryPoint(
             int(self.packets[keyframe]),
             int(self.shown_before[keyframe]) + leading,
@@ -118,10 +118,10 @@ class VideoIndex:
 
 
 def count_frames(info: VideoInfo, shown: Flags) -> tuple[VideoInfo, Integers]:
-    """Return a video with its number of frames, and how many are shown before each packet.
+    """Return a video with its number of frames, and the number of shown packets before each.
 
     Args:
-        info: the video; its seconds follow from its frames where none are stated.
+        info: the video; if it states no seconds, they are computed from its frames.
         shown: whether each packet of the stream shows a frame.
     """
     counts = np.concatenate([[0], np.cumsum(shown)]).astype(np.int64)
@@ -140,7 +140,7 @@ class PacketTable:
         dts, all_positions: of each packet, or empty.
         keyframes: numbers of the keyframes.
         positions, entries: of each keyframe.
-        is_upright: the container surely asks for no rotation.
+        is_upright: whether the container surely requests no rotation.
         doubt: why packets may not be shown in the order of their times; empty if they are.
     """
 
@@ -160,10 +160,10 @@ class PacketTable:
         Args:
             info: the video; its number of frames is counted here.
             container_format: libav's name of the container.
-            syntax: of its codec.
+            syntax: syntax of its codec.
 
         Raises:
-            UntrustedError: something speaks against trusting the packets.
+            UntrustedError: the packets cannot be trusted.
         """
         if not self.keyframes or self.keyframes[0] != 0:
             raise UntrustedError("the first packet is not a keyframe")
@@ -199,7 +199,7 @@ class PacketTable:
             raise UntrustedError("the stream does not state how far its frames are reordered")
 
     def _leading(self, pts: Integers, shown: Flags, syntax: Syntax) -> list[int]:
-        """For each keyframe the shown packets after it with an earlier timestamp, or UNSAFE."""
+        """Count, for each keyframe, the later shown packets with earlier timestamps, or UNSAFE."""
         highest = np.maximum.accumulate(pts)
         counts = []
         for number, entry in zip(self.keyframes, self.entries, strict=True):
@@ -215,7 +215,7 @@ class PacketTable:
 
 
 def _reorder_depth(pts: Integers) -> Integers:
-    """Return for each packet how many packets later it is shown than stored, at least 0."""
+    """Return how many places later each packet is shown than it is stored, at least 0."""
     order = np.argsort(pts, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))

@@ -1,4 +1,4 @@
-"""Indices of videos that were seen before: in this process, or on disk beside the frame cache."""
+"""Keep the indices of videos, in this process and on disk next to the frame cache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from llava_eval.types import VideoInfo
 from llava_eval.video.cache import Array, ArrayStore, cache_folder, digest
 from llava_eval.video.fast.index import VideoIndex
 
-#: Changes whenever an index means something else than before.
+#: To be raised whenever the meaning of an index changes.
 _VERSION = 12
 
 _MAX_IN_MEMORY = 256
@@ -26,7 +26,7 @@ _MAX_BYTES_ON_DISK = 256 * 2**20
 #: Rows of the array on disk: the columns of the table of keyframes.
 _ROWS = ("packets", "shown_before", "timestamps", "positions", "leading")
 
-#: The indices used last by this process, the latest at the end.
+#: The indices that this process used last, the most recent at the end.
 _memory: OrderedDict[str, VideoIndex] = OrderedDict()
 _lock = threading.Lock()
 
@@ -46,7 +46,7 @@ def _keep_in_memory(key: str, index: VideoIndex) -> None:
 
 
 def known_index(path: str) -> VideoIndex | None:
-    """Return the index of a file that was found before; None if there is none or it has changed."""
+    """Return the kept index of a file; None if there is none, or the file has changed."""
     key = _key(path)
     index = _memory.get(key)
     if index is None and (store := _store()) is not None:
@@ -61,7 +61,7 @@ def remember_index(index: VideoIndex) -> None:
     """Keep an index for the next time that its file is read.
 
     Args:
-        index: of the file that its ``info`` names.
+        index: the index of the file that its ``info`` names.
     """
     key = _key(index.info.path)
     _keep_in_memory(key, index)
@@ -76,7 +76,7 @@ def _key(path: str) -> str:
     return digest("index", _VERSION, av.__version__, file_identity(path))
 
 
-#: One for all of a process: it adds up the sizes of its files now and then, not each time.
+#: One store per process, because a store adds up the sizes of its files only now and then.
 _store_at = cache(ArrayStore)
 
 

@@ -1,7 +1,7 @@
 """Index webm and simple mkv files by walking their blocks, several times faster than a demuxer.
 
-Only the plain layout is read here: one segment of clusters of known size, blocks without lacing,
-tracks without compression. Anything else is left to the scan of packets.
+Only the plain layout is read: one segment whose clusters state their size, blocks without lacing,
+tracks without compression. Any other layout is left to the scan of packets.
 
 Sections are those of RFC 8794 (EBML: elements, their identifiers and sizes) and of RFC 9559
 (Matroska).
@@ -38,7 +38,7 @@ _TIMESTAMP, _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK, _REFERENCE = 0xE7, 0xA3, 0xA0, 
 #: TrackType of video (RFC 9559, 5.1.4.1.3).
 _VIDEO = 1
 
-#: The first bytes of a block, which tell what a keyframe is.
+#: The number of first bytes of a block that are enough to tell the kind of a keyframe.
 _PREFIX = 4096
 
 Bytes = npt.NDArray[np.uint8]
@@ -47,12 +47,12 @@ Bytes = npt.NDArray[np.uint8]
 def walk_blocks(
     path: str, syntax: Syntax, head: Sequence[Packet[VideoStream]]
 ) -> PacketTable | None:
-    """Return the packets of the first video track, None if the layout is not the plain one.
+    """Return the packets of the first video track, or None if the layout is not plain.
 
     Args:
         path: the file.
-        syntax: of the video's codec.
-        head: the first packets as the demuxer returns them, to compare with.
+        syntax: syntax of the video's codec.
+        head: the first packets as the demuxer returns them; the result must agree with them.
 
     Raises:
         UntrustedError: frames cannot be counted from the packets.
@@ -75,10 +75,10 @@ class _Walker:
         self.table = PacketTable()
         self.track = 0
         self.tracks: list[int] = []
-        self.starts = array("q")  # of all blocks, from the track number on
+        self.starts = array("q")  # of all blocks, where their track number is
         self.ends = array("q")
-        self.times: list[tuple[int, int]] = []  # first block, time of the cluster
-        self.groups: dict[int, int] = {}  # block in a group, flag of keyframes
+        self.times: list[tuple[int, int]] = []  # a cluster's first block, and its time
+        self.groups: dict[int, int] = {}  # a block in a group: its keyframe flag
 
     def walk(self) -> PacketTable:
         for kind, start, end in self._children(0, len(self.data)):
@@ -93,13 +93,13 @@ class _Walker:
         return self.table
 
     def _read_tracks(self, start: int, end: int) -> None:
-        """Note the first bytes of blocks: of the first video track, and of all tracks."""
+        """Note with which byte the blocks of each track, and of the first video track, begin."""
         for kind, track_start, track_end in self._children(start, end):
             if kind != _TRACK:
                 continue
             fields = self._fields(track_start, track_end)
             number = self._number(*fields[_TRACK_NUMBER])
-            if not 0 < number < 127:  # larger ones take more than one byte in each block
+            if not 0 < number < 127:  # larger numbers need more than one byte in each block
                 raise UnusualError
             self.tracks.append(number | 0x80)
             if self.track == 0 and self._number(*fields[_TRACK_TYPE]) == _VIDEO:
@@ -110,8 +110,8 @@ class _Walker:
                 self.track = number | 0x80
 
     def _cluster(self, position: int, end: int) -> None:
-        # this loop sees every block of the file: all names are local, nothing is called for most;
-        # sizes of one and two bytes (RFC 8794, 4.1: 1xxxxxxx and 01xxxxxx xxxxxxxx) are read here
+        # this loop handles every block of the file, so names are local and most blocks need no
+        # calls; sizes of one and two bytes (RFC 8794, 4.1: 1xxxxxxx, 01xxxxxx xxxxxxxx) are inline
         data, starts = self.data, self.starts
         add_start, add_end = starts.append, self.ends.append
         self.times.append((len(starts), 0))
@@ -142,7 +142,7 @@ class _Walker:
     def _group(self, start: int, end: int) -> None:
         """Note the Block of a BlockGroup, which is a keyframe if it refers to no other.
 
-        RFC 9559, 5.1.3.5: its own flags do not tell, a ReferenceBlock does.
+        RFC 9559, 5.1.3.5: a ReferenceBlock says so; the Block's own flags do not.
         """
         fields = self._fields(start, end)
         self.groups[len(self.starts)] = 0 if _REFERENCE in fields else 0x80
@@ -160,7 +160,7 @@ class _Walker:
         times = np.repeat(np.array([time for _, time in self.times], np.int64), counts)
         if len(starts) and int(starts.max()) + 4 >= len(self.data):
             raise UnusualError
-        # whatever is taken out of this view is a copy, so the file can be closed
+        # indexing this view copies, so that the file can be closed
         content = np.frombuffer(self.data, np.uint8)
         try:
             tracks, flags = content[starts], content[starts + 3]
@@ -176,7 +176,7 @@ class _Walker:
         starts, ends, times, flags = starts[ours], ends[ours], times[ours], flags[ours]
         offsets, first, last = offsets[ours], first[ours], last[ours]
         if (ends - starts <= 4).any():
-            raise UnusualError  # nothing but a header, of which libav makes no packet
+            raise UnusualError  # only a header, for which libav makes no packet
         for block in np.flatnonzero(flags & 0x86).tolist():
             self._special(block, int(starts[block]), int(ends[block]), int(flags[block]))
         times += offsets - (offsets >= 0x8000) * 0x10000
@@ -192,7 +192,7 @@ class _Walker:
         return np.array(shows, np.bool_)[which]
 
     def _special(self, number: int, start: int, end: int, flags: int) -> None:
-        """A block that has lacing (6) or is a keyframe (0x80)."""
+        """Note a keyframe (flag 0x80), or raise if the block has lacing (0x06)."""
         if flags & 0x06:
             raise UnusualError
         table, packet = self.table, self.data[start + 4 : min(end, start + _PREFIX)]
@@ -215,13 +215,13 @@ class _Walker:
             yield kind, start, position
 
     def _fields(self, start: int, end: int) -> dict[int, tuple[int, int]]:
-        """Return start and end of the elements between two positions, by identifier."""
+        """Return (start, end) of the elements between two positions, by identifier."""
         return {kind: (first, last) for kind, first, last in self._children(start, end)}
 
     def _size(self, position: int) -> tuple[int, int]:
         """Return (position after it, value) of an element's size (RFC 8794, 4 and 6.2).
 
-        All value bits set is a size that is not known, which is refused.
+        All value bits set means that the size is unknown, which is refused.
         """
         length = 9 - self.data[position].bit_length()
         number = int.from_bytes(self.data[position : position + length], "big")

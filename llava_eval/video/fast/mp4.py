@@ -1,7 +1,7 @@
-"""Index mp4 and mov files from the sample table that their header holds.
+"""Index mp4 and mov files from the sample table in their header.
 
-libav reads the table; its boxes are walked here for what libav does not say. Sections are those
-of ISO/IEC 14496-12 (2022).
+libav reads the table; this module reads its boxes only for facts that libav does not expose.
+Sections are those of ISO/IEC 14496-12 (2022).
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 
-#: The first bytes of a sample that are enough to tell the kind of most pictures.
+#: The first bytes of a sample, which are enough to tell the kind of most pictures.
 _PREFIX = slice(96)
 
-#: The last bytes of a sample, where the end of a sequence is marked.
+#: The last bytes of a sample, where an end of sequence may be marked.
 _SUFFIX = slice(-8, None)
 
 
@@ -59,10 +59,10 @@ class Samples:
         self.entries = entries
 
     def read(self, number: int, part: slice = slice(None)) -> bytes:
-        """Return (a part of) the sample with this number in decoding order."""
+        """Return the sample with this number in decoding order, or a part of it."""
         entry = self.entries[number]
         start, end, _ = part.indices(entry.size)
-        # a mapped page costs several times as much as a read of some bytes
+        # reading some bytes costs only a fraction of mapping a page
         if not 0 <= entry.pos + start < self.end:
             return b""
         self.file.seek(entry.pos + start)
@@ -71,7 +71,7 @@ class Samples:
 
 @contextmanager
 def mapped(path: str) -> Iterator[mmap.mmap]:
-    """Yield a file as a sequence of bytes."""
+    """Yield a file mapped into memory, read-only."""
     with (
         Path(path).open("rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
@@ -80,7 +80,7 @@ def mapped(path: str) -> Iterator[mmap.mmap]:
 
 
 def has_sample_table(path: str, stream: VideoStream) -> bool:
-    """Return whether the header describes all samples: no fragments, nothing cut off at the end."""
+    """Return whether the header describes all samples: no fragments, no missing end."""
     entries = getattr(stream, "index_entries", None)
     if not entries or stream.frames == 0:
         return False
@@ -91,7 +91,7 @@ def has_sample_table(path: str, stream: VideoStream) -> bool:
 
 
 def is_shown_upright(path: str) -> bool:
-    """Return whether movie and tracks surely ask for no rotation, mirroring or shear.
+    """Return whether movie and tracks surely request no rotation, mirroring or shear.
 
     The matrices are those of MovieHeaderBox (8.2.2) and of TrackHeaderBoxes (8.3.2).
     """
@@ -106,8 +106,8 @@ def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInf
 
     Args:
         path: the file.
-        stream: as it was opened from it.
-        syntax: of its codec.
+        stream: its opened video stream.
+        syntax: syntax of its codec.
         info: the video; its number of frames is counted here.
 
     Raises:
@@ -124,7 +124,7 @@ def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInf
     with mapped(path) as data:
         _check_sizes(data, stream)
         as_stored = _timed_as_stored(data, stream, packets, syntax)
-    # as the edit list (8.6.6) has it
+    # the edit list (8.6.6) may hide samples
     shown = np.array([not entry.is_discard for entry in entries[:]], np.bool_)
     with FileIO(path) as file:
         samples = Samples(file, entries)
@@ -146,16 +146,16 @@ def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInf
 
 
 def leading_pictures(path: str, stream: VideoStream, syntax: Syntax, packet: int) -> int:
-    """Count the pictures stored after a keyframe and shown before it.
+    """Count the pictures that are stored after a keyframe and shown before it.
 
     Args:
         path: the file.
-        stream: as it was opened from it.
-        syntax: of its codec.
+        stream: its opened video stream.
+        syntax: syntax of its codec.
         packet: number of the keyframe in decoding order.
 
     Returns:
-        Their number; UNSAFE where decoding cannot begin, UNKNOWN where only timestamps can tell.
+        Their number; UNSAFE if decoding cannot begin here, UNKNOWN if only timestamps can tell.
     """
     with FileIO(path) as file:
         samples = Samples(file, stream.index_entries)
@@ -171,13 +171,13 @@ def leading_pictures(path: str, stream: VideoStream, syntax: Syntax, packet: int
 
 
 def _keyframes(entries: IndexEntries) -> list[int]:
-    """Return the numbers of the keyframes, found from the end by libav's own search."""
+    """Return the numbers of the keyframes, found from the end on by libav's own search."""
     keyframes = []
     number = len(entries) - 1
     while number >= 0:
         start = number
         number = entries.search_timestamp(entries[start].timestamp)
-        if number > start:  # the search would go round for ever
+        if number > start:  # the search would never end
             raise UntrustedError("the timestamps of the sample table are out of order")
         if number >= 0:
             keyframes.append(number)
@@ -197,7 +197,7 @@ def _check_sizes(data: mmap.mmap, stream: VideoStream) -> None:
 def _timed_as_stored(
     data: mmap.mmap, stream: VideoStream, packets: list[int], syntax: Syntax
 ) -> list[range]:
-    """Return from which keyframe to the next samples are timed as stored, and need not be."""
+    """Return the runs between keyframes whose times rise as stored, in a stream that reorders."""
     count = len(stream.index_entries)
     steps, offsets = (_of_each(data, stream, kind, count) for kind in (b"stts", b"ctts"))
     if steps is None or offsets is None:
@@ -211,9 +211,9 @@ def _timed_as_stored(
 
 
 def _of_each(data: mmap.mmap, stream: VideoStream, kind: bytes, count: int) -> Integers | None:
-    """Return the value of each sample, of runs of equal ones in a box (8.6.1.2 and 8.6.1.3).
+    """Return each sample's value from a box of runs of equal values (8.6.1.2 and 8.6.1.3).
 
-    None where they may be of other samples, as where an edit list leaves some out; 0 without a box.
+    Without a box, 0 for each; None if the runs are for another number of samples, as after edits.
     """
     table = _table(data, stream, kind, 8, 8)
     if table is None:
@@ -227,7 +227,7 @@ def _of_each(data: mmap.mmap, stream: VideoStream, kind: bytes, count: int) -> I
 def _table(
     data: mmap.mmap, stream: VideoStream, kind: bytes, header_bytes: int, entry_bytes: int
 ) -> npt.NDArray[np.uint32] | None:
-    """Return the entries of a box of the stream's sample table, None if it has no such box."""
+    """Return the entries of a box in the stream's sample table, or None without such a box."""
     for track in _found(data, b"moov", b"trak"):
         for header in _found(data, b"tkhd", start=track.start, end=track.end):
             number = header.start + (20 if data[header.start] == 1 else 12)  # track_ID
@@ -235,7 +235,7 @@ def _table(
                 continue
             inner = (b"mdia", b"minf", b"stbl", kind)
             for box in _found(data, *inner, start=track.start, end=track.end):
-                start = box.start + header_bytes  # behind the count of entries
+                start = box.start + header_bytes  # after the number of entries
                 count = int.from_bytes(data[start - 4 : start], "big")
                 content = data[start : min(box.end, start + entry_bytes * count)]
                 return np.frombuffer(content, ">u4", len(content) // 4)
@@ -247,9 +247,9 @@ def _check(samples: Samples, syntax: Syntax, packets: list[int]) -> None:
     parameters, previous = b"", 0
     for number in packets if syntax.max_reorder else packets[:1]:
         prefix = samples.read(number, _PREFIX)
-        if syntax.parameters(prefix):  # there may be more of them
+        if syntax.parameters(prefix):  # there may be more after the prefix
             prefix = samples.read(number)
-        found = syntax.parameters(prefix)  # of streams that were put together, within the samples
+        found = syntax.parameters(prefix)  # streams that were joined repeat them in the samples
         if found and parameters and found != parameters:
             raise UntrustedError(NEW_PARAMETERS)
         parameters = found or parameters
@@ -271,11 +271,11 @@ def _check_keyframe(samples: Samples, syntax: Syntax, number: int, prefix: bytes
 
 
 def _check_joint(samples: Samples, syntax: Syntax, previous: int, number: int) -> None:
-    """Raise if the order of pictures does not go on from the keyframe before to this one."""
+    """Raise if the order of pictures does not continue from the previous keyframe to this one."""
     keyframe = _order(samples, syntax, number) if number else None
     if keyframe is None or keyframe.resets:
         return
-    reach = 2 * syntax.max_reorder  # a group of pictures, whose first one is shown last
+    reach = 2 * syntax.max_reorder  # covers a group of pictures whose first one is shown last
     near = range(max(previous, number - reach), number)
     before = [_order(samples, syntax, each) for each in near]
     after: list[PictureOrder] = []
@@ -289,7 +289,7 @@ def _check_joint(samples: Samples, syntax: Syntax, previous: int, number: int) -
 
 
 def _order(samples: Samples, syntax: Syntax, number: int) -> PictureOrder | None:
-    order = syntax.picture_order(samples.read(number, _PREFIX))  # which may be too short
+    order = syntax.picture_order(samples.read(number, _PREFIX))  # the prefix may be too short
     return syntax.picture_order(samples.read(number)) if order is None else order
 
 
@@ -304,7 +304,7 @@ def _leading(samples: Samples, syntax: Syntax, packet: int) -> Iterator[int]:
 
 
 class Box(NamedTuple):
-    """A box's type and where its content lies."""
+    """A box's type, and the start and end of its content."""
 
     kind: bytes
     start: int
@@ -327,7 +327,7 @@ def boxes(data: mmap.mmap, start: int, end: int) -> Iterator[Box]:
 
 
 def _found(data: mmap.mmap, *path: bytes, start: int = 0, end: int | None = None) -> Iterator[Box]:
-    """Yield the boxes that lie at a path of box types, for instance moov, trak, tkhd."""
+    """Yield the boxes at a path of box types, for instance moov, trak, tkhd."""
     for box in boxes(data, start, len(data) if end is None else end):
         if box.kind == path[0] and len(path) == 1:
             yield box
@@ -335,12 +335,12 @@ def _found(data: mmap.mmap, *path: bytes, start: int = 0, end: int | None = None
             yield from _found(data, *path[1:], start=box.start, end=box.end)
 
 
-#: The four numbers of a display matrix that turn pictures, for pictures that are not turned.
+#: The four numbers of a display matrix that rotate pictures, with the values for no rotation.
 _UPRIGHT = (1 << 16, 0, 0, 1 << 16)
 
 
 def _matrix(data: mmap.mmap, header: Box, offset: int) -> tuple[int, ...]:
-    """Return those numbers; the matrix lies 12 bytes further in a header of version 1."""
+    """Return these numbers from a header; in version 1 the matrix is 12 bytes later."""
     first = header.start + offset + (12 if data[header.start] == 1 else 0)
     starts = (first + number for number in (0, 4, 12, 16))  # a, b, c, d of nine numbers
     return tuple(int.from_bytes(data[start : start + 4], "big") for start in starts)

@@ -1,8 +1,8 @@
-"""Whether the order of pictures goes on at a keyframe, or another part was joined there.
+"""Check whether the order of pictures continues at a keyframe, or another part was joined there.
 
 A keyframe that does not reset the decoder (HEVC's CRA picture, H.264's recovery point) is decoded
-as what comes next. Where parts were joined there, a decoder drops frames, or shows them in another
-order than timestamps say: counts of pictures jump back, or over pictures that are not there.
+as the next picture of the stream. If parts were joined there, a decoder drops frames or shows them
+in another order than their timestamps: picture order counts jump back, or skip missing pictures.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-#: Why frames are not counted across a keyframe where the counts of pictures do not go on.
+#: Why frames are not counted across a keyframe at which picture order counts do not continue.
 JOINED = "the stream was joined at a keyframe that does not begin a new sequence"
 
 
 class PictureOrder(NamedTuple):
-    """What a slice header says of its picture's place in decoding order and in the order shown.
+    """A picture's place in decoding order and in the order shown, from its slice header.
 
     Attributes:
         low: the low bits of its picture order count.
         frame_number: H.264's frame_num, 0 in HEVC.
-        resets: counts begin anew with it.
-        is_anchor: the counts of pictures that follow are derived from its own.
-        order_bits: of ``low``, 0 if it is not stated.
-        number_bits: of ``frame_number``, 0 if there is none.
+        resets: counts restart with it.
+        is_anchor: the counts of later pictures are derived from its own.
+        order_bits: number of bits of ``low``, 0 if it is not stated.
+        number_bits: number of bits of ``frame_number``, 0 if there is none.
     """
 
     low: int
@@ -38,7 +38,7 @@ class PictureOrder(NamedTuple):
 def counts_of(orders: Iterable[PictureOrder]) -> Iterator[tuple[int, int]]:
     """Yield (sequence, picture order count) of pictures in decoding order.
 
-    The counts are those of H.264 (8.2.1.1) and H.265 (8.3.1) but for a multiple of their range.
+    Up to a multiple of their range, the counts are those of H.264 (8.2.1.1) and H.265 (8.3.1).
     """
     sequence, anchor = 0, None
     for order in orders:
@@ -70,12 +70,12 @@ def is_leading(order: PictureOrder, keyframe: PictureOrder) -> bool:
 def goes_on(
     before: Iterable[PictureOrder | None], keyframe: PictureOrder, after: Sequence[PictureOrder]
 ) -> bool:
-    """Return whether a keyframe that resets nothing goes on with what was before it.
+    """Return whether a keyframe without a reset continues the pictures before it.
 
     Args:
-        before: pictures in a row that end before the keyframe, no more than since the last one;
-            None stands for those that cannot be read.
-        keyframe: of the same stream.
+        before: the pictures just before the keyframe, at most back to the previous keyframe; None
+            for those that cannot be read.
+        keyframe: a keyframe of the same stream.
         after: the pictures that are stored after it and shown before it.
     """
     known = [order for order in before if order is not None]

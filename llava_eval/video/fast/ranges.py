@@ -1,6 +1,6 @@
-"""Ranges of frames, each decoded from a keyframe on: planned, decoded, and shared among cores.
+"""Plan ranges of frames, decode each from a keyframe on, and share them among cores.
 
-Of a range the decoder is fed no more than its frames need.
+The decoder gets no more of a range's packets than its frames need.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ if TYPE_CHECKING:
 
     from llava_eval.video.collector import FrameCollector
 
-#: Work that pays for opening the file once more, in pixels to decode.
+#: How many pixels to decode make opening the file once more worthwhile.
 _WORTH_PIXELS = 10_000_000
 
 
 class DecodeRange(NamedTuple):
-    """Frames that are decoded in one go.
+    """Frames that are decoded in one pass.
 
     Attributes:
-        entry: the keyframe where that begins.
+        entry: the keyframe where the decode begins.
         frames: their indices, ascending.
     """
 
@@ -67,7 +67,7 @@ class DecodeRange(NamedTuple):
 
     @property
     def num_packets(self) -> int:
-        """About how many packets are decoded."""
+        """The approximate number of packets to decode."""
         return self.frames[-1] - self.entry.first_frame + 1
 
 
@@ -76,7 +76,7 @@ def plan_ranges(source: Source, index: VideoIndex, frames: Iterable[int]) -> lis
 
     Args:
         source: the opened video.
-        index: of it.
+        index: its index.
         frames: frame indices.
     """
     leading_of = cache(partial(_count_leading, source, index))
@@ -100,7 +100,7 @@ def _count_leading(source: Source, index: VideoIndex, keyframe: int) -> int:
         leading = mp4.leading_pictures(source.path, source.stream, source.syntax, packet)
     if leading != UNKNOWN:
         return leading
-    # Only timestamps tell: of shown packets soon after the keyframe, those with an earlier one.
+    # Only timestamps can tell: count the next shown packets that are timed before the keyframe.
     packets = source.packets_from(index.entry_point(keyframe, 0))
     first, *following = islice(packets, 1 + 2 * source.syntax.max_reorder)
     if first.pts is None or any(packet.pts is None for packet in following):
@@ -122,7 +122,7 @@ class _Stored(NamedTuple):
 
 
 class PacketReader:
-    """Reads the packets from one keyframe on, and tells which frame each of them shows.
+    """Reads the packets from one keyframe on, and finds the frame that each of them shows.
 
     Args:
         source: the opened video.
@@ -130,7 +130,7 @@ class PacketReader:
 
     Attributes:
         top_layer: the highest temporal layer that was read.
-        is_open: pictures that follow the keyframe may be shown before it.
+        is_open: whether pictures after the keyframe may be shown before it.
     """
 
     def __init__(self, source: Source, entry: EntryPoint) -> None:
@@ -143,14 +143,14 @@ class PacketReader:
 
     def packets(self) -> Iterator[_Stored]:
         """Yield packets from the entry point on, without those that are shown before it."""
-        # this loop sees several packets for each that is decoded: what is the same for all of
-        # them is looked up once
+        # this loop reads several packets for each decoded one: values that are the same for all
+        # are looked up once
         path, entry, syntax = self.source.path, self.entry.packet, self.syntax
         packet_info, shows_all = syntax.packet_info, syntax.shows_every_packet
         reads_data = syntax.max_reorder > 0 or not shows_all
         maybe_hidden = entry == 0 and syntax.marks_leading
         first_pts: int | None = None
-        before = b""  # the packet before, where those may be shown in another order than stored
+        before = b""  # the previous packet, if frames may be shown in another order than stored
         may_reorder = reorders(self.source.stream)
         for number, packet in enumerate(self.source.packets_from(self.entry), start=entry):
             check_deadline(path)
@@ -177,7 +177,7 @@ class PacketReader:
             if is_shown:
                 last = self.shown_pts[-1] if self.shown_pts else pts
                 if before and info.is_disposable and pts > last:
-                    # one that is not decoded has to be shown after all before, as it is timed
+                    # it may be skipped, so check that it is shown last so far, as its time says
                     is_early = not rises([syntax.picture_order(each) for each in (before, data)])
                 else:
                     is_early = packet.is_keyframe and pts < last
@@ -193,14 +193,14 @@ class PacketReader:
         """Return the index of the frame that a packet shows; None if it shows none.
 
         Args:
-            stored: read from here, as is all that may be shown before it.
+            stored: a packet from this reader, which has read all that may be shown before it.
         """
         if not stored.is_shown:
             return None
         return self.entry.first_frame + bisect.bisect_left(self.shown_pts, stored.pts)
 
     def _note_shown(self, pts: int, number: int) -> None:
-        """Insert the timestamp of a shown packet into the order shown."""
+        """Insert the timestamp of a shown packet into those in the order shown."""
         shown = self.shown_pts
         if not shown or pts > shown[-1]:
             shown.append(pts)
@@ -214,15 +214,15 @@ class PacketReader:
 
 
 class RangeDecoder:
-    """Decodes the frames of a range, no more than they need.
+    """Decodes the frames of a range, and no more packets than they need.
 
-    Every packet carries its number in decoding order through the decoder in place of its
-    timestamp, so each frame that comes out says which packet it is.
+    Every packet gets its number in decoding order in place of its timestamp, so each frame that the
+    decoder returns states its packet.
 
     Args:
         source: the opened video.
         planned: the range.
-        collector: takes the frames.
+        collector: collects the frames.
     """
 
     def __init__(self, source: Source, planned: DecodeRange, collector: FrameCollector) -> None:
@@ -231,7 +231,7 @@ class RangeDecoder:
         self.wanted = set(planned.frames)
         self.collector = collector
         self.reader = PacketReader(source, planned.entry)
-        self.frame_of: dict[int, int] = {}  # wanted ones, by packets that were read and not shown
+        self.frame_of: dict[int, int] = {}  # wanted frames not yet shown, by their packets
         self.context = source.stream.codec_context
         self.time_base = source.stream.time_base or 1
         self.pts_of: dict[int, int] = {}  # of packets given to the decoder
@@ -243,11 +243,11 @@ class RangeDecoder:
         """Decode the frames of the range.
 
         Raises:
-            UntrustedError: anything is not as the index says.
-            DamagedError: the decoder met damage.
+            UntrustedError: something contradicts the index.
+            DamagedError: the decoder found damage.
         """
         try:
-            # a context of one thread decodes in this one
+            # a context with one thread decodes in the current thread
             with libav_messages(of_helpers=self.context.thread_count > 1) as messages:
                 if self.source.syntax.states_references:
                     self.references = self._read_references()
@@ -261,7 +261,7 @@ class RangeDecoder:
             raise DamagedError(f"the decoder reports damage: {damage}")
 
     def _read_references(self) -> References:
-        """Read all packets up to the last that is wanted; return what their frames refer to."""
+        """Read all packets up to the last wanted one, and return their frames' references."""
         reader, syntax = PacketReader(self.source, self.planned.entry), self.source.syntax
         references = References()
         remaining = len(self.wanted)
@@ -278,7 +278,7 @@ class RangeDecoder:
         return references
 
     def _decode(self) -> None:
-        """Read ahead far enough to know which frame each packet shows, and decode."""
+        """Decode, reading ahead far enough to know which frame each packet shows."""
         remaining = len(self.wanted)
         ahead: deque[_Stored] = deque()
         packets = self.reader.packets()
@@ -306,7 +306,7 @@ class RangeDecoder:
             )
 
     def _feed(self, stored: _Stored) -> None:
-        """Give the decoder what is needed of a packet."""
+        """Give the needed part of a packet, if any, to the decoder."""
         packet: Packet[Any] = stored.packet
         is_disposable = stored.info.is_disposable and stored.info.layer >= self.reader.top_layer
         if is_disposable and stored.number not in self.frame_of:
@@ -326,14 +326,14 @@ class RangeDecoder:
         self._take(self.context.decode(packet))
 
     def _take(self, frames: Sequence[VideoFrame]) -> None:
-        """Collect what the decoder shows, after checking that it is as expected."""
+        """Collect frames from the decoder, after checking that they are the expected ones."""
         for frame in frames:
             number = frame.pts
             pts = None if number is None else self.pts_of.get(number)
             if number is None or pts is None:
                 raise UntrustedError("the decoder shows a frame that belongs to no packet")
             is_late = self.last_pts is not None and pts <= self.last_pts
-            # the one before it is lost or shown later (with references, not all of them are fed)
+            # an earlier one is lost or shown later (not checked with references: some are not fed)
             is_early = self.references is None and bool(self.frame_of) and self.awaited[:1] != [pts]
             if is_late or is_early:
                 raise UntrustedError(
@@ -349,7 +349,7 @@ class RangeDecoder:
 
 
 class _Cores:
-    """Counts the threads of this process that decode, for any video, up to the number of cores."""
+    """Counts this process's decoding threads, for all videos, to limit them to its cores."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -358,7 +358,7 @@ class _Cores:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """One thread decodes, even if no core is free."""
+        """Count one thread that decodes in the body, even if no core is free."""
         with self.lock:
             self.busy += 1
         try:
@@ -381,15 +381,15 @@ _cores = _Cores(num_cores())
 
 
 class RangeDecoding:
-    """The threads that decode ranges of frames; the longest ranges come first.
+    """Decodes ranges of frames in this thread and helpers, the longest ranges first.
 
-    Helpers, each with a container of its own, start while cores are free.
+    Helper threads, each with a container of its own, start while cores are free.
 
     Args:
         source: the opened video.
-        index: of it.
-        collector: of the frames to decode.
-        num_threads: most threads; None stands for the number of cores.
+        index: its index.
+        collector: collects the frames to decode.
+        num_threads: most threads; None means the number of cores.
     """
 
     def __init__(
@@ -401,7 +401,7 @@ class RangeDecoding:
     ) -> None:
         self.source = source
         ranges = plan_ranges(source, index, collector.rows)
-        #: That no thread has begun.
+        #: The ranges that no thread has started.
         self.ranges = deque(sorted(ranges, key=attrgetter("num_packets"), reverse=True))
         self.collector = collector
         self.num_threads = num_threads or _cores.count
@@ -414,7 +414,7 @@ class RangeDecoding:
         """Decode the frames.
 
         Raises:
-            UntrustedError, DamagedError, MediaError: the first error that any range meets.
+            UntrustedError, DamagedError, MediaError: an error in one of the ranges.
         """
         with _cores.taken():
             try:
@@ -436,7 +436,7 @@ class RangeDecoding:
         RangeDecoder(source, current, self.collector).run()
 
     def _start_helpers(self) -> None:
-        """Start as many helpers as pay, one range being left to this thread."""
+        """Start as many helpers as are worthwhile, and leave one range to this thread."""
         self.helpers = [helper for helper in self.helpers if helper.is_alive()]
         waiting = [each.num_packets for each in self.ranges.copy()]
         most = min(self.num_threads, len(waiting), 1 + sum(waiting) // self.worth) - 1

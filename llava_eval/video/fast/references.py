@@ -1,4 +1,4 @@
-"""Which frames have to be decoded to show some of them, where frames state what they refer to."""
+"""Find the frames that must be decoded to show some of them, if frames state their references."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 
 class Frame(NamedTuple):
-    """A frame's dependence on others, as the header says; or the showing of an earlier frame.
+    """A frame's dependence on others, from its header; or an instruction to show an earlier frame.
 
     Attributes:
-        start, end: where it lies in its temporal unit.
+        start, end: its bytes in its temporal unit.
         is_shown: whether the unit shows it.
         is_key: whether it is a key frame.
-        existing: the slot of the earlier frame that is shown, None for a frame of its own.
+        existing: the slot of the earlier frame that is shown; None for a new frame.
         refresh: bit i is set if it is stored in slot i.
-        references: the slots it may refer to, None if that may be all that came before.
+        references: the slots it may refer to; None if it may depend on any earlier frame.
     """
 
     start: int
@@ -28,14 +28,14 @@ class Frame(NamedTuple):
 
 
 class References:
-    """The frames of packets in a row, from a key frame on, and what each may refer to.
+    """The frames of consecutive packets, from a key frame on, and the frames each may refer to.
 
-    Packets are added up to the last one that is wanted. :meth:`needed_part` then leaves out of
-    each packet the frames that are neither wanted nor referred to, directly or through others.
+    Packets are added up to the last wanted one. :meth:`needed_part` then removes from a packet the
+    frames that are neither wanted nor referred to, directly or indirectly, by wanted ones.
     """
 
     def __init__(self) -> None:
-        self._slots = [0] * 8  # which frame lies in each
+        self._slots = [0] * 8  # the frame stored in each
         self._needs: list[tuple[int, ...] | None] = []  # of each frame; None: all before it
         self._keys: set[int] = set()
         self._targets: list[int] = []
@@ -49,7 +49,7 @@ class References:
         Args:
             packet: its number in decoding order.
             frames: its frames in order, None if they cannot be read.
-            is_wanted: the frame that it shows is asked for.
+            is_wanted: whether the frame that it shows is requested.
         """
         first = len(self._needs)
         self._packets[packet] = first, frames
@@ -62,7 +62,7 @@ class References:
             self._targets.extend(range(first, len(self._needs)))
 
     def close(self) -> None:
-        """Find out what is needed, once all packets were added."""
+        """Find the needed frames, once all packets have been added."""
         needed = self._is_needed = bytearray(len(self._needs))
         for number in self._targets:
             needed[number] = 1
@@ -73,10 +73,10 @@ class References:
                     needed[earlier] = 1
 
     def needed_part(self, number: int, packet: bytes) -> bytes:
-        """Return the needed part of a packet, empty if nothing of it is.
+        """Return the needed part of a packet; empty if none of its frames is needed.
 
         Args:
-            number: that it was added with.
+            number: the number that it was added with.
             packet: its bytes.
         """
         first, frames = self._packets[number]
@@ -107,7 +107,7 @@ class References:
                 self._store(frame.refresh, needs)
         else:
             shown = self._slots[frame.existing]
-            # a key frame that is shown again takes all slots (AV1 specification, 7.21)
+            # a key frame that is shown again fills all slots (AV1 specification, 7.21)
             self._store(0xFF if shown in self._keys else 0, (shown,))
 
     def _store(self, refresh: int, needs: tuple[int, ...] | None) -> None:

@@ -1,4 +1,4 @@
-"""Find the index of a video without decoding: from its header, its blocks, or all its packets."""
+"""Find the index of a video without decoding it: from its header, blocks, or all its packets."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-#: What the demuxer of Matroska says where a file is cut off, and all before is there.
+#: The Matroska demuxer's message for a file that is cut off but complete up to there.
 _AT_END = "File ended prematurely"
 
-#: Packets at the beginning that tell how a muxer packs frames: several groups of pictures.
+#: How many first packets show how a muxer packs frames: several groups of pictures.
 _LOOKED_AT = 64
 
-#: Packets to give to the decoder before the first frame has to come out.
+#: How many packets the decoder may take before the first frame has to come out.
 _MAX_DELAY = 512
 
 
@@ -61,7 +61,7 @@ def index_video(source: Source) -> VideoIndex:
     """Return the index of a freshly opened video.
 
     Raises:
-        UntrustedError: only a decode can tell which frames it shows.
+        UntrustedError: only decoding it can tell which frames it shows.
     """
     stream, syntax = source.stream, source.syntax
     if int(stream.disposition) & int(av.stream.Disposition.attached_pic):
@@ -94,7 +94,7 @@ def index_video(source: Source) -> VideoIndex:
         return mp4.index_samples(source.path, stream, syntax, info)
     if table is None:
         with libav_messages(of_helpers=False) as heard:
-            # what is not stated is learned from the first frames, and later ones may differ
+            # a decoder learns an unstated reordering from the first frames; later ones may differ
             may_reorder = reorders(stream) or not syntax.states_reorder
             scan = _Scan(syntax, may_reorder=may_reorder)
             table = scan.read(source.path, chain(head, packets))
@@ -109,7 +109,7 @@ def _look_at(
     *,
     may_show_none: bool,
 ) -> None:
-    """Raise if the first packets show other than one frame each; those read go to ``head``."""
+    """Raise if the first packets do not show one frame each; append packets read to ``head``."""
     try:
         for packet in _kept(islice(packets, _LOOKED_AT), head):
             data = bytes(packet)
@@ -123,10 +123,10 @@ def _look_at(
 def _index_of_table(
     source: Source, table: PacketTable, info: VideoInfo, messages: list[Message]
 ) -> VideoIndex:
-    """Return the index of a table of packets, unless the demuxer complained about their order."""
+    """Return the index of a table of packets; raise if the demuxer reported damage to them."""
     container_format, time_base = source.container.format.name, source.stream.time_base
     damage = sign_of_damage(messages, container_format, ignore=_AT_END, level=av.logging.ERROR)
-    if damage:  # packets are missing, and what a decoder makes of the rest depends on them
+    if damage:  # packets are missing, and the decoding of the others depends on them
         raise DamagedError(f"the demuxer reports damage: {damage}")
     if table.doubt:
         raise UntrustedError(table.doubt)
@@ -141,7 +141,7 @@ def _index_of_table(
         info = replace(info, fps=fps, seconds=seconds)
         if not info.problems:
             problems = shortfall(container_format, stated, end)
-            if problems:  # unless the last frame is shown for longer than others
+            if problems:  # check again, as the last frame may be shown for longer than others
                 problems = shortfall(container_format, stated, _end_of_packets(source.path))
             cut_off = sign_of_damage(messages, container_format, level=av.logging.ERROR)
             if cut_off:
@@ -151,7 +151,7 @@ def _index_of_table(
 
 
 def _end_of_packets(path: str) -> float:
-    """Return when the last frame ends, by the durations of all packets."""
+    """Return when the last frame ends (seconds), from the durations of all packets."""
     with open_video(path) as (container, stream, _), libav_messages(of_helpers=False):
         ends = [
             (packet.pts + (packet.duration or 0)) * packet.time_base
@@ -164,10 +164,10 @@ def _end_of_packets(path: str) -> float:
 def _first_frame(
     source: Source, packets: Iterator[Packet[VideoStream]], head: list[Packet[VideoStream]]
 ) -> VideoInfo:
-    """Describe the video with the first frame's size and rotation; packets read go to ``head``."""
+    """Describe the video with its first frame's size and rotation; append packets to ``head``."""
     context = source.stream.codec_context
     try:
-        with libav_messages(of_helpers=False):  # only to keep them off the terminal
+        with libav_messages(of_helpers=False):  # only keeps messages off the terminal
             for packet in chain(tuple(head), _kept(packets, head)):
                 frames = context.decode(packet)
                 if not frames and packet.size and not packet.is_discard:
@@ -192,7 +192,7 @@ def _kept(
 
 
 def _info(source: Source, frame: VideoFrame | None = None) -> VideoInfo:
-    """Describe a video by its header, and by a frame where one was decoded."""
+    """Describe a video by its header and, if there is one, a decoded frame."""
     size = source.stream.codec_context if frame is None else frame
     return VideoInfo(
         path=source.path,
@@ -216,7 +216,7 @@ class _Joint(NamedTuple):
 
 
 class _Scan:
-    """Reads all packets of a video into a table, and doubts it where their order is not plain."""
+    """Reads all packets of a video into a table, and records doubts about their order."""
 
     def __init__(self, syntax: Syntax, *, may_reorder: bool) -> None:
         self.syntax = syntax
@@ -226,12 +226,12 @@ class _Scan:
         self.may_reorder = may_reorder
         # since the last keyframe:
         self.recent: deque[bytes] = deque(maxlen=1 + 2 * syntax.max_reorder)
-        self.joint: _Joint | None = None  # until all pictures are read that are shown before it
-        self.times_rise = may_reorder  # of all packets, although frames may be reordered
-        self.orders: list[PictureOrder | None] = []  # of all packets, as long as that is so
+        self.joint: _Joint | None = None  # until all pictures shown before it have been read
+        self.times_rise = may_reorder  # times of all packets rise although frames may be reordered
+        self.orders: list[PictureOrder | None] = []  # of all packets, as long as times rise
 
     def read(self, path: str, packets: Iterable[Packet[VideoStream]]) -> PacketTable:
-        """Read all packets of a video, from the first on."""
+        """Read all packets of a video, from the first on, and return their table."""
         try:
             for packet in packets:
                 check_deadline(path)
@@ -276,13 +276,13 @@ class _Scan:
         self.recent.append(data)
 
     def _check_joint(self) -> None:
-        """Doubt the table if the order of pictures does not go on at the last keyframe."""
+        """Record a doubt if the order of pictures does not continue at the last keyframe."""
         if self.joint is not None and not goes_on(*self.joint):
             self.table.doubt = JOINED
         self.joint = None
 
     def _check_times(self) -> None:
-        """Doubt the table if times since the last keyframe rise as stored, and should not."""
+        """Record a doubt if times since the last keyframe rise as stored, but the order may not."""
         if self.times_rise and len(self.orders) > 1 and not rises(self.orders):
             self.table.doubt = TIMES_AS_STORED
         self.times_rise = self.may_reorder

@@ -1,4 +1,4 @@
-"""An opened video together with what its packets mean."""
+"""An opened video with the syntax of its packets."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
-#: Packets to look at for a keyframe after seeking to it.
+#: How many packets to search for a keyframe after seeking to it.
 _MAX_SEARCH = 4096
 
-#: Containers whose timestamps cannot be sought exactly; their packets are found by position.
+#: Containers in which seeking to a timestamp is not exact; their packets are found by position.
 _BY_BYTE = frozenset({"mpegts", "mpeg"})
 
 
 @dataclass
 class Source:
-    """A container of one thread, positioned by :meth:`packets_from`.
+    """One thread's container, positioned by :meth:`packets_from`.
 
     Attributes:
         path: the file.
-        container: as it was opened.
+        container: the opened container.
         stream: its first video stream.
-        syntax: of the stream's codec.
-        opening: what the demuxer said as it was opened.
+        syntax: syntax of the stream's codec.
+        opening: the demuxer's messages while the file was opened.
     """
 
     path: str
@@ -55,7 +55,7 @@ class Source:
                 self.container.seek(entry.position, unsupported_byte_offset=True)
             else:
                 self.container.seek(entry.timestamp, stream=self.stream)
-        except LIBAV_ERRORS as error:  # of Matroska, for one, to times below 0
+        except LIBAV_ERRORS as error:  # for instance Matroska, for times below 0
             raise UntrustedError(f"seeking to packet {entry.packet}: {reason(error)}") from error
         packets = self.container.demux(self.stream)
         for packet in islice(packets, _MAX_SEARCH):
@@ -75,15 +75,15 @@ def open_source(path: str) -> Iterator[Source]:
     """Open ``path`` for indexing and for decoding single frames.
 
     Raises:
-        UntrustedError: nothing is known of its codec.
+        UntrustedError: the packets of its codec cannot be read here.
     """
     with open_video(path) as (container, stream, opening):
         context = stream.codec_context
-        # one thread is the cheapest; but damaged hevc and vp8 come out differently, and without
-        # any message, if their rows are not decoded in parallel, as by default
+        # one thread is cheapest; but damaged hevc and vp8 decode to other pixels, without any
+        # message, if their rows are not decoded in parallel, which is the default
         context.thread_count = 2 if context.codec.canonical_name in {"hevc", "vp8"} else 1
         syntax = syntax_for(context.codec.canonical_name, context.extradata or b"")
-        # of raw video a demuxer returns the palette but once
+        # a demuxer returns the palette of raw video only once
         if syntax is None or (context.codec.name, context.pix_fmt) == ("rawvideo", "pal8"):
             raise UntrustedError("nothing is known of the codec's packets")
         yield Source(path, container, stream, syntax, opening)
@@ -97,18 +97,18 @@ _SYNTAXES: dict[str, Callable[[bytes], Syntax]] = {
     "av1": Av1,
 }
 
-#: Codecs whose every packet is a whole, independent, shown picture.
+#: Codecs in which every packet is a complete, independent, shown picture.
 _INTRA_ONLY = frozenset(
     {"dnxhd", "dvvideo", "ffvhuff", "huffyuv", "mjpeg", "png", "prores", "rawvideo", "utvideo"}
 )
 
 
 def syntax_for(codec: str, extradata: bytes) -> Syntax | None:
-    """Return the syntax of a codec, None if it is not known here.
+    """Return the syntax of a codec, or None if it is not supported here.
 
     Args:
         codec: libav's canonical name.
-        extradata: of the stream, which holds its parameters.
+        extradata: the stream's extradata, which contains its parameters.
     """
     if codec in _SYNTAXES:
         return _SYNTAXES[codec](extradata)

@@ -1,11 +1,11 @@
-"""Facts that compressed packets of a codec tell without being decoded.
+"""Read facts about a codec's compressed packets without decoding them.
 
-Two questions decide which packets a decoder has to be given to show one frame exactly:
+Two questions decide which packets a decoder must be given to show one frame exactly:
 
-* may decoding begin at this packet, so that it and all that is shown after it come out as in a
+* May decoding begin at this packet, so that it and all frames shown after it are the same as in a
   decode from the start of the file (:meth:`Syntax.entry_kind`)?
-* may this packet be left out, because no other frame refers to it
-  (:meth:`Syntax.packet_info`), or because no frame that is asked for does (:meth:`Syntax.frames`)?
+* May this packet be left out, because no other frame refers to it
+  (:meth:`Syntax.packet_info`), or because no requested frame does (:meth:`Syntax.frames`)?
 
 A codec that :func:`llava_eval.video.fast.source.syntax_for` does not know is decoded sequentially.
 """
@@ -26,13 +26,13 @@ class EntryKind(Enum):
 
     NO = "no"
     CLOSED = "closed"
-    """Nothing that follows is shown before it."""
+    """No later packet is shown before it."""
     OPEN = "open"
-    """Pictures that follow may be shown before it; those must not be decoded from here."""
+    """Later pictures may be shown before it; these must not be decoded from here."""
 
 
 class PacketInfo(NamedTuple):
-    """A packet's importance to others.
+    """A packet's importance for other packets.
 
     Attributes:
         layer: its temporal layer.
@@ -47,7 +47,7 @@ class PacketInfo(NamedTuple):
 #: Why frames are not counted across the end of a sequence.
 SEVERAL_SEQUENCES = "the stream is several sequences put together"
 
-#: Why frames are not counted as packets where not each of these shows one.
+#: Why frames are not counted from packets if some packets do not show exactly one frame.
 NOT_ONE_EACH = "packets show no frame or several"
 
 #: Packets of streams without layers.
@@ -55,19 +55,19 @@ DISPOSABLE, NEEDED = PacketInfo(0, True), PacketInfo(0, False)
 
 
 class Syntax:
-    """The questions, answered for codecs whose packets are all independent (mjpeg, png, ...).
+    """The answers for codecs whose packets are all independent (mjpeg, png, ...).
 
     Attributes:
-        max_reorder: most packets by which decoding order can differ from the order shown; where
-            it is 0, first and last byte tell all of a packet.
+        max_reorder: most packets by which decoding order can differ from the order shown; if it
+            is 0, a packet's first and last byte contain all needed facts.
         shows_every_packet: every packet shows a frame.
-        info: what :meth:`packet_info` says of every packet where ``max_reorder`` is 0.
-        states_references: packets state which others they refer to, so :meth:`frames` can tell.
+        info: the result of :meth:`packet_info` for every packet if ``max_reorder`` is 0.
+        states_references: packets state which others they refer to; :meth:`frames` returns that.
         states_reorder: the stream states by how many packets its frames are reordered.
-        stated_reorder: so many stored before a frame are shown after it at most; None if not known.
-        marks_leading: packets themselves say that they are shown before the keyframe that they
-            follow, which may hide them.
-        distrust: why frames cannot be counted from packets, None if they can.
+        stated_reorder: most frames stored before a frame but shown after it; None if not known.
+        marks_leading: packets state that they are shown before the keyframe that they follow,
+            which may hide them.
+        distrust: why frames cannot be counted from packets; None if they can.
     """
 
     max_reorder = 0
@@ -84,15 +84,15 @@ class Syntax:
         return EntryKind.CLOSED
 
     def packet_info(self, packet: bytes) -> PacketInfo | None:
-        """Return how much a packet matters to others; None if it is visibly damaged.
+        """Return a packet's importance for others; None if it is visibly damaged.
 
         Args:
-            packet: its bytes; may be empty where :attr:`max_reorder` is 0.
+            packet: its bytes; may be empty if :attr:`max_reorder` is 0.
         """
         return self.info
 
     def frames(self, packet: bytes) -> Sequence[Frame] | None:
-        """Return the frames of a packet and what they refer to, None if that cannot be read."""
+        """Return the frames of a packet with their references; None if they cannot be read."""
         return None
 
     def shows(self, first: int, last: int) -> bool:
@@ -100,21 +100,21 @@ class Syntax:
         return True
 
     def num_shown(self, packet: bytes) -> int:
-        """Return how many frames a packet shows, as the headers in it say."""
+        """Return how many frames a packet shows according to its headers."""
         return int(self.shows(packet[0], packet[-1]))
 
     def keyframe_distrust(self, packet: bytes, *, is_first: bool) -> str | None:
-        """Return why frames cannot be counted across this keyframe, None if they can."""
+        """Return why frames cannot be counted across this keyframe; None if they can."""
         if is_first and self.entry_kind(packet) is not EntryKind.CLOSED:
             return "the first packet is no place to begin decoding"
         return None
 
     def parameters(self, packet: bytes) -> bytes:
-        """Return the parameter sets that a keyframe repeats in the stream, empty if none."""
+        """Return the parameter sets that a keyframe repeats in the stream; empty if none."""
         return b""
 
     def is_leading(self, packet: bytes) -> bool:
-        """Return whether a packet says that it is shown before the keyframe that it follows."""
+        """Return whether a packet states that it is shown before the keyframe that it follows."""
         return False
 
     def hidden_at_start(self, packet: bytes) -> bool:
@@ -122,10 +122,10 @@ class Syntax:
         return False
 
     def picture_order(self, packet: bytes) -> PictureOrder | None:
-        """Return a picture's place in the order, None if that cannot be read or need not be.
+        """Return a picture's place in the order; None if it cannot or need not be read.
 
         Args:
-            packet: its bytes, or the first of them.
+            packet: all or the first of its bytes.
         """
         return None
 
@@ -135,7 +135,7 @@ class Syntax:
 
 
 class Vp8(Syntax):
-    """VP8: packets may hold a frame that is only a reference and never shown.
+    """VP8: a packet may contain a frame that is only a reference and never shown.
 
     The frame tag (RFC 6386, 9.1) is little-endian: bit 0 of the first byte is clear in key frames,
     bit 4 is show_frame.
@@ -154,7 +154,7 @@ class Vp8(Syntax):
 class Vp9(Syntax):
     """VP9: hidden frames are packed together with a shown one in a superframe.
 
-    Frames without a reference to them still carry probabilities on, so none can be left out.
+    Frames that no other refers to still pass on probabilities, so none can be left out.
     """
 
     shows_every_packet = False
@@ -186,9 +186,9 @@ class Vp9(Syntax):
         return num_shown
 
     def shows(self, first: int, last: int) -> bool:
-        # a superframe ends with an index that begins with 0b110 (Annex B), and its last frame is
-        # the one that is shown
+        # a superframe ends with an index whose first bits are 0b110 (Annex B), and shows its last
+        # frame
         if last & 0xE0 == 0xC0:
             return True
-        # show_existing_frame or show_frame; profile 3 has one bit more before them
+        # show_existing_frame or show_frame, which profile 3 has one bit later
         return first & (0x05 if first & 0x30 == 0x30 else 0x0A) != 0
