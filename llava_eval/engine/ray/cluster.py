@@ -87,7 +87,7 @@ def connect(config: EngineConfig) -> None:
             f"{reason}"
         ) from error
     if threading.current_thread() is threading.main_thread():
-        # Ray's own handler aborts this process and writes a native stack trace to a SLURM job's log.
+        # Ray's own handler aborts this process with a native stack trace in the log of a SLURM job.
         signal.signal(signal.SIGTERM, on_sigterm)
     if config.address is None:
         _watchdog = Watchdog()
