@@ -3,6 +3,6 @@
     Clip ──MediaEncoder──> ServedMedia ─┐
     settings, text ─────────────────────┴─> chat request ──endpoint──> reply ──> Generation
 
-What servers do beyond that protocol (videos, beginnings of a turn, log-probabilities of a prompt)
-differs; :mod:`llava_eval.models.served.server` says which server offers what.
+Servers differ in what they offer beyond that protocol (videos, continuing the assistant's turn,
+log-probabilities of a prompt); :mod:`llava_eval.models.served.server` lists it.
 """

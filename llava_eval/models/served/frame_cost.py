@@ -1,7 +1,7 @@
-"""What a server makes of videos: tried before a run, with clips that nobody has to decode.
+"""Measures a server's tokens per frame before a run, with generated clips.
 
-A server may keep fewer frames than it is sent, and say nothing: vLLM keeps 32 unless it is told
-otherwise. Its count of the prompt's tokens shows it, for every frame costs tokens.
+A server may silently drop frames: vLLM keeps 32 of a video by default. Its count of the prompt's
+tokens reveals this, because every frame costs tokens.
 """
 
 from __future__ import annotations
@@ -17,51 +17,52 @@ import torch
 from llava_eval.models.chat_client import RejectedError
 from llava_eval.types import Clip
 
-#: What is asked of a numbered clip; nobody reads the answer.
+#: The question about a numbered clip; the answer is not used.
 QUESTION = "Which numbers do the frames show?"
 
-#: The same at greater length: not every server counts the words of a text.
+#: A longer text, to measure the tokens per word: not every server counts the words of a text.
 LONG_QUESTION = " ".join([QUESTION] * 8)
 
-#: Numbers of frames of three clips in even steps, most of them over 32; and shorter ones for a
-#: server that refuses so many openly, because its context is short or its images are limited.
+#: Numbers of frames of three clips in even steps, the longest over 32; then shorter clips for a
+#: server that refuses so many with an error, because of its context length or a limit on images.
 LENGTHS = ((8, 24, 40), (8, 16, 24), (2, 4, 6))
 
-#: Two steps of as many frames may differ by so much: some models write times between frames.
+#: Relative tolerance between two equal steps: some models write timestamps between frames.
 _TOLERANCE = 0.25
 
-#: Frames of a video or a trial: how many, and their height and width in pixels.
+#: Frames of a video or a trial: their number, and their (height, width) in pixels.
 Frames = tuple[int, tuple[int, int]]
 
-#: Share of a trial's tokens that a prompt with the same frames has at least: some models write
-#: times between frames, whose digits differ.
+#: Smallest share of a trial's tokens that a prompt with the same frames must have: some models
+#: write timestamps between frames, whose lengths differ.
 _LEAST_SHARE = 0.9
 
-#: Fewest frames of a trial that tells of fewer: a model that merges two frames in time counts an
-#: odd one as two, which is at most a tenth of so many.
+#: A trial with at least this many frames is also used for fewer frames: a model that merges two
+#: frames in time counts an odd frame as two, an error of at most a tenth for this number.
 _FEWEST_TO_SHARE = 10
 
-#: A model that costs less for large frames than by this share of their area makes them smaller.
+#: If large frames cost less than this share of the tokens expected from their area, the model
+#: makes them smaller.
 _SMALLER = 0.75
 
-#: Height and width in pixels: models whose tokens depend on it use their fewest for so small ones.
+#: (height, width) in pixels at which models with size-dependent tokens use the fewest.
 SMALL = (64, 64)
-#: Of other size and shape: a model that counts as many tokens for these does so for any.
+#: Another size and shape: if the number of tokens is the same, it does not depend on the size.
 LARGE = (252, 448)
 
 
 @dataclass(frozen=True)
 class FrameCost:
-    """What frames of a video cost by a server's count of a prompt's tokens.
+    """Tokens that a video's frames cost, according to a server's count of prompt tokens.
 
     Attributes:
-        per_frame: tokens that a prompt grows by with each frame, of size ``SMALL``.
-        others: tokens of a trial beside its frames.
-        is_constant: frames of another size and shape cost as much.
-        per_word: tokens that a prompt grows by with each word of a simple text.
-        num_proven: most frames that were tried.
+        per_frame: additional tokens for each frame of size ``SMALL``.
+        others: tokens of a trial without its frames.
+        is_constant: frames of another size and shape cost the same.
+        per_word: additional tokens for each word of a simple text.
+        num_proven: largest number of frames that was tried.
         per_large: tokens of each frame of size ``LARGE``.
-        clips: tokens of frames as the run shows them, where their size matters.
+        clips: tokens of trials with frames in the run's own sizes, if the size matters.
     """
 
     per_frame: float
@@ -73,29 +74,29 @@ class FrameCost:
     clips: Mapping[Frames, float] = field(default_factory=dict)
 
     def least_tokens(self, num_frames: int, num_words: int, slack: float) -> int:
-        """Return how many tokens a prompt has at least, in which the model sees all frames.
+        """Return the minimum number of tokens of a prompt in which the model sees all frames.
 
-        A word of any text costs half of a simple one or more. What else a prompt holds is not known
-        here, so that this is short of what it has by some tens of tokens.
+        Each word counts half of the tokens of a simple word. The prompt's other tokens are not
+        known here, so the result is too low by some tens of tokens.
 
         Args:
-            num_frames: of all videos.
-            num_words: of the text, between white space.
-            slack: share of the measured tokens, where they depend on the size of a frame.
+            num_frames: number of frames of all videos.
+            num_words: number of words of the text, separated by white space.
+            slack: share of the measured tokens to require, if they depend on a frame's size.
         """
         if self.is_constant:
             return int(self.per_frame * num_frames + self.per_word * num_words / 2)
         return round(slack * self.per_frame * num_frames)
 
     def least_tokens_of(self, videos: Sequence[Frames], num_words: int) -> int | None:
-        """Return how many tokens a prompt has at least by trials with frames of its own size.
+        """Return the minimum number of tokens of a prompt, from trials with frames of its size.
 
         Args:
-            videos: that the prompt shows.
-            num_words: of the text, between white space.
+            videos: videos in the prompt.
+            num_words: number of words of the text, separated by white space.
 
         Returns:
-            None where there was no such trial.
+            The number; None if there was no such trial.
         """
         tokens = [count for count in map(self.tokens_of, videos) if count is not None]
         if len(tokens) < len(videos):
@@ -103,16 +104,16 @@ class FrameCost:
         return int(_LEAST_SHARE * sum(tokens) + self.per_word * num_words / 2)
 
     def tokens_of(self, video: Frames) -> float | None:
-        """Return what frames cost by the trial that showed as many of their size, or more.
+        """Return the cost of frames, from a trial with at least as many frames of the same size.
 
-        No model gives a frame fewer tokens where it sees fewer of them, but for one at the end, so
-        a share of a long trial's is the least that a shorter video has.
+        Except for one frame at the end, no model uses fewer tokens per frame for fewer frames, so a
+        proportional share of a longer trial's tokens is a lower bound.
 
         Args:
             video: the frames.
 
         Returns:
-            None where no trial of that size tells.
+            The number of tokens; None if there was no such trial.
         """
         num_frames, size = video
         if video in self.clips:
@@ -125,7 +126,7 @@ class FrameCost:
         return self.clips[shortest, size] * num_frames / shortest
 
     def makes_smaller(self, video: Frames) -> bool:
-        """Return whether frames cost less than by their area, of a size that was tried."""
+        """Return whether frames of a tried size cost less than their area implies."""
         num_frames, (height, width) = video
         if self.per_large is None or video not in self.clips:
             return False
@@ -133,14 +134,14 @@ class FrameCost:
         return self.clips[video] < _SMALLER * by_area
 
     def proven(self, num_frames: int, num_tokens: int) -> FrameCost:
-        """Return the cost with one more number of frames tried.
+        """Return the frame cost after a trial with another number of frames.
 
         Args:
-            num_frames: that a trial showed.
-            num_tokens: of its prompt.
+            num_frames: number of frames in the trial.
+            num_tokens: number of tokens of its prompt.
 
         Raises:
-            FramesMissingError: some frames are missing.
+            FramesMissingError: frames are missing.
         """
         expected = self.others + self.per_frame * num_frames
         if num_tokens < expected - self.per_frame / 2:
@@ -149,10 +150,10 @@ class FrameCost:
 
 
 class FramesMissingError(Exception):
-    """A server whose prompts do not grow with the frames as they should.
+    """A server's token counts do not grow with the frames as they should.
 
     Attributes:
-        is_constant: they do not grow at all.
+        is_constant: the counts do not grow at all.
     """
 
     def __init__(
@@ -167,10 +168,10 @@ class FramesMissingError(Exception):
 
 
 def numbered_clip(num_frames: int, size: tuple[int, int] = SMALL) -> Clip:
-    """Return a clip whose frames show their numbers, so that no two are the same.
+    """Return a clip whose frames show their numbers, so that all differ.
 
     Args:
-        num_frames: how many.
+        num_frames: number of frames.
         size: height and width in pixels.
     """
     from PIL import Image, ImageDraw
@@ -193,7 +194,7 @@ def numbered_clip(num_frames: int, size: tuple[int, int] = SMALL) -> Clip:
 def _first_counts(
     count_tokens: Callable[[int, tuple[int, int], str], int],
 ) -> tuple[tuple[int, ...], list[int]]:
-    """Return the first of :data:`LENGTHS` that the server takes, and its count for each."""
+    """Return the first of :data:`LENGTHS` that the server accepts, and its counts."""
     count_once = functools.cache(count_tokens)
 
     def counts(lengths: tuple[int, ...]) -> list[int]:
@@ -201,7 +202,7 @@ def _first_counts(
 
     *longer, shortest = LENGTHS
     for lengths in longer:
-        with contextlib.suppress(RejectedError):  # too many for it
+        with contextlib.suppress(RejectedError):  # too many frames for the server
             return lengths, counts(lengths)
     return shortest, counts(shortest)
 
@@ -209,16 +210,16 @@ def _first_counts(
 def measure_frame_cost(
     count_tokens: Callable[[int, tuple[int, int], str], int], num_frames: int | None = None
 ) -> FrameCost:
-    """Return what each frame of a video costs.
+    """Measure the cost of a video's frames.
 
     Args:
-        count_tokens: returns the server's count for a prompt with so many frames of a size, and a
-            question.
-        num_frames: that the run shows of each video, where that is known; tried too.
+        count_tokens: returns the server's count for a prompt with a number of frames, their size,
+            and a question.
+        num_frames: number of frames that the run shows of each video, if known; it is tried too.
 
     Raises:
         FramesMissingError: the prompt does not grow evenly with the frames.
-        RequestError: there is no count.
+        RequestError: the server returns no count.
     """
     lengths, (short, middle, long) = _first_counts(count_tokens)
     per_frame = (middle - short) / (lengths[1] - lengths[0])
@@ -230,7 +231,7 @@ def measure_frame_cost(
     try:
         large = count_tokens(lengths[0], LARGE, QUESTION)
         per_large, is_constant = (large - others) / lengths[0], large == short
-    except RejectedError:  # too large for it
+    except RejectedError:  # too large for the server
         pass
     more_words = len(LONG_QUESTION.split()) - len(QUESTION.split())
     more_tokens = count_tokens(lengths[0], SMALL, LONG_QUESTION) - short
@@ -240,5 +241,5 @@ def measure_frame_cost(
         return cost
     try:
         return cost.proven(num_frames, count_tokens(num_frames, SMALL, QUESTION))
-    except RejectedError:  # openly refused, as the run's own questions will be
+    except RejectedError:  # refused with an error, which the run's own questions will get too
         return cost

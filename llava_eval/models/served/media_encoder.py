@@ -1,4 +1,4 @@
-"""Frames as a server takes them: images in data addresses, or a video file without loss."""
+"""Encodes frames for a server: as images in data URLs, or as a lossless video file."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _SAMPLES_PER_SECOND = 16_000
 class ClipFolder:
     """Writes clips into a new folder, which is removed at the end.
 
-    FFV1 over RGB loses nothing: decoders give back the very pixels. A second of silence goes along
-    because ``transformers serve`` asks the audio track of every video that it is shown.
+    FFV1 in RGB is lossless: decoders return exactly these pixels. A second of silence is added
+    because ``transformers serve`` reads the audio track of every video.
 
     Args:
-        parent: an existing folder that the server sees under the same path; None takes that of this
-            machine's temporary files.
+        parent: an existing folder that the server sees under the same path; None uses this
+            machine's folder of temporary files.
 
     Raises:
-        StorageError: it cannot be made.
+        StorageError: the folder cannot be created.
     """
 
     def __init__(self, parent: Path | None) -> None:
@@ -47,10 +47,10 @@ class ClipFolder:
             raise StorageError(f"no folder for clips can be made: {error}") from error
 
     def write(self, clip: Clip) -> Path:
-        """Return a new file of a clip.
+        """Write a clip to a new file, and return its path.
 
         Args:
-            clip: its frames, uint8 (N, 3, H, W).
+            clip: frames, uint8 (N, 3, H, W).
 
         Raises:
             StorageError: it cannot be written.
@@ -58,7 +58,7 @@ class ClipFolder:
         path = self._folder / f"{uuid.uuid4().hex}.mkv"
         try:
             _write(path, clip)
-            path.chmod(0o644)  # the server may be another user's, whatever the umask says
+            path.chmod(0o644)  # whatever the umask is: the server may run as another user
         except OSError as error:
             path.unlink(missing_ok=True)
             raise StorageError(f"{path} cannot be written: {error}") from error
@@ -70,7 +70,7 @@ class ClipFolder:
 
 
 def _frames_per_second(clip: Clip) -> Fraction:
-    """Return the rate at which the sampled frames last about as long as the video."""
+    """Return the frame rate with which the sampled frames last about as long as the video."""
     if not clip.fps or not clip.num_source_frames:
         return Fraction(1)
     rate = len(clip) / (clip.num_frames_sampled_from / clip.fps)
@@ -99,17 +99,17 @@ def _write(path: Path, clip: Clip) -> None:
         container.mux(audio.encode(None))
 
 
-#: PNG's own measure of effort: pixels are the same at each, and the first is several times faster.
+#: PNG compression level: all are lossless, and level 1 is several times faster than the default.
 _PNG_EFFORT = 1
 
 
 class MediaEncoder:
-    """Encodes clips as a server takes them; safe to call from several threads at once.
+    """Encodes clips for a server; safe to call from several threads at once.
 
     Args:
-        config: how the server is asked.
-        dialect: what it takes.
-        video_as: how it is shown videos: "images", "video" or "url".
+        config: settings of the server.
+        dialect: features of the server.
+        video_as: form of videos: "images", "video" or "url".
     """
 
     def __init__(self, config: ServerConfig, dialect: Dialect, video_as: str) -> None:
@@ -126,7 +126,7 @@ class MediaEncoder:
 
         Args:
             kind: video, or image (a clip of one frame).
-            clip: the frames as they were decoded.
+            clip: the decoded frames.
 
         Raises:
             MediaError: the server cannot be given this video's address.
@@ -134,7 +134,7 @@ class MediaEncoder:
         """
         metadata = _metadata(clip) if kind == "video" else {}
         if kind == "video" and self._video_as == "url":
-            assert clip.video is not None  # only a trial's frames are of none
+            assert clip.video is not None  # only a trial's frames belong to no video
             address = self._address(clip.video)
             return ServedMedia(kind, (video_part(address),), (), metadata)
         size = (clip.frames.shape[2], clip.frames.shape[3])
@@ -149,10 +149,10 @@ class MediaEncoder:
         return ServedMedia(kind, tuple(parts), clip.frame_indices, metadata, size)
 
     def release(self, medium: ServedMedia) -> None:
-        """Remove the file of a medium that will not be shown again, where it has one.
+        """Remove the file of a medium that will not be shown again, if it has one.
 
         Args:
-            medium: that :meth:`encode` returned.
+            medium: a medium returned by :meth:`encode`.
         """
         if self._clips is not None and medium.kind == "video":
             Path(medium.parts[0]["video_url"]["url"]).unlink(missing_ok=True)
@@ -163,7 +163,7 @@ class MediaEncoder:
             self._clips.close()
 
     def _image(self, frame: np.ndarray) -> str:
-        """Return a frame (H, W, 3) as an image file in base64."""
+        """Return a frame (H, W, 3) as a base64-encoded image file."""
         from PIL import Image
 
         config, content = self._config, io.BytesIO()
@@ -203,11 +203,11 @@ def video_part(address: str) -> Mapping[str, Any]:
 
 
 def _metadata(clip: Clip) -> dict[str, Any]:
-    """Return what vLLM's ``media_io_kwargs`` say of frames that were sampled already.
+    """Return the metadata of sampled frames for vLLM's ``media_io_kwargs``.
 
-    vLLM takes no more frames than there are in all. Where some are shown again, all numbers are
-    those of a video with so many times the frames, and frames a second: times and rates are the
-    same, of which models make positions and timestamps.
+    vLLM accepts no more frames than the video has. If frames are shown repeatedly, the metadata
+    describe a video with a multiple of the frames and of the frame rate. Times, from which models
+    compute positions and timestamps, stay the same.
     """
     total, finer = clip.num_frames_sampled_from, 1
     if clip.fps is not None:

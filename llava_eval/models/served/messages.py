@@ -1,4 +1,4 @@
-"""What a server is sent for a request, and the generation that its reply becomes."""
+"""Converts requests to a server's messages and fields, and its replies to generations."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from llava_eval.models.chat_client import Completion, MalformedError
 from llava_eval.models.served.server import Dialect
 from llava_eval.types import Generation, GenerationSettings, Request, ServedMedia, StopReason
 
-#: Servers take seeds of different widths; all take 31 bits.
+#: Servers accept seeds of different widths; all accept 31 bits.
 _SEED_BITS = 31
-#: Likeliest tokens that are asked for; OpenAI and vLLM give no more.
+#: Number of most likely tokens requested; OpenAI and vLLM return no more.
 _NUM_LOGPROBS = 20
-#: Servers stand for an infinite one by -9999 or by the least number of 32 bits.
+#: Servers write minus infinity as -9999 or as the smallest 32-bit float.
 _LEAST_LOGPROB = -1e39
-#: A probability of 1 may be rounded to a little more.
+#: A log-probability of 0 may be rounded to slightly above 0.
 _ROUNDING = 0.01
-#: Fields that make a server go on with the assistant's message.
+#: Fields that make a server continue the assistant's message.
 CONTINUED = {"add_generation_prompt": False, "continue_final_message": True}
 
 Messages = list[dict[str, Any]]
 
 
 def chat_messages(request: Request, dialect: Dialect, assistant: str = "") -> Messages:
-    """Return the conversation: system text, the user's turn, and the assistant's beginning.
+    """Return the conversation: system text, user's turn, and the beginning of the assistant's.
 
     Args:
-        request: what is asked.
-        dialect: of the server.
-        assistant: text that the assistant's turn begins with.
+        request: the request.
+        dialect: features of the server.
+        assistant: text with which the assistant's turn begins.
     """
     messages: Messages = []
     if request.system is not None:
@@ -53,11 +53,11 @@ def chat_messages(request: Request, dialect: Dialect, assistant: str = "") -> Me
 
 
 def generation_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
-    """Return the fields that say how to generate.
+    """Return the fields with the generation settings.
 
     Args:
-        request: what is asked.
-        dialect: of the server.
+        request: the request.
+        dialect: features of the server.
     """
     settings = request.settings
     fields: dict[str, Any] = {
@@ -79,14 +79,13 @@ def generation_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
 
 
 def prompt_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
-    """Return the fields that make a prompt what transformers makes of a request.
+    """Return the fields that make the server's prompt equal to that of transformers.
 
-    They ask for the token that begins it, and keep a server from sampling frames that were sampled
-    already.
+    They request the token that begins the prompt, and keep a server from sampling the frames again.
 
     Args:
-        request: what is asked.
-        dialect: of the server.
+        request: the request.
+        dialect: features of the server.
     """
     videos = [
         medium
@@ -99,19 +98,19 @@ def prompt_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
     if not videos:
         return fields
     if dialect.video == "clip":
-        # Without num_frames: the server would take 32.
+        # num_frames must be null, or the server would take 32.
         kept = {"num_frames": None, "do_sample_frames": False}
         return {**fields, "chat_template_kwargs": kept}
-    # -1: all of them. A request has room for what is known of one video alone.
+    # -1 means all frames. A request can carry the metadata of only one video.
     known = videos[0].metadata if len(videos) == 1 else {}
     return {**fields, "media_io_kwargs": {"video": {"num_frames": -1, **known}}}
 
 
 def readable(messages: Sequence[Mapping[str, Any]]) -> str:
-    """Return messages as JSON for people: of a data address its size and digest, no secrets.
+    """Return messages as readable JSON, with size and digest instead of data, without secrets.
 
     Args:
-        messages: as they are sent.
+        messages: the messages as sent.
     """
     return json.dumps(_shortened(messages), ensure_ascii=False, indent=1)
 
@@ -130,13 +129,13 @@ def _shortened(value: Any) -> Any:
 
 
 def log_probability(value: object) -> float:
-    """Return what a server lists as a log-probability.
+    """Return a log-probability from a server's reply.
 
     Args:
-        value: of the reply's JSON.
+        value: value in the reply's JSON.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it cannot be a log-probability.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not _LEAST_LOGPROB < value <= _ROUNDING:  # type: ignore[operator]
@@ -147,18 +146,19 @@ def log_probability(value: object) -> float:
 def choice_logprobs(completion: Completion, letters: Sequence[str]) -> tuple[float, ...] | None:
     """Return the log-probabilities of letters as the first new token.
 
-    Servers list the likeliest tokens only. A letter that is not among them counts as the last of
-    them, than which it is no likelier.
+    Servers list only the most likely tokens. A letter that is not among them gets the value of the
+    last one, which is an upper bound.
 
     Args:
         completion: the server's reply.
-        letters: of the options.
+        letters: letters of the options.
 
     Returns:
-        None where the server lists none of them, or lists the tokens of reasoning before the text.
+        The log-probabilities in nats; None if the server lists none of the letters, or lists the
+        tokens of reasoning before the text.
 
     Raises:
-        MalformedError: what it lists is not what the protocol says.
+        MalformedError: the list does not follow the protocol.
     """
     try:
         listed = ((completion.choice.get("logprobs") or {}).get("content") or [{}])[0]
@@ -178,20 +178,20 @@ def choice_logprobs(completion: Completion, letters: Sequence[str]) -> tuple[flo
 
 
 def to_generation(completion: Completion, settings: GenerationSettings) -> Generation:
-    """Return a response as the model's text, up to the first stop string.
+    """Return the generation of a response, with its text up to the first stop string.
 
-    Some servers leave the stop string in the text, others cut the text before it; those that cut
-    without saying why give the reason "eos".
+    Some servers leave the stop string in the text, others cut the text before it. If a server cuts
+    without saying so, the stop reason is "eos".
 
     Args:
         completion: the server's reply.
-        settings: with the stop strings.
+        settings: settings with the stop strings.
     """
     text = completion.text
     reason: StopReason | None = None
     if completion.finish_reason is not None:
         reason = "length" if completion.finish_reason == "length" else "eos"
-    # vLLM names the stop string in stop_reason, SGLang in matched_stop; both also token numbers.
+    # vLLM names the stop string in stop_reason, SGLang in matched_stop; both may be token ids too.
     matched = [completion.choice.get(name) for name in ("stop_reason", "matched_stop")]
     if any(stop in matched for stop in settings.stop_strings):
         reason = "stop_string"

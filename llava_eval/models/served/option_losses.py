@@ -1,8 +1,9 @@
-"""Likelihoods of given answers, from the log-probabilities that a server returns of a prompt.
+"""Likelihoods of given answers, from a server's log-probabilities of prompt tokens.
 
 vLLM returns them for chats too: with ``prompt_logprobs`` the response has one entry per token of
 the prompt, each a mapping from token id to ``{"logprob", "rank", "decoded_token"}`` with the
-prompt's own token and the likeliest (vllm/entrypoints/openai/chat_completion/protocol.py).
+prompt's own token and the most likely one
+(vllm/entrypoints/openai/chat_completion/protocol.py).
 """
 
 from __future__ import annotations
@@ -29,23 +30,23 @@ Send = Callable[[Messages, Mapping[str, Any]], Completion]
 def likeliest_option(
     request: Request, dialect: Dialect, end_token: str, send: Send, *, is_first: bool = False
 ) -> Generation:
-    """Return the option that the model finds likeliest, with the losses of all.
+    """Return the most likely option, with the losses of all options.
 
-    As for models of this process, an option's loss is the mean over its own tokens and the one
-    that ends the assistant's turn. The prompt without an option is asked for first; what it is
-    shorter by are the option's tokens, and one more where its own last one, a space, became part of
-    the option's first.
+    As for models of this process, an option's loss is the mean over its own tokens and the token
+    that ends the assistant's turn. The prompt without an option is sent first; the tokens by which
+    a prompt with an option is longer belong to the option. If the bare prompt ends in a space that
+    became part of the option's first token, there is one more.
 
     Args:
-        request: with options.
-        dialect: of the server.
+        request: a request with options.
+        dialect: features of the server.
         end_token: text of the token that ends the assistant's turn.
-        send: asks the server.
-        is_first: look whether the server's template keeps a space before an option, which is part
-            of what a protocol with a delimiter asks for.
+        send: sends messages to the server.
+        is_first: check whether the server's template keeps a space before an option, which
+            protocols with a delimiter need.
 
     Raises:
-        RequestError: the server did not answer as it should.
+        RequestError: the server's response is unusable.
         PromptError: the prompt does not end in the option.
     """
     fields = {"max_tokens": 1, "temperature": 0.0, **prompt_fields(request, dialect)}
@@ -61,7 +62,7 @@ def likeliest_option(
         first, tokens = start, _own_tokens(completion.content, start)
         spelled = _spelled(tokens)
         if not _is_same(spelled, option + end_token) and start > 1:
-            # Of a prompt that ends in a space, that space is part of the option's first token.
+            # The space at the prompt's end has become part of the option's first token.
             first, tokens = start - 1, _own_tokens(completion.content, start - 1)
         if not tokens or not _is_same(_spelled(tokens), option + end_token):
             raise PromptError(
@@ -99,12 +100,12 @@ def _is_same(text: str, other: str) -> bool:
 
 
 def _own_tokens(content: Mapping[str, Any], start: int) -> list[tuple[str, float]]:
-    """Return text and log-probability of the prompt's own tokens from one of them on."""
+    """Return text and log-probability of the prompt's own tokens, starting at one of them."""
     listed = content.get("prompt_logprobs")
     if not isinstance(listed, list) or not listed:
         raise RejectedError("the server returned no log-probabilities of the prompt")
     try:
-        # Where the prompt's token is not the likeliest, both are there: its rank is the larger.
+        # If the prompt's token is not the most likely one, both are listed: it has the larger rank.
         entries = [max(entry.values(), key=lambda token: token["rank"]) for entry in listed[start:]]
         tokens = [
             (entry["decoded_token"] or "", log_probability(entry["logprob"])) for entry in entries

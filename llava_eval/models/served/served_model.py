@@ -1,4 +1,4 @@
-"""A served model, found and checked before anything is asked of it."""
+"""A served model: found and checked before it receives any request."""
 
 from __future__ import annotations
 
@@ -39,27 +39,28 @@ _WORDS = {
 }
 
 
-#: Share of the measured tokens that a prompt has at least. The size of an image can matter more.
+#: Smallest share of the measured tokens that a prompt must have; for images it is lower, because
+#: their size can matter more.
 _SLACK = {"video": 0.9, "images": 0.75}
 
-#: Share of a small image's tokens that any image has at least: tiles of a narrow one are few.
+#: Smallest share of a small image's tokens that any image must have: narrow images have few tiles.
 _LEAST_OF_IMAGE = 0.25
 
 
 @dataclass(frozen=True)
 class ServedModel(Plan):
-    """Which served model is asked, and how videos are shown to it.
+    """A served model, and the form in which it is shown videos.
 
     Attributes:
-        config: where it is and how it may be asked.
-        server: what answers there.
+        config: its address, and settings for requests.
+        server: the server behind the address.
         video_as: "images", "video" or "url".
-        needs: of the samples; of what they show it is checked whether the model sees all.
-        frame_cost: in tokens; None where that was not measured, or cannot be.
-        image_tokens: that a small image costs; 0 where that was not measured, or cannot be.
-        unconfirmed: why it is not known whether the model sees all frames; None where it is.
-        unconfirmed_images: the same of images.
-        answers_as: what it calls itself in its answers; None where it was asked nothing.
+        needs: needs of the samples; for the media they show, it is checked that the model sees all.
+        frame_cost: cost of a frame in tokens; None if not measured or not measurable.
+        image_tokens: tokens of a small image; 0 if not measured or not measurable.
+        unconfirmed: why it is unknown whether the model sees all frames; None if it is known.
+        unconfirmed_images: the same for images.
+        answers_as: the model's name in its responses; None before the first request.
     """
 
     config: ModelConfig
@@ -73,7 +74,7 @@ class ServedModel(Plan):
     answers_as: str | None = None
 
     def identity(self) -> dict[str, Any]:
-        """Return what can change a generation; where the server is does not."""
+        """Return everything that can change a generation; the server's address cannot."""
         asked = self.config.server
         return {
             "model": {
@@ -98,28 +99,29 @@ class ServedModel(Plan):
     def least_tokens(
         self, videos: Sequence[Frames], num_words: int, num_images: int = 0
     ) -> int | None:
-        """Return how many tokens a prompt has at least; see :meth:`FrameCost.least_tokens`.
+        """Return the minimum number of tokens of a prompt; see :meth:`FrameCost.least_tokens`.
 
         Args:
-            videos: that it shows.
-            num_words: of the text, between white space.
-            num_images: that it shows, no smaller than a trial's.
+            videos: videos in the prompt.
+            num_words: number of words of the text, separated by white space.
+            num_images: number of images in the prompt that are at least as large as a trial's.
 
         Returns:
-            None where that cannot be determined.
+            The number; None if it cannot be determined.
         """
         cost, num_frames = self.frame_cost, sum(number for number, _ in videos)
         if cost is None or num_frames == 0:
             return int(_LEAST_OF_IMAGE * self.image_tokens * num_images) or None
         by_size = cost.least_tokens_of(videos, num_words) or 0
-        # A trial that lost frames too is no measure: small frames cost no more than these.
+        # The larger of both: a trial in the same size may have lost frames too, and small frames
+        # never cost more than larger ones.
         return max(by_size, cost.least_tokens(num_frames, num_words, _SLACK[self.video_as]))
 
     def refused(self, error: RefusedError | AddressError) -> CheckpointError:
-        """Return what to say of a server that refuses every request.
+        """Return the error for a server that refuses every request.
 
         Args:
-            error: its refusal.
+            error: the server's refusal.
         """
         config = self.config
         return CheckpointError(
@@ -128,13 +130,13 @@ class ServedModel(Plan):
         )
 
     def check_protocol(self, *, has_prefill: bool) -> None:
-        """Raise for what a protocol needs and the server does not offer.
+        """Check that the server offers what the protocol needs.
 
         Args:
-            has_prefill: the assistant's turn already begins with a text.
+            has_prefill: whether the protocol begins the assistant's turn with a text.
 
         Raises:
-            ConfigError: in one line, what is missing.
+            ConfigError: something is missing.
         """
         label = self.server.dialect.label
         if self.needs.likelihoods and not self.server.dialect.prompt_logprobs:
@@ -155,15 +157,15 @@ class ServedModel(Plan):
 
 
 def find_served_model(config: ModelConfig, needs: Needs) -> ServedModel:
-    """Ask the server what it is, and choose how videos are shown to it.
+    """Identify the server, and choose the form in which it is shown videos.
 
     Args:
-        config: of a model with a ``base_url``.
-        needs: of the samples.
+        config: configuration of a model with a ``base_url``.
+        needs: needs of the samples.
 
     Raises:
-        CheckpointError: nobody answers, the key is refused, or it serves other models only.
-        ConfigError: a key is missing, or videos cannot be shown as asked.
+        CheckpointError: there is no response, the key is refused, or the model is not served.
+        ConfigError: a key is missing, or videos cannot be shown as configured.
     """
     client = open_client(config)
     try:
@@ -177,11 +179,11 @@ def find_served_model(config: ModelConfig, needs: Needs) -> ServedModel:
 
 
 class FrameTrial:
-    """Shows a server numbered frames, to see whether it shows the model all of them.
+    """Sends a server numbered frames, to check whether it shows the model all of them.
 
     Args:
-        model: that was found.
-        client: of the server.
+        model: the model.
+        client: client of the server.
     """
 
     def __init__(self, model: ServedModel, client: ChatClient) -> None:
@@ -194,12 +196,12 @@ class FrameTrial:
         """Return the server's count of a prompt's tokens.
 
         Args:
-            num_frames: that the prompt shows.
+            num_frames: number of frames in the prompt.
             size: their height and width in pixels.
             question: the text.
 
         Raises:
-            RequestError: there is none.
+            RequestError: the server returns no count.
         """
         config, dialect = self._model.config, self._model.server.dialect
         encoder = MediaEncoder(config.server, dialect, self._model.video_as)
@@ -207,7 +209,8 @@ class FrameTrial:
             shown = [encoder.encode("video", numbered_clip(num_frames, size))] if num_frames else []
             request = Request("trial", (*shown, question), GenerationSettings())
             messages = chat_messages(request, dialect)
-            # No temperature: some models refuse most. No fewer tokens: OpenAI's take no less.
+            # Without a temperature, because some models refuse most values. The limit is not lower,
+            # because OpenAI's models refuse lower ones.
             limit = request.settings.max_new_tokens
             fields = {"max_tokens": limit, **prompt_fields(request, dialect)}
             completion = with_retries(
@@ -221,15 +224,15 @@ class FrameTrial:
         return completion.num_input_tokens
 
     def with_proven(self, num_frames: int, videos: Sequence[Frames] = ()) -> ServedModel:
-        """Return the model with so many frames tried, where its frames have a cost.
+        """Return the model after a trial with this number of frames, if frames have a known cost.
 
         Args:
-            num_frames: that a prompt shows.
-            videos: of the prompt, to be tried in their own size where that matters.
+            num_frames: number of frames in a prompt.
+            videos: videos of the prompt, tried in their own size if the size matters.
 
         Raises:
-            FramesMissingError: the server does not show the model all of them.
-            RequestError: it does not answer now, and may later.
+            FramesMissingError: the server does not show the model all frames.
+            RequestError: the server does not answer now, but may answer later.
         """
         cost = self._model.frame_cost
         if cost is None:
@@ -243,11 +246,11 @@ class FrameTrial:
         except RequestError as error:
             if error.may_pass:
                 raise
-            # The question itself will tell.
+            # The same error will come up in the question itself.
         return replace(self._model, frame_cost=cost)
 
     def _with_tried(self, cost: FrameCost, video: Frames) -> FrameCost:
-        """Return the cost with that of frames in their own size, which a trial shows."""
+        """Return the frame cost with a further trial, of frames in their own size."""
         num_frames, (height, width) = video
         tokens = self.count_tokens(*video) - cost.others
         cost = replace(cost, clips={**cost.clips, video: tokens})
@@ -264,15 +267,14 @@ class FrameTrial:
 
 
 def with_checked_frames(model: ServedModel, num_frames: int | None = None) -> ServedModel:
-    """Show a server numbered frames, and return the model with what each frame costs.
+    """Measure the cost of frames with numbered clips, and return the model with it.
 
     Args:
-        model: that was found.
-        num_frames: that the run shows of each video, where that is known.
+        model: the model.
+        num_frames: number of frames that the run shows of each video, if known.
 
     Raises:
-        CheckpointError: it does not see all frames that the server is sent, or the server does
-            not answer.
+        CheckpointError: the model does not see all frames, or the server does not answer.
     """
     client = open_client(model.config)
     try:
@@ -290,7 +292,7 @@ def with_checked_frames(model: ServedModel, num_frames: int | None = None) -> Se
 
 
 def _with_checked_image(model: ServedModel, client: ChatClient) -> ServedModel:
-    """Show a server an image, and return the model with what it costs."""
+    """Return the model with the measured cost of an image."""
     trial = FrameTrial(replace(model, video_as="images"), client)
     try:
         tokens = trial.count_tokens(1) - trial.count_tokens(0)
@@ -308,7 +310,7 @@ def _with_checked_image(model: ServedModel, client: ChatClient) -> ServedModel:
 def _with_checked_videos(
     model: ServedModel, client: ChatClient, num_frames: int | None
 ) -> ServedModel:
-    """Show a server videos, and return the model with what each frame costs."""
+    """Return the model with the measured cost of a video's frames."""
     if model.video_as == "url":
         return replace(model, unconfirmed="the server samples the frames of a video's own address")
     trial = FrameTrial(model, client)
@@ -339,7 +341,7 @@ def open_client(config: ModelConfig) -> ChatClient:
     """Return a client for the server.
 
     Args:
-        config: of a model with a ``base_url``.
+        config: configuration of a model with a ``base_url``.
 
     Raises:
         ConfigError: a key is missing.
@@ -350,9 +352,9 @@ def open_client(config: ModelConfig) -> ChatClient:
 
 
 def _video_as(config: ModelConfig, server: Server, client: ChatClient) -> str:
-    """Return how videos are shown: as asked, or the best way that the server takes."""
+    """Return the form in which videos are shown: as configured, or the best that is supported."""
     asked, dialect = config.server, server.dialect
-    # A file needs a folder that both see.
+    # A file needs a folder that the server sees too.
     has_folder = asked.clip_dir is not None or is_this_machine(str(config.base_url))
     is_possible = dialect.video == "frames" or (dialect.video == "clip" and has_folder)
     if asked.clip_dir is not None and not local_path(asked.clip_dir).is_dir():

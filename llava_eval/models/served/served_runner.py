@@ -38,7 +38,7 @@ from llava_eval.types import Clip, Generation, MediaKind, MediaProblem, Request,
 
 _log = logging.getLogger(__name__)
 
-#: Questions that are made ready together, as a multiple of those under way at once.
+#: Questions that are prepared together, as a multiple of the number of concurrent requests.
 BATCHES_AHEAD = 4
 
 
@@ -46,9 +46,9 @@ class ServedRunner(Runner):
     """Generates texts for requests with a model behind an endpoint.
 
     Args:
-        model: the server that was found, and how it is asked.
-        batch_size: questions made ready together; None follows from the requests under way.
-        clock: gets the seconds of the stage "server_wait".
+        model: the served model.
+        batch_size: questions that are prepared together; None derives it from the concurrency.
+        clock: records the seconds of the stage "server_wait".
 
     Raises:
         ConfigError: a key is missing.
@@ -126,7 +126,7 @@ class ServedRunner(Runner):
         self._encoder.close()
 
     def _answer(self, request: Request) -> Generation:
-        """Ask one question, in a thread; raises where no other one will be answered either."""
+        """Send one question, in a thread; raises only if no other question can succeed either."""
         try:
             self._prove_frames(request)
             generation = self._generate(request)
@@ -142,7 +142,7 @@ class ServedRunner(Runner):
         return generation
 
     def _is_lost(self, num_failed: int) -> bool:
-        """Return whether too many failed to be a chance, and the list of models fails too."""
+        """Return whether too many requests failed in a row and the list of models fails too."""
         if num_failed < MAX_FAILURES_IN_A_ROW:
             return False
         try:
@@ -159,7 +159,7 @@ class ServedRunner(Runner):
         )
 
     def _generate(self, request: Request) -> Generation:
-        """Return the model's text or the likeliest option."""
+        """Return the model's text or the most likely option."""
         if request.options:
             end_token = self._config.end_token or ""
             is_first = not self._keeps_spaces
@@ -188,7 +188,7 @@ class ServedRunner(Runner):
         return replace(generation, choice_logprobs=kept)
 
     def _send(self, messages: Messages, fields: Mapping[str, Any]) -> Completion:
-        """Send one chat until there is a reply, as often as the settings allow."""
+        """Send one chat request, with retries as configured."""
         if self.first_prompt is None:
             self.first_prompt = readable(messages)
         try:
@@ -227,7 +227,7 @@ class ServedRunner(Runner):
         try:
             completion = self._client.chat(self.model.config.checkpoint, messages, fields)
         except RequestError as error:
-            if time.monotonic() - start >= limit:  # further attempts would take as long
+            if time.monotonic() - start >= limit:  # retries would probably take as long
                 self._num_late += 1
                 if self._num_late == 1 and self._config.retries:
                     _log.warning("%s: %s; it is asked again", self.model.config.base_url, error)
@@ -238,7 +238,7 @@ class ServedRunner(Runner):
         return completion
 
     def _prove_frames(self, request: Request) -> None:
-        """Raise RejectedError where the server keeps fewer frames than a question shows at once."""
+        """Raise RejectedError if the server drops frames of a question with this many frames."""
         videos = _videos(request)
         lengths = [number for number, _ in videos]
         num_frames = sum(lengths) if self.model.video_as == "images" else max(lengths, default=0)
@@ -256,7 +256,7 @@ class ServedRunner(Runner):
             raise RejectedError(self._lost[num_frames])
 
     def _check_frames(self, request: Request, num_input_tokens: int | None) -> None:
-        """Raise RejectedError where a prompt is too short for the frames that it should hold."""
+        """Raise RejectedError if a prompt has too few tokens for all of its frames."""
         videos = _videos(request)
         texts = [piece for piece in request.content if isinstance(piece, str)]
         num_words = sum(len(text.split()) for text in [*texts, request.system or ""])
@@ -282,13 +282,13 @@ class ServedRunner(Runner):
 
 
 def is_same_model(asked: str, answering: str) -> bool:
-    """Return whether a server's name of a model is the asked one, but for folders and a date."""
+    """Return whether a server's name of a model is the requested one, ignoring folder and date."""
     dated = re.search(rf"(^|/){re.escape(asked)}([-@:]\d\d[^a-zA-Z]*)?$", answering)
     return dated is not None or asked.endswith(f"/{answering}")
 
 
 def _videos(request: Request) -> tuple[Frames, ...]:
-    """Return the frames of each video of a request whose frames are known."""
+    """Return the number and size of frames of each video of a request, if they are known."""
     return tuple(
         (len(medium.frame_indices), medium.size)
         for medium in request.media

@@ -1,4 +1,4 @@
-"""Which server answers, and what it offers beyond OpenAI's chat protocol."""
+"""Identifies a server, and lists what each kind offers beyond OpenAI's chat protocol."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from llava_eval.models.request_pool import with_retries
 
 _log = logging.getLogger(__name__)
 
-#: How a server is asked about itself: briefly, as many have no such pages.
+#: Settings for requests about the server itself: short, because many have no such pages.
 _ABOUT_ITSELF = RequestsConfig(retries=2, backoff_seconds=0.2, timeout_seconds=60.0)
-#: Longer names of models and versions are none; they would stand in every table.
+#: Longer names of models and versions are ignored, because every table would show them.
 _LONGEST_NAME = 500
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """What a kind of server takes.
+    """Features of a kind of server.
 
     Attributes:
-        label: for messages.
-        video: how it takes one video of given frames: as a list of images in one address
-            ("frames"), as a file ("clip"), or not at all.
-        files: how a file that it reads itself is named to it; None: it reads none.
-        continues_turns: it goes on with a final message of the assistant's.
-        system_in_parts: it is sent the system text as a part, as its templates see it; some show a
-            mere text as nothing (Idefics's). vLLM and transformers make a part of it themselves.
+        label: name in messages.
+        video: form of a video with given frames: a list of images in one data URL ("frames"), a
+            file ("clip"), or None if it is not supported.
+        files: form of the name of a file that the server reads itself; None if it reads no files.
+        continues_turns: it can continue a final message of the assistant.
+        system_in_parts: the system text must be sent as a content part, because some templates
+            ignore a plain string (Idefics's). vLLM and transformers convert it themselves.
         prompt_logprobs: it returns the log-probabilities of a prompt's tokens.
-        seeds_apart: requests under way together each draw from their own seed.
-        stops: it ends at stop strings; otherwise texts are cut once they are there.
-        sampling: fields that make it sample at all.
-        asks_special_tokens: it is asked to begin prompts as the model's tokenizer does.
-        version: paths of pages that state its version; the first that does counts.
+        seeds_apart: concurrent requests are sampled with their own seeds.
+        stops: it supports stop strings; otherwise texts are cut after they have arrived.
+        sampling: fields that turn sampling on.
+        asks_special_tokens: it must be asked to add the special token that begins a prompt.
+        version: paths of pages that state its version; the first one that does is used.
     """
 
     label: str
@@ -60,7 +60,7 @@ class Dialect:
     version: tuple[str, ...] = ()
 
 
-#: By kind. Read in the servers' sources: transformers 5.23, cli/serving; vLLM 0.33,
+#: Features by kind, from the servers' sources: transformers 5.23, cli/serving; vLLM 0.33,
 #: entrypoints/openai and multimodal/media; SGLang 0.5.23, srt/entrypoints/openai/protocol.py.
 DIALECTS = {
     "openai": Dialect("an OpenAI-compatible server"),
@@ -70,7 +70,7 @@ DIALECTS = {
         files="path",
         # Each request seeds the one global generator, and nothing else turns sampling on.
         seeds_apart=False,
-        # It looks for stop strings with the processor in place of the tokenizer, and fails.
+        # It fails with stop strings, because it passes the processor instead of the tokenizer.
         stops=False,
         sampling={"generation_config": '{"do_sample": true, "top_k": 0}'},
     ),
@@ -91,20 +91,20 @@ DIALECTS = {
     ),
 }
 
-#: Paths that FastAPI lists and that only ``transformers serve`` has, together.
+#: Paths in FastAPI's description whose combination only ``transformers serve`` has.
 _TRANSFORMERS_PATHS = {"/load_model", "/reset", "/v1/chat/completions"}
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that was asked about itself.
+    """An identified server.
 
     Attributes:
         kind: key of ``DIALECTS``.
-        dialect: what it takes.
-        version: as it says; None where it does not.
-        card: its entry for the model in its list of models, as far as that decides which model it
-            is; empty where it lists none.
+        dialect: its features.
+        version: its version; None if it does not state one.
+        card: the fields that identify the model, from the server's list of models; empty if it has
+            no entry.
     """
 
     kind: str
@@ -113,20 +113,20 @@ class Server:
     card: Mapping[str, Any] = field(hash=False)
 
     def describe(self) -> dict[str, Any]:
-        """Return what is known of it, for the manifest and a run's identity."""
+        """Return a description of the server, for the manifest and a run's identity."""
         asked = {"special_tokens": "asked for"} if self.dialect.asks_special_tokens else {}
         return {"kind": self.kind, "version": self.version, **self.card, **asked}
 
 
 def find_server(client: ChatClient, config: ModelConfig) -> Server:
-    """Ask a server what it is; nothing is asked of the model.
+    """Identify a server, without a request to the model.
 
     Args:
-        client: of the server.
-        config: of the model.
+        client: client of the server.
+        config: configuration of the model.
 
     Raises:
-        CheckpointError: nobody answers, the key is refused, or it serves other models only.
+        CheckpointError: there is no response, the key is refused, or the model is not served.
     """
     address = str(config.base_url)
     root = address.rstrip("/").removesuffix("/v1")
@@ -134,7 +134,7 @@ def find_server(client: ChatClient, config: ModelConfig) -> Server:
     card = next((card for card in cards if card["id"] == config.checkpoint), {})
     asked = [card] if card else cards  # a gateway lists models of several servers
     kind = config.server.kind if config.server.kind != "auto" else _kind(client, root, asked)
-    # SGLang answers by any name, with that name; after a colon it takes an adapter's.
+    # SGLang accepts any name and repeats it; after a colon it expects the name of an adapter.
     is_adapter = kind == "sglang" and ":" in config.checkpoint
     if kind in ("vllm", "sglang") and cards and not card and not is_adapter:
         names = ", ".join(card["id"] for card in cards)
@@ -147,7 +147,7 @@ def find_server(client: ChatClient, config: ModelConfig) -> Server:
 
 
 def _model_cards(client: ChatClient, config: ModelConfig) -> list[dict[str, Any]]:
-    """Return the server's list of models; empty where it has none that can be read."""
+    """Return the server's list of models; empty if it has no readable one."""
     proxy, is_auto = by_proxy(str(config.base_url)), config.server.kind == "auto"
     try:
         listed = _read(client, "/models")
@@ -162,8 +162,8 @@ def _model_cards(client: ChatClient, config: ModelConfig) -> list[dict[str, Any]
             ) from None
         is_away = error.is_away and error.num_attempts
         if is_auto and (is_away or isinstance(error, MalformedError)):
-            # Not to be taken for another kind, which is shown videos in another way. A web server
-            # that knows no such address may answer with a page, or with nothing (Caddy).
+            # An error, so that it is not mistaken for another kind, which gets videos in another
+            # form. A web server without such an address may send a page, or nothing (Caddy).
             raise CheckpointError(
                 f"model.base_url={config.base_url} lists no models now: {error}{proxy}; "
                 "model.server.kind names what it is where it never does"
@@ -177,7 +177,7 @@ def _model_cards(client: ChatClient, config: ModelConfig) -> list[dict[str, Any]
 
 
 def _card(entry: object) -> dict[str, Any] | None:
-    """Return what is read of an entry of the list, each value of the type that it should have."""
+    """Return the used fields of an entry of the list, if they have the right types."""
     if not isinstance(entry, dict) or not _is_name(entry.get("id")):
         return None
     card = {name: entry[name] for name in ("id", "owned_by", "root") if _is_name(entry.get(name))}
@@ -196,7 +196,7 @@ def _kind(client: ChatClient, root: str, cards: list[dict[str, Any]]) -> str:
             return kind
     if is_openai(root):
         return "openai"
-    # What is away is not to be taken for another kind, which is shown videos in another way.
+    # A server that is down must not be mistaken for another kind, as that gets videos otherwise.
     hint = "model.server.kind names what it is where it never does"
     paths = _object(client, f"{root}/openapi.json", hint=hint).get("paths")
     is_transformers = isinstance(paths, dict) and set(paths) >= _TRANSFORMERS_PATHS
@@ -205,7 +205,7 @@ def _kind(client: ChatClient, root: str, cards: list[dict[str, Any]]) -> str:
 
 def _version(client: ChatClient, root: str, dialect: Dialect) -> str | None:
     for path in dialect.version:
-        # Nothing else of the page is kept: some servers list all their arguments there.
+        # The rest of the page is not kept: some servers list all their arguments there.
         version = _object(client, f"{root}{path}").get("version")
         if _is_name(version):
             return str(version)
@@ -213,10 +213,10 @@ def _version(client: ChatClient, root: str, dialect: Dialect) -> str | None:
 
 
 def _lacks_special_tokens(client: ChatClient, root: str, model: str) -> bool:
-    """Return whether vLLM begins a chat without the token that transformers begins it with.
+    """Return whether vLLM's chat prompts lack the special token that transformers adds.
 
-    Processors add it where the template has not written it, as those of LLaVA (transformers,
-    ProcessorMixin.apply_chat_template); vLLM leaves what the template wrote.
+    Processors add it if the template has not written it, for instance LLaVA's (transformers,
+    ProcessorMixin.apply_chat_template); vLLM keeps the template's text unchanged.
     """
     message = {"role": "user", "content": [{"type": "text", "text": "A"}]}
     chat = {"model": model, "messages": [message]}
@@ -224,7 +224,7 @@ def _lacks_special_tokens(client: ChatClient, root: str, model: str) -> bool:
     for adds in (False, True):
         content = {**chat, "add_special_tokens": adds}
         page = _object(client, f"{root}/tokenize", content)
-        if not page:  # a gateway that passes nothing but what is below /v1
+        if not page:  # a gateway that passes on only paths below /v1
             asked = {**content, "max_tokens": 1, "return_token_ids": True}
             hint = "it tells whether prompts begin as those of transformers"
             page = _object(client, "/chat/completions", asked, hint=hint)
@@ -249,17 +249,17 @@ def _object(
     *,
     hint: str | None = None,
 ) -> dict[str, Any]:
-    """Return the JSON object at an address of the server; empty where there is none.
+    """Return the JSON object at an address of the server; empty if there is none.
 
     Args:
-        client: of the server.
-        address: of the page.
-        content: is posted; None for nothing.
-        hint: stands behind the error of a server that does not answer there now; None where
-            nothing that is asked of the model depends on the page.
+        client: client of the server.
+        address: address of the page.
+        content: body of a POST request; None sends a GET request.
+        hint: end of the error message if the server is down at the moment; None ignores that,
+            because no request depends on the page.
 
     Raises:
-        CheckpointError: as said.
+        CheckpointError: the server is down at the moment, and there is a hint.
     """
     try:
         page = _read(client, address, content)
