@@ -1,4 +1,4 @@
-"""Checkpoint folders: where one lies and what exactly is in it."""
+"""Checkpoint folders: finds them, and records exactly which files they contain."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from llava_eval.borders.paths import local_path, names_file, reason
 from llava_eval.errors import CheckpointError, first_line
 
 _WEIGHTS = ("*.safetensors", "*.bin")
-#: Weights that transformers does not read: of each step of a training, or in Mistral's own format.
+#: Weights that transformers does not read: of training steps, or in Mistral's own format.
 _OTHER_WEIGHTS = ("*/*.safetensors", "*/*.bin", "consolidated*.safetensors")
 _SETTINGS = (
     *("*.json", "*.model", "*.txt", "*.jinja", "*.py"),
     *("additional_chat_templates/*.jinja", "custom_generate/*.py"),
 )
-#: Code of another repository, as an auto_map names it: "organisation/name--module.Class".
+#: Code of another repository in an auto_map: "organisation/name--module.Class".
 _CODE_ELSEWHERE = re.compile(r'"([\w.-]+/[\w.-]+)--[\w.]+"')
-#: Others beside them are of adapters, trainers and other libraries.
+#: Files of the model's weights; other weight files belong to adapters, trainers or other libraries.
 _MODEL_FILE = re.compile(r"(pytorch_)?model(-.*)?\.(safetensors|bin)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -32,7 +32,7 @@ class CheckpointFolder:
 
     Attributes:
         path: folder with config.json, weights, tokenizer and processor.
-        name: as the user gave it.
+        name: the name that the user gave.
         commit: commit of a hub checkpoint; None for a folder.
         file_sha256: (file name, SHA-256) of every file that can change an output, by name.
     """
@@ -44,9 +44,9 @@ class CheckpointFolder:
 
     @property
     def model_files(self) -> list[str]:
-        """Names of the files that transformers reads weights from: safetensors if there are any.
+        """Names of the files from which transformers reads weights: safetensors if there are any.
 
-        One file that holds all goes before parts that lie beside it.
+        A single file with all weights takes precedence over shards in the same folder.
         """
         names = [name for name, _ in self.file_sha256 if _MODEL_FILE.fullmatch(name)]
         names = [name for name in names if name.endswith(".safetensors")] or names
@@ -70,7 +70,7 @@ class CheckpointFolder:
 
 
 def find_checkpoint(checkpoint: str, revision: str | None = None) -> CheckpointFolder:
-    """Return a checkpoint's folder, downloading it from the hub where it is not on this machine.
+    """Return a checkpoint's folder, after downloading it from the hub if necessary.
 
     Args:
         checkpoint: an existing folder, or a hub id such as "llava-hf/LLaVA-NeXT-Video-7B-hf".
@@ -107,9 +107,10 @@ def find_checkpoint(checkpoint: str, revision: str | None = None) -> CheckpointF
 
 
 def with_code_elsewhere(checkpoint: CheckpointFolder) -> CheckpointFolder:
-    """Return a checkpoint with the digests of code that it takes from other repositories.
+    """Return a checkpoint with digests of the code that it uses from other repositories.
 
-    transformers takes it from their main branches, which move, and says what it needs and lacks.
+    transformers loads it from their main branches, which may change. If it cannot be downloaded,
+    transformers reports that later.
     """
     digests = dict(checkpoint.file_sha256)
     for file in _files(checkpoint.path, ("*config.json",)):
@@ -164,7 +165,7 @@ def _download(checkpoint: str, revision: str | None) -> Path:
 
 
 def _sha256(file: Path) -> str:
-    """Return a file's SHA-256; the hub's cache names its large files by it already."""
+    """Return a file's SHA-256; in the hub's cache the names of large files are their SHA-256."""
     stored = file.resolve().name
     if file.is_symlink() and _SHA256.fullmatch(stored):
         return stored

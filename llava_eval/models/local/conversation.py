@@ -20,17 +20,17 @@ from llava_eval.types import PreparedMedia, Request
 
 _log = logging.getLogger(__name__)
 
-#: Templates with forms of turns that were tried in a child process, by processor: a sweep, an audit
-#: and a doctor make many conversations around one.
+#: Templates and forms of turns that were tried in a child process, by processor: sweeps, audits and
+#: the doctor create many conversations for the same processor.
 _HARMLESS: WeakKeyDictionary[Any, set[object]] = WeakKeyDictionary()
 
 
 class Conversation:
-    """How a request becomes the text that the model reads.
+    """Renders a request as the text that the model reads.
 
     Args:
-        config: which conversation.
-        processor: of the checkpoint.
+        config: the conversation.
+        processor: the checkpoint's processor.
     """
 
     def __init__(self, config: ConversationConfig, processor: Any) -> None:
@@ -44,7 +44,7 @@ class Conversation:
         """Return the prompt text, with one placeholder per medium.
 
         Raises:
-            PromptError: the text would not be what the request asks for.
+            PromptError: the text would not be what the request specifies.
             CheckpointError: a chat template is needed and the checkpoint has none.
         """
         kinds = [kind for medium in request.prepared_media for kind in medium.shown_kinds]
@@ -64,14 +64,14 @@ class Conversation:
         return text
 
     def continuation(self, prompt: str, request: Request, reply: str) -> str:
-        """Return what follows a prompt where the assistant's turn is this reply, its end included.
+        """Return the text after a prompt if the assistant's turn is this reply, with its end.
 
         Source: EvolvingLMMs-Lab/lmms-eval, models/llava_vid.py, loglikelihood: the conversation's
         own separators, " " and "</s>" in vicuna_v1.
 
         Args:
-            prompt: what :meth:`render` returned.
-            request: what is asked.
+            prompt: the result of :meth:`render`.
+            request: the request.
             reply: the assistant's turn.
         """
         joined = request.assistant_prefill or not prompt or prompt[-1].isspace()
@@ -79,7 +79,7 @@ class Conversation:
 
     @cached_property
     def _end_of_turn(self) -> str:
-        """The special token that a chat template writes behind a reply, else that of a text.
+        """The special token that a chat template writes after a reply, else the end-of-text token.
 
         Gemma's turns end in ``<end_of_turn>``, its texts in ``<eos>``.
         """
@@ -89,7 +89,7 @@ class Conversation:
             for role, text in (("user", "Why?"), ("assistant", "So."))
         ]
         if self.config.template is None:
-            with suppress(Exception, HarmError):  # it may refuse the turns
+            with suppress(Exception, HarmError):  # the template may refuse these turns
                 behind = self._apply_template(turns).rpartition("So.")[2].strip()
                 first = tokenizer(behind, add_special_tokens=False)["input_ids"][:1]
                 if first and not tokenizer.decode(first, skip_special_tokens=True):
@@ -113,7 +113,7 @@ class Conversation:
             raise PromptError(
                 f"sample {request.id}: the chat template refuses the turn: {error}"
             ) from error
-        except (Exception, HarmError) as error:  # a border: anybody may have written a template
+        except (Exception, HarmError) as error:  # templates are foreign code
             is_known = isinstance(error, HarmError)
             flaw = str(error) if is_known else f"fails: {type(error).__name__}: {first_line(error)}"
             raise CheckpointError(
@@ -124,13 +124,13 @@ class Conversation:
         return text
 
     def _apply_template(self, messages: list[dict[str, Any]], **end: bool) -> str:
-        """Return what the template makes of turns, given as strings where it wants those."""
+        """Render turns with the template, as strings if the template expects strings."""
         text = self._apply_safely(messages, **end)
         as_strings = [_as_string(turn, text) for turn in messages]
         return text if as_strings == messages else self._apply_safely(as_strings, **end)
 
     def _apply_safely(self, messages: list[dict[str, Any]], **end: bool) -> str:
-        """Return what the template makes of turns; the first of each form are tried elsewhere."""
+        """Render turns with the template; each new form is first tried in a child process."""
         dates: list[str] = []
 
         def render() -> object:
@@ -142,7 +142,7 @@ class Conversation:
             for turn in messages
             for part in turn["content"]
         )
-        form = (repr(self.processor.chat_template), parts)  # several by name are a dict
+        form = (repr(self.processor.chat_template), parts)  # named templates are a dict
         if form not in self._harmless:
             harm = why_harmful(render)
             if harm is not None:
@@ -163,9 +163,9 @@ class Conversation:
         return text
 
     def _check_texts(self, request: Request, text: str) -> None:
-        """Raise where a template drops, changes or repeats a text that it was given.
+        """Raise if a template drops, changes or repeats a given text.
 
-        The template that some LLaVA-NeXT-Video checkpoints bring prints a system text twice.
+        The template of some LLaVA-NeXT-Video checkpoints prints a system text twice.
         """
         pieces = [piece for piece in request.content if isinstance(piece, str)]
         for piece in pieces:
@@ -190,7 +190,7 @@ class Conversation:
             )
 
     def _literal(self, template: str, request: Request, tokens: Iterator[str]) -> str:
-        """Fill in a template; ``tokens`` stand for what media show, where any are to be written."""
+        """Fill in a literal template; ``tokens`` are the media placeholders to write, if any."""
         user = ""
         for piece in request.content:
             if isinstance(piece, PreparedMedia):
@@ -203,7 +203,7 @@ class Conversation:
         return template.format(system=system, user=user, prefill=request.assistant_prefill)
 
     def _check_no_stray_placeholder(self, request: Request) -> None:
-        """Raise where a text holds a media placeholder: the model would look for a medium there."""
+        """Raise if a text contains a media placeholder, which the model would read as a medium."""
         for piece in (*request.content, *request.options):
             for token in self._placeholders.known():
                 if isinstance(piece, str) and token in piece:
@@ -214,7 +214,7 @@ class Conversation:
 
 
 def _messages(request: Request) -> list[dict[str, Any]]:
-    """Return the turns as chat templates take them."""
+    """Return the turns in the form that chat templates expect."""
     user: list[dict[str, Any]] = []
     for piece in request.content:
         if isinstance(piece, PreparedMedia):
@@ -235,10 +235,10 @@ def _text(text: str) -> dict[str, Any]:
 
 
 def _as_string(turn: dict[str, Any], prompt: str) -> dict[str, Any]:
-    """Return a turn with a string in place of its parts, if a template printed the list of them.
+    """Return a turn with a string instead of parts, if a template printed the list of parts.
 
-    Some write ``{{ message.content }}`` for a system text alone, as those of GLM-4.1V and Llama 3.2
-    Vision; only the prompt shows which turns they want as a string.
+    Some templates write ``{{ message.content }}`` only for a system text, such as those of GLM-4.1V
+    and Llama 3.2 Vision; only the rendered prompt shows which turns they expect as a string.
     """
     parts = turn["content"]
     is_printed = str(parts)[:-3] in prompt  # a prefill has no end

@@ -1,4 +1,4 @@
-"""Which model runs and how: decided and checked before its weights are read."""
+"""Plans which model runs and how: decided and checked before its weights are read."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from llava_eval.models.local.hardware import (
 )
 from llava_eval.models.local.quantization import describe_quantization, quantization_config
 
-#: Settings of a checkpoint's generation_config.json that say which tokens begin, end and pad a
-#: text, and which no text holds. They belong to the model's format, whatever a protocol asks for.
+#: Settings of a checkpoint's generation_config.json for tokens that begin, end or pad a text, or
+#: must not occur in it. They belong to the model's format and hold under every protocol.
 TOKEN_SETTINGS = (
     *("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"),
     *("forced_bos_token_id", "forced_eos_token_id"),
@@ -43,23 +43,23 @@ TOKEN_SETTINGS = (
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """All that decides which model runs and how, before its weights are read.
+    """All decisions on which model runs and how, made before its weights are read.
 
     Attributes:
-        checkpoint: the folder.
-        device, dtype: where and in which precision the model runs.
-        is_spread: its layers are spread over all GPUs; ``device`` is given its inputs.
-        attention: the attention implementation and why.
+        checkpoint: the checkpoint's folder.
+        device, dtype: device and precision of the model.
+        is_spread: its layers are spread over all GPUs; ``device`` receives its inputs.
+        attention: the attention implementation, and the reason for it.
         quantization: how weights are quantized.
-        stored_dtype: in which precision the weights lie in their files, if config.json says.
-        stored_quantization: method of a checkpoint whose weights are quantized already.
+        stored_dtype: precision of the weights in their files, if config.json states it.
+        stored_quantization: method of a checkpoint whose weights are already quantized.
         rope_scaling: entries that replace those of the RoPE parameters.
         processor: settings that replace those of the image and video processor.
-        generation_settings: of the checkpoint's generation_config.json, apart from tokens.
-        unstated_generation_settings: those of them that change a text and that no protocol states
+        generation_settings: settings of the checkpoint's generation_config.json except for tokens.
+        unstated_generation_settings: those of them that change a text and that no protocol sets
             (a repetition penalty).
-        kept_generation_settings: the latter where they stay in force beside the protocol's.
-        shows_images: each frame of a video is shown as an image of its own.
+        kept_generation_settings: the latter, if they apply in addition to the protocol's.
+        shows_images: show each frame of a video as an image of its own.
         trust_remote_code: run code from the checkpoint's folder.
     """
 
@@ -81,19 +81,19 @@ class ModelPlan:
 
     @property
     def devices(self) -> list[torch.device]:
-        """Where its layers may lie."""
+        """The devices on which its layers may be placed."""
         if not self.is_spread:
             return [self.device]
         return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
 
     @property
     def is_quantized(self) -> bool:
-        """Whether the model has quantized weights, from here or from the checkpoint."""
+        """Whether the model has quantized weights, by us or in the checkpoint."""
         return self.quantization.method is not None or self.stored_quantization is not None
 
     @property
     def memory_warning(self) -> str | None:
-        """That its weights are larger than what is free on its device; None where they fit."""
+        """A warning if the weights are larger than the device's free memory, else None."""
         needed, free = self.checkpoint.weights_bytes, sum(map(free_bytes, self.devices))
         if self.stored_dtype is not None and self.stored_quantization is None:
             needed = needed * self.dtype.itemsize // self.stored_dtype.itemsize
@@ -108,7 +108,7 @@ class ModelPlan:
         )
 
     def identity(self) -> dict[str, Any]:
-        """Return what about the model can change a generation, for a run's identity."""
+        """Return everything about the model that can change a generation, for a run's identity."""
         model: dict[str, Any] = {
             "dtype": str(self.dtype),
             "attention": self.attention.implementation,
@@ -132,16 +132,16 @@ def plan_checkpoint(
     *,
     keeps_generation_settings: bool = False,
 ) -> ModelPlan:
-    """Choose what is left open, and check what can be checked without reading weights.
+    """Make all choices that are left open, and check everything that needs no weights.
 
     Args:
-        checkpoint: the folder.
-        model: how it is loaded; what is ``auto`` is chosen here.
-        quantization: how weights are quantized; None for not at all.
-        keeps_generation_settings: those of the checkpoint that no protocol states stay in force.
+        checkpoint: the checkpoint's folder.
+        model: how to load it; settings that are ``auto`` are chosen here.
+        quantization: how to quantize weights; None for not at all.
+        keeps_generation_settings: apply the checkpoint's settings that no protocol sets.
 
     Raises:
-        CheckpointError: the checkpoint is of another kind, or something cannot run here.
+        CheckpointError: the checkpoint is not supported, or cannot run as configured here.
     """
     config = read_config(checkpoint, model.trust_remote_code)
     own = getattr(config, "auto_map", {}) if model.trust_remote_code else {}
@@ -205,7 +205,7 @@ def dtype_of_weights(checkpoint: CheckpointFolder) -> torch.dtype | None:
     """Return the first dtype in a checkpoint's weights, as ``dtype="auto"`` of transformers does.
 
     Raises:
-        CheckpointError: they are damaged.
+        CheckpointError: the weights are damaged.
     """
     for name in checkpoint.model_files[:1]:
         with foreign_code(f"{checkpoint.name}: {name} cannot be read"):
@@ -225,11 +225,11 @@ def read_config(checkpoint: CheckpointFolder, trust_remote_code: bool) -> Any:
         config = AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=trust_remote_code)
         inner = getattr(config.get_text_config(decoder=True), "quantization_config", None)
         stored = getattr(config, "quantization_config", None) or inner  # as transformers looks
-        if stored:  # of an unknown kind it would leave the scales out, and say nothing here
+        if stored:  # raises for an unknown method, whose scales transformers would silently ignore
             AutoQuantizationConfig.from_dict(dict(stored))
             config.quantization_config = stored
         rope = getattr(config.get_text_config(decoder=True), "rope_parameters", None) or {}
-        for each in (rope, *rope.values()):  # of all layers, or of each kind of them
+        for each in (rope, *rope.values()):  # for all layers, or for each type of layer
             theta = each.get("rope_theta") if isinstance(each, dict) else None
             if isinstance(theta, int | float) and not theta > 0:  # all logits would be NaN
                 raise ValueError(f"rope_theta is {theta}, expected more than 0")
@@ -240,7 +240,7 @@ def scaled_rope(config: Any, scaling: Mapping[str, Any]) -> dict[str, Any]:
     """Return the RoPE parameters with these entries replaced.
 
     Raises:
-        CheckpointError: transformers would refuse them, or ignore them without a word.
+        CheckpointError: transformers would refuse them, or silently ignore them.
     """
     stored = getattr(config.get_text_config(), "rope_parameters", None)
     if stored is None:
@@ -258,7 +258,7 @@ def scaled_rope(config: Any, scaling: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rope_example(config: Any) -> str:
-    """Return how the command line stretches the context of a checkpoint with rotary positions."""
+    """Return a command-line setting that extends the context of a checkpoint with RoPE."""
     stored = getattr(config.get_text_config(), "rope_parameters", None) or {}
     linear = "{rope_type: linear, factor: 2.0}"
     whole = [f"{kind}: {linear}" for kind in _kinds_of_layers(stored) if "sliding" not in kind]
@@ -294,16 +294,16 @@ def _scaled(stored: Mapping[str, Any], scaling: Mapping[str, Any]) -> dict[str, 
 def _generation_settings(
     checkpoint: CheckpointFolder, config: Any, *, keeps: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what a checkpoint says of generating apart from tokens, and what of it changes a text.
+    """Return a checkpoint's generation settings except for tokens, and those that change a text.
 
-    It may bring a temperature or a repetition penalty that would change scores without a word; how
-    to generate is the protocol's to say.
+    A checkpoint may set a temperature or a repetition penalty that would silently change scores;
+    how to generate is decided by the protocol.
 
     Raises:
-        CheckpointError: the file is damaged, or a setting in force cannot be used.
+        CheckpointError: the file is damaged, or a setting that applies cannot be used.
     """
     is_apart = (checkpoint.path / GENERATION_CONFIG_NAME).exists()
-    # As transformers does; AutoConfig leaves such settings of config.json out.
+    # As in transformers; AutoConfig drops such settings of config.json.
     file = GENERATION_CONFIG_NAME if is_apart else CONFIG_NAME
     with foreign_code(f"{checkpoint.name}: {file} cannot be used"):
         stored = GenerationConfig.from_pretrained(
@@ -320,7 +320,7 @@ def _generation_settings(
     for name, value in settings.items():
         problem = f"{checkpoint.name}: {name}={value!r} of its {file}"
         is_in_force = keeps or name in TOKEN_SETTINGS
-        # What cannot be used ends a run only where it would be used.
+        # An unusable setting is an error only if it applies.
         with foreign_code(problem) if is_in_force else suppress(Exception):
             if not _changes_texts(name, getattr(stored, name), config):
                 changing.pop(name, None)
@@ -328,12 +328,12 @@ def _generation_settings(
 
 
 def _changes_texts(name: str, value: Any, config: Any) -> bool:
-    """Return whether ``generate`` does anything for a setting where nothing is drawn or searched.
+    """Return whether a setting has an effect on greedy decoding with ``generate``.
 
     Raises:
-        Exception: what it would raise of each sample.
+        Exception: an exception that ``generate`` would raise for each sample.
     """
-    wanted = GenerationConfig(max_length=3, top_k=50)  # as of ``generate`` where none is named
+    wanted = GenerationConfig(max_length=3, top_k=50)  # defaults of ``generate``
     setattr(wanted, name, value)
     search = wanted.get_generation_mode()
     if "/" in GENERATION_MODES_MAPPING[search]:
@@ -349,7 +349,7 @@ def _changes_texts(name: str, value: Any, config: Any) -> bool:
         wanted, input_ids_seq_length=2, encoder_input_ids=tokens, device="cpu"
     )
     size = getattr(text, "vocab_size", 1 << 20) + getattr(text, "additional_vocab_size", 0)
-    if name == "guidance_scale":  # it asks the model once more
+    if name == "guidance_scale":  # its processor would call the model
         float(value)
     else:
         made(tokens, torch.zeros((1, size)))
@@ -358,17 +358,17 @@ def _changes_texts(name: str, value: Any, config: Any) -> bool:
 
 @contextmanager
 def foreign_code(problem: str) -> Iterator[None]:
-    """Turn whatever transformers, or a checkpoint's own code, raises in the block into one line.
+    """Turn any exception of transformers or of a checkpoint's own code into an error of one line.
 
     Args:
-        problem: what cannot be done then; its cause follows.
+        problem: what failed; the message adds the cause.
 
     Raises:
-        CheckpointError: something was raised.
+        CheckpointError: the block raised an exception.
     """
     try:
         yield
-    except (Exception, SystemExit) as error:  # a border: foreign code reads files of any content
+    except (Exception, SystemExit) as error:  # foreign code reads files with any content
         message, kind = first_line(error), type(error).__name__
         is_usual = isinstance(error, OSError | ValueError | RuntimeError | ImportError)
         cause = message if is_usual or message == kind else f"{kind}: {message}"
