@@ -1,4 +1,4 @@
-"""Answer a batch of prompts: with generated texts, or with how likely each option is."""
+"""Answers a batch of prompts, with generated texts or with the likelihoods of options."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from llava_eval.models.local.prefix import PromptBatch, position_ids
 from llava_eval.models.local.prompt import Prompt
 from llava_eval.types import Generation, StopReason
 
-#: New tokens of each prompt that are compared.
+#: Number of new tokens of each prompt that a trial compares.
 _NUM_STEPS = 4
 
-#: Log-probabilities of letters are kept to so many decimals; batches differ beyond them.
+#: Decimals to which log-probabilities of letters are recorded; further ones depend on the batch.
 _DECIMALS = 3
-#: For letters that cannot be written at all.
+#: Log-probability recorded for letters that the model can never write.
 _LEAST_LOGPROB = -1e4
 
 
 class Decoder:
-    """Asks a model.
+    """Runs a model on batches of prompts.
 
     Args:
         loaded: the model.
@@ -40,7 +40,7 @@ class Decoder:
         self._ignores_processors = False
 
     def answer(self, batch: PromptBatch) -> list[Generation | None]:
-        """Return an answer for each prompt; None where its logits are not finite.
+        """Return an answer for each prompt; None if its logits are not finite.
 
         Raises:
             ForwardError: the model fails.
@@ -52,8 +52,8 @@ class Decoder:
     def logits(self, batch: PromptBatch) -> torch.Tensor:
         """Run a batch's own tokens and return logits (B, S, vocabulary).
 
-        S are its own tokens or, where the model makes no more, the longest option's and the one
-        before it: logits of thousands of visual tokens would take gigabytes.
+        S covers its own tokens or, if the model can limit its logits, only the longest option and
+        the token before it: logits of thousands of visual tokens would take gigabytes.
         """
         model, inputs = self._loaded.model, dict(batch.inputs)
         if batch.prefix_length:
@@ -68,9 +68,9 @@ class Decoder:
         return logits
 
     def first_steps(self, batch: PromptBatch) -> list[list[torch.Tensor]]:
-        """Return for each prompt logits (vocabulary,) to compare, one for each step.
+        """Return, for each prompt, the logits (vocabulary,) of the first steps, for comparison.
 
-        They are those of the first new tokens, or of an option's.
+        The steps are the first new tokens, or the tokens of an option.
 
         Args:
             batch: B prompts.
@@ -108,9 +108,9 @@ class Decoder:
         output = loaded.generate(
             batch.inputs, generation_config=config, logits_processor=processors, **arguments
         )
-        if not finite.rows() and not self._ignores_processors:  # Janus passes them to nothing
+        if not finite.rows() and not self._ignores_processors:  # Janus ignores logits processors
             self._ignores_processors = True
-            if batch.prefix_length:  # its cache has grown
+            if batch.prefix_length:  # the cache has grown, so the batch cannot be repeated
                 raise ForwardError(f"{loaded.name} ignores logits processors")
             return self._generated(batch)
         if self._ignores_processors:
@@ -143,14 +143,14 @@ class Decoder:
         if cuts:
             text, reason = text[: min(cuts)], "stop_string"
         if prompt.text.rstrip().endswith("<think>") and "</think>" not in text:
-            text = f"<think>{text}"  # it ends within the reasoning that its prompt began
+            text = f"<think>{text}"  # the reply ended within reasoning that the prompt began
         if cuts or (stops and end is None):
-            # A row that a stop string has ended is padded until the last of its batch ends.
+            # A row ended by a stop string is padded until the last row of its batch ends.
             while own and own[-1] == self._loaded.tokenizer.pad_token_id:
                 own.pop()
             if end is None and len(own) < settings.max_new_tokens:
-                # Its text need not hold the stop string: transformers finds those that begin in the
-                # prompt, and special tokens, which no text shows.
+                # The text may lack the stop string: transformers also finds stop strings that begin
+                # in the prompt, and special tokens, which the text does not contain.
                 reason = "stop_string"
         return Generation(
             text=text,
@@ -161,7 +161,7 @@ class Decoder:
         )
 
     def _text_of(self, tokens: Sequence[int]) -> str:
-        """Return the text of new tokens, without special ones but those around reasoning."""
+        """Return the text of new tokens, without special tokens except those around reasoning."""
         marks, decode = self._loaded.reasoning_marks, self._loaded.tokenizer.decode
         text = ""
         for is_mark, run in groupby(tokens, key=lambda token: token in marks):
@@ -170,10 +170,10 @@ class Decoder:
 
 
 class FirstLogprobs(LogitsProcessor):
-    """Keeps how likely some tokens are as the first new one of each row; changes nothing.
+    """Records log-probabilities of some tokens as the first new one of each row; changes nothing.
 
     Args:
-        rows: for each row the tokens of each option's letter; no letters where none are asked for.
+        rows: for each row the tokens of each option's letter; empty if none are requested.
     """
 
     def __init__(self, rows: Sequence[Sequence[Sequence[int]]]) -> None:
@@ -181,10 +181,10 @@ class FirstLogprobs(LogitsProcessor):
         self._kept: list[tuple[float, ...] | None] = []
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Look at the first logits (B, vocabulary)."""
+        """Read the first logits (B, vocabulary)."""
         if any(self._rows) and not self._kept:
             tokens = sorted({token for row in self._rows for letter in row for token in letter})
-            logprobs = scores.float().log_softmax(dim=-1)[:, tokens].tolist()  # one copy for all
+            logprobs = scores.float().log_softmax(dim=-1)[:, tokens].tolist()  # a single copy
             self._kept = [
                 _letter_logprobs(dict(zip(tokens, row, strict=True)), letters) if letters else None
                 for row, letters in zip(logprobs, self._rows, strict=True)
@@ -199,13 +199,13 @@ class FirstLogprobs(LogitsProcessor):
 def _letter_logprobs(
     logprobs: Mapping[int, float], letters: Sequence[Sequence[int]]
 ) -> tuple[float, ...]:
-    """Return for each letter the log-probability of its likeliest token."""
+    """Return for each letter the log-probability of its most likely token."""
     best = [max(logprobs[token] for token in tokens) for tokens in letters]
     return tuple(round(max(value, _LEAST_LOGPROB), _DECIMALS) for value in best)
 
 
 class FiniteRows(LogitsProcessor):
-    """Watches whether the logits of each row are finite until it ends; changes nothing.
+    """Records whether the logits of each row are finite until it ends; changes nothing.
 
     Args:
         end_tokens: ids of the tokens that end a row.
@@ -217,7 +217,7 @@ class FiniteRows(LogitsProcessor):
         self._has_ended: torch.Tensor | None = None  # (B,)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Look at logits (B, vocabulary); one number a row stays on the device."""
+        """Read logits (B, vocabulary); one value per row stays on the device."""
         now = torch.isfinite(scores.max(dim=-1).values)  # not finite: any NaN, or infinite
         if self._is_finite is None or self._has_ended is None:
             self._is_finite, self._has_ended = now, torch.zeros_like(now)
@@ -233,16 +233,16 @@ class FiniteRows(LogitsProcessor):
 
 
 class SeededSampler(LogitsProcessor):
-    """Makes greedy decoding draw from each row's distribution, with a random stream per row.
+    """Turns greedy decoding into sampling, with a random stream for each row.
 
-    Adding Gumbel noise to log-probabilities and taking the largest is a draw from them (Gumbel,
-    1954; Maddison et al., arXiv 1411.0030). Each row has its own generator, on the CPU, so that
-    neither the batch nor the device changes what a sample draws.
+    The largest of log-probabilities plus Gumbel noise is a sample from their distribution (Gumbel,
+    1954; Maddison et al., arXiv 1411.0030). Each row has its own generator, on the CPU, so that the
+    result does not depend on the batch or the device.
 
     Args:
-        seeds: one per row.
-        temperature: logits are divided by it.
-        top_p: only the most probable tokens that together reach it are drawn from.
+        seeds: one seed per row.
+        temperature: divisor of the logits.
+        top_p: sample only from the most probable tokens that together reach this probability.
     """
 
     def __init__(self, seeds: Sequence[int], temperature: float, top_p: float) -> None:
@@ -264,21 +264,22 @@ class SeededSampler(LogitsProcessor):
 
 
 def sample_seed(seed: int, sample_id: str) -> int:
-    """Return a seed of a sample's own."""
+    """Return the seed of one sample."""
     return int.from_bytes(hashlib.sha256(f"{seed}\0{sample_id}".encode()).digest()[:8], "big")
 
 
 def option_losses(prompts: Sequence[Prompt], logits: torch.Tensor) -> list[Generation | None]:
     """Return the mean negative log-likelihood of each prompt's option.
 
-    The loss that transformers' models compute from labels which mask everything but the option.
+    This is the loss that transformers' models compute from labels that mask everything except the
+    option.
 
     Args:
-        prompts: B prompts, each of one option.
+        prompts: B prompts, each with one option.
         logits: (B, S, vocabulary); the last column belongs to each prompt's last token.
 
     Returns:
-        B generations with one loss each, in nats per token; None where logits are not finite.
+        B generations with one loss each, in nats per token; None if logits are not finite.
     """
     losses = []
     for prompt, row in zip(prompts, logits, strict=True):
@@ -299,7 +300,7 @@ def option_losses(prompts: Sequence[Prompt], logits: torch.Tensor) -> list[Gener
 
 
 def likeliest(asked: Sequence[tuple[Prompt, Generation]]) -> Generation:
-    """Join the generations of a request's options to one; a failed option fails the request."""
+    """Join the generations of a request's options; a failed option fails the request."""
     ordered = [generation for _, generation in sorted(asked, key=lambda pair: pair[0].option or 0)]
     failed = next((generation for generation in ordered if generation.error is not None), None)
     if failed is not None:

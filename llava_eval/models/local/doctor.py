@@ -1,8 +1,8 @@
-"""Is a checkpoint asked rightly? The conformance test of the families, on a user's own checkpoint.
+"""Checks a user's checkpoint with the same conformance test that the model families have.
 
-Questions about synthetic media are asked twice: as the runner would (from shared prefixes and in
-batches, where it finds that right), and the plain way (the processor's whole prompt, one at a
-time). Tokens, logits, answers and likelihoods must be the same.
+Questions about synthetic media are answered twice: as the runner does (with shared prefixes and
+batches, if its trials allow them), and the plain way (the processor's whole prompt, one at a time).
+Tokens, logits, answers and likelihoods must be equal.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NUM_FRAMES = 8
 _QUESTIONS = ("What is shown?", "Where is the brightest spot in the picture now?", "Why?")
 _OPTIONS = ("Yes", "No, not at all")
 
-#: What is shown to the model, by name.
+#: Kinds of media shown to the model, by name.
 _SHOWN: Mapping[str, tuple[MediaKind, ...]] = {
     "one image": ("image",),
     "two images": ("image", "image"),
@@ -38,8 +38,8 @@ class Finding:
     """One line of a report.
 
     Attributes:
-        text: what was looked at, and what came.
-        is_right: nothing differs.
+        text: what was checked, and the result.
+        is_right: whether nothing differs.
     """
 
     text: str
@@ -47,11 +47,11 @@ class Finding:
 
 
 def examine(loaded: LoadedModel, conversation: ConversationConfig) -> Iterator[Finding]:
-    """Yield what was found, kind of prompt by kind.
+    """Yield a finding for each kind of prompt.
 
     Args:
         loaded: the model.
-        conversation: around every question.
+        conversation: the conversation around every question.
 
     Raises:
         CheckpointError: no prompt can be made at all.
@@ -74,10 +74,10 @@ def examine(loaded: LoadedModel, conversation: ConversationConfig) -> Iterator[F
             continue
         likelihoods = expected.get("likelihoods")
         if likelihoods is not None and (likelihoods.error or "").startswith("PromptError"):
-            del expected["likelihoods"]  # they cannot be asked of it, as a run would say
+            del expected["likelihoods"]  # not supported by this model; a run would report it
         errors = [answer.error for answer in expected.values() if answer.error is not None]
         if errors:
-            # Several media, or both kinds, are not every family's to take.
+            # Not every family supports several media, or both kinds.
             cause = errors[0].removeprefix("ForwardError: ")
             yield Finding(f"{name}: transformers itself fails: {cause}", len(kinds) > 1)
         else:
@@ -85,7 +85,7 @@ def examine(loaded: LoadedModel, conversation: ConversationConfig) -> Iterator[F
 
 
 def _answers(runner: ModelRunner, kinds: Sequence[MediaKind]) -> dict[str, Generation]:
-    """Ask several questions about some media, one about others, and for likelihoods."""
+    """Answer several questions about the same media, one about others, and compare likelihoods."""
     settings = GenerationSettings(max_new_tokens=8)
     first = tuple(_medium(runner, kind, seed) for seed, kind in enumerate(kinds))
     second = tuple(_medium(runner, kind, 10 + seed) for seed, kind in enumerate(kinds))
@@ -136,14 +136,14 @@ def _compared(
 
 
 def _difference(loaded: LoadedModel, answer: Generation, plain: Generation) -> str:
-    """Return in words what differs; empty where nothing does."""
+    """Return the difference in words; empty if there is none."""
     if answer.error is not None:
         return f"fails ({answer.error})"
     if answer.num_input_tokens != plain.num_input_tokens:
         return f"has {answer.num_input_tokens} tokens instead of {plain.num_input_tokens}"
     if plain.option_losses is None or answer.option_losses is None:
         return "" if answer.text == plain.text else f"gives {answer.text!r} for {plain.text!r}"
-    limit = 1e-3 if loaded.plan.dtype == torch.float32 else 0.1  # nats that rounding explains
+    limit = 1e-3 if loaded.plan.dtype == torch.float32 else 0.1  # explained by rounding, in nats
     pairs = zip(answer.option_losses, plain.option_losses, strict=True)
     worst = max(abs(left - right) for left, right in pairs)
     return "" if worst <= limit else f"differ by {worst:.2g} nats a token"

@@ -1,9 +1,9 @@
-"""Whether "auto" may take flash-attention: tried on a run's first prompts.
+"""Decides whether "auto" may use flash-attention, by trying it on a run's first prompts.
 
-Every fourth family refuses it, as a whole or in one of its parts. Others take it and answer
-otherwise than with the attention that transformers gives them: it knows causal masks and padding
-alone, and drops without a word that the tokens of an image see each other (Gemma 3). A model is
-therefore loaded with its own attention, and gets flash-attention where its masks are causal and its
+A quarter of the families do not support it, as a whole or in a part. Others accept it but give
+other answers than with their default attention: it supports only causal masks and padding, and
+silently ignores that an image's tokens attend to each other (Gemma 3). A model is therefore loaded
+with its default attention, and is switched to flash-attention only if its masks are causal and its
 logits stay the same.
 """
 
@@ -29,13 +29,13 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class FlashTrial:
-    """What was found for one model.
+    """The result of the trials for one model.
 
     Attributes:
-        own: the attention that transformers gave each of its parts, by their configurations.
-        kinds: what prompts show that it was tried with.
-        comparisons: of their logits.
-        problem: why the model goes without flash-attention, in words.
+        own: (configuration, default attention) of each part of the model.
+        kinds: kinds of media in the prompts of the trials.
+        comparisons: comparisons of their logits.
+        problem: why the model does not use flash-attention, in words.
     """
 
     own: Sequence[tuple[Any, str]]
@@ -45,17 +45,17 @@ class FlashTrial:
 
     @classmethod
     def of(cls, model: Any) -> FlashTrial:
-        """Return the trial of a model that has its own attention yet."""
+        """Return a new trial for a model that still has its default attention."""
         parts = [part.config for part in model.modules() if isinstance(part, PreTrainedModel)]
         return cls([(config, config._attn_implementation) for config in parts])
 
     def set_back(self) -> None:
-        """Give every part its own attention again: outer ones come first, and set inner ones."""
+        """Restore every part's default attention; outer parts first, as they set inner ones."""
         for config, name in self.own:
             config._attn_implementation = name
 
 
-#: Trials by model; the next run of a sweep goes on with them.
+#: Trials by model; the next run of a sweep continues with them.
 _trials: WeakKeyDictionary[Any, FlashTrial] = WeakKeyDictionary()
 
 
@@ -63,11 +63,11 @@ def try_flash_attention(whole: WholeBatches, prompts: Sequence[Prompt]) -> Flash
     """Let a model use flash-attention as long as the first prompts of each kind allow it.
 
     Args:
-        whole: asks whole prompts of the model.
-        prompts: those that come next.
+        whole: runs whole prompts.
+        prompts: the next prompts.
 
     Returns:
-        What was found so far; None where the configuration or the machine leaves nothing to try.
+        The trial so far; None if the configuration or the machine leaves nothing to try.
     """
     loaded = whole.loaded
     if not loaded.plan.attention.is_to_be_tried:
@@ -85,7 +85,7 @@ def try_flash_attention(whole: WholeBatches, prompts: Sequence[Prompt]) -> Flash
 
 
 def _problem_with(whole: WholeBatches, prompts: Sequence[Prompt], trial: FlashTrial) -> str | None:
-    """Try prompts of kinds that were not tried; return why flash-attention is not to be used."""
+    """Try prompts of new kinds; return a reason not to use flash-attention, or None."""
     for prompt in prompts:
         if prompt.media_name not in trial.kinds:
             problem = _try_with(whole, prompt, trial)
@@ -98,7 +98,7 @@ def _problem_with(whole: WholeBatches, prompts: Sequence[Prompt], trial: FlashTr
 
 
 def _try_with(whole: WholeBatches, prompt: Prompt, trial: FlashTrial) -> str | None:
-    """Compare the first logits of a prompt; return a problem where more than rounding differs."""
+    """Compare the first logits of a prompt; return a problem if they differ beyond rounding."""
     loaded = whole.loaded
     name = loaded.plan.attention.implementation
     trial.set_back()
@@ -106,7 +106,7 @@ def _try_with(whole: WholeBatches, prompt: Prompt, trial: FlashTrial) -> str | N
         try:
             with _watched(loaded.model, _sees_later_tokens) as seen:
                 (plain,) = whole.decoder.first_steps(whole.alone(prompt))
-        except (torch.OutOfMemoryError, ForwardError):  # it says nothing of flash-attention
+        except (torch.OutOfMemoryError, ForwardError):  # no statement about flash-attention
             return None
         if any(seen):
             return "its tokens see later ones, of an image for instance, and would not with it"
@@ -129,7 +129,7 @@ def _try_with(whole: WholeBatches, prompt: Prompt, trial: FlashTrial) -> str | N
 
 @contextmanager
 def _watched(model: Any, look: Callable[[Any, Mapping[str, Any]], bool]) -> Iterator[list[bool]]:
-    """Look at what each attention of a model is given in the block; yield what was seen."""
+    """Inspect the arguments of each attention module in the block; yield the list of results."""
     seen: list[bool] = []
 
     def before(part: Any, _inputs: tuple[Any, ...], named: Mapping[str, Any]) -> None:
@@ -145,8 +145,8 @@ def _watched(model: Any, look: Callable[[Any, Mapping[str, Any]], bool]) -> Iter
 
 
 def _sees_later_tokens(part: Any, named: Mapping[str, Any]) -> bool:
-    """Return whether a causal attention is given a mask that is not: no dtype hides that."""
-    mask = named.get("attention_mask")  # (B, 1, S, T), bool or what is added to scores
+    """Return whether a causal attention module gets a mask that is not causal."""
+    mask = named.get("attention_mask")  # (B, 1, S, T), bool, or added to scores
     if not part.is_causal or not isinstance(mask, torch.Tensor) or mask.ndim != 4:
         return False
     is_allowed = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
@@ -155,10 +155,11 @@ def _sees_later_tokens(part: Any, named: Mapping[str, Any]) -> bool:
 
 
 def _refuse_grid_positions(_part: Any, named: Mapping[str, Any]) -> bool:
-    """Raise where an attention is given positions in time, height and width.
+    """Raise if an attention module gets positions in time, height and width.
 
-    transformers takes those of one prompt for several packed sequences with three times its tokens
-    (GLM-4.5V, ERNIE 4.5 VL); flash-attention then leaves its tensors, and CUDA the process.
+    transformers mistakes those of one prompt for several packed sequences with three times the
+    tokens (GLM-4.5V, ERNIE 4.5 VL); flash-attention then reads outside its tensors, and CUDA fails
+    for the rest of the process.
     """
     positions = named.get("position_ids")
     if positions is not None and positions.ndim > 2:

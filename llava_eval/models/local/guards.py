@@ -1,7 +1,7 @@
-"""Checks for silent mistakes that lower scores: a wrong frame size, too short a context, and more.
+"""Checks for silent mistakes that lower scores, such as a wrong frame size or too short a context.
 
-Each looks at what was really loaded, not at what its files promise. A violated guard is an error
-that says which key to set; what the guards saw goes into the manifest.
+Each guard checks the loaded model, not the statements of its files. A violated guard is an error
+that names the key to set; the guards' findings are recorded in the manifest.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from llava_eval.types import PreparedMedia
 #: Largest difference of logits, relative to their spread, that rounding explains.
 _TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.25}
 
-#: The same for a dtype that is not named, and for quantized weights.
+#: The same for other dtypes, and for quantized weights.
 _WIDE_TOLERANCE = 0.25
 
 
 def check_length(prompt: Prompt, loaded: LoadedModel) -> None:
-    """Raise where a prompt and its answer do not fit into the model's context.
+    """Check that a prompt and its answer fit into the model's context.
 
-    An encoder reads the prompt in a context of its own, and the answer has another.
+    In encoder-decoder models the prompt and the answer each have a context of their own.
 
     Raises:
-        PromptError: they do not; beyond its context a model writes gibberish or nothing.
+        PromptError: they do not fit; beyond its context a model writes gibberish or nothing.
     """
     limit, num_tokens = loaded.context_length, len(prompt.token_ids)
     num_new = prompt.max_num_tokens - num_tokens
@@ -47,14 +47,14 @@ def check_length(prompt: Prompt, loaded: LoadedModel) -> None:
 
 
 def check_frame_size(loaded: LoadedModel, medium: PreparedMedia) -> dict[str, Any]:
-    """Compare the processor's frames with what LLaVA's vision tower was trained on.
+    """Compare the size of the processor's frames with the input size of LLaVA's vision tower.
 
-    The video processor's class defaults are 224 pixels while the 7B checkpoint's tower takes 336:
-    a processor made without its configuration halves the tokens and says nothing.
+    The video processor's class default is 224 pixels, but the 7B checkpoint's tower expects 336: a
+    processor created without its configuration would silently halve the tokens.
 
     Args:
         loaded: the model.
-        medium: encoded apart from prompts.
+        medium: a medium that was encoded separately from prompts.
 
     Raises:
         CheckpointError: the sizes differ.
@@ -78,7 +78,7 @@ def check_frame_size(loaded: LoadedModel, medium: PreparedMedia) -> dict[str, An
 
 
 def first_inputs(loaded: LoadedModel, prompt: Prompt) -> dict[str, Any]:
-    """Return the manifest's record of what the processor makes of a prompt with one medium."""
+    """Return the manifest's record of the processor's output for a prompt with one medium."""
     media = prompt.request.prepared_media
     if len(media) != 1 or prompt.inputs is None:
         return {}
@@ -97,13 +97,13 @@ def _pixel_values(inputs: Mapping[str, Any]) -> torch.Tensor | None:
 
 @dataclass(frozen=True)
 class LogitComparison:
-    """Logits of a faster way, such as shared prefixes, beside those of the model's plain pass.
+    """A comparison of a faster method's logits, such as shared prefixes, with plain ones.
 
     Attributes:
-        difference: the largest, relative to the standard deviation of the plain logits; infinite
-            where those of the faster way are no numbers.
-        limit: what rounding explains.
-        has_other_answer: a token differs although its logits are not nearly equal.
+        difference: the largest difference, in standard deviations of the plain logits; infinite if
+            the faster method's logits are NaN.
+        limit: largest difference that rounding explains.
+        has_other_answer: whether a token differs although its logits are not nearly equal.
     """
 
     difference: float
@@ -112,19 +112,19 @@ class LogitComparison:
 
     @property
     def agrees(self) -> bool:
-        """Whether both are the same but for rounding."""
+        """Whether both are equal up to rounding."""
         return self.difference <= self.limit and not self.has_other_answer
 
     @property
     def recorded_difference(self) -> float | None:
-        """The difference for the manifest, as JSON knows no infinity."""
+        """The difference for the manifest; None if infinite, which JSON does not have."""
         return self.difference if math.isfinite(self.difference) else None
 
     def describe(self, tried: str) -> str:
-        """Return in words how far they are apart.
+        """Return the difference in words.
 
         Args:
-            tried: how the others were computed, for instance "after a shared prefix".
+            tried: how the faster logits were computed, for instance "after a shared prefix".
         """
         return (
             f"logits {tried} differ from those of a plain forward pass by "
@@ -135,14 +135,14 @@ class LogitComparison:
 def compare_steps(
     loaded: LoadedModel, pairs: Sequence[tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]]]
 ) -> LogitComparison | None:
-    """Compare the first steps of generation, as long as both write the same tokens.
+    """Compare the first steps of generation, as long as both methods choose the same tokens.
 
     Args:
         loaded: the model.
-        pairs: for each prompt the logits (vocabulary,) of each step, the faster way's and plain.
+        pairs: for each prompt the logits (vocabulary,) of each step: the faster method's and plain.
 
     Returns:
-        None where no plain logits are finite, so that nothing can be compared.
+        The comparison; None if no plain logits are finite, so that nothing can be compared.
     """
     limit = _TOLERANCE.get(loaded.plan.dtype, _WIDE_TOLERANCE)
     if loaded.plan.is_quantized:

@@ -1,4 +1,4 @@
-"""Where and how fast a model can run here: device, dtype, attention, memory."""
+"""Chooses device, dtype, attention and batch memory for a model on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from llava_eval.errors import CheckpointError, first_line
 
 _HALF = (torch.float16, torch.bfloat16)
 
-#: Module that each flash-attention needs, and how to get it; 2 and 4 share a folder.
+#: Module that each version of flash-attention needs, and how to install it; 2 and 4 share a folder.
 _FLASH_MODULES = {
     "flash_attention_4": ("flash_attn.cute", "pip install --pre flash-attn-4"),
     "flash_attention_3": ("flash_attn_interface", "see github.com/Dao-AILab/flash-attention"),
@@ -27,21 +27,21 @@ _FLASH_MODULES = {
 
 _ASKED_FOR = "asked for"
 
-#: What ``model.device`` says where a model's layers are spread over all GPUs.
+#: Value of ``model.device`` that spreads a model's layers over all GPUs.
 ALL_GPUS = "all"
 
-#: Share of the free memory that a batch may take; the rest is for fragments and temporary copies.
+#: Share of the free memory for a batch; the rest is for fragmentation and temporary copies.
 _BATCH_SHARE = 0.4
 
-#: Free memory to count on where the system does not tell.
+#: Free memory to assume if the system does not report it.
 _FALLBACK_BYTES = 4 << 30
 
 
 def choose_device(requested: str) -> torch.device:
-    """Return the device that is given a model's inputs; "auto" is CUDA where there is one.
+    """Return the device for a model's inputs; "auto" is CUDA if available.
 
     Raises:
-        CheckpointError: there is no such device here.
+        CheckpointError: this machine has no such device.
     """
     if requested == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -71,11 +71,11 @@ def choose_dtype(requested: str, device: torch.device, config: Any) -> torch.dty
     """Return the dtype of the weights.
 
     Args:
-        requested: "auto" is float32 on a CPU, where half precision is slow and gains nothing, and
-            the checkpoint's own dtype (float16 where it has none) elsewhere and where some weights
-            are quantized already.
-        device: where the model runs.
-        config: of the model.
+        requested: a dtype, or "auto": float32 on a CPU, where half precision is slow without any
+            gain; elsewhere, and for quantized checkpoints, the checkpoint's own dtype (float16 if
+            it has none).
+        device: the model's device.
+        config: configuration of the model.
     """
     is_quantized = bool(getattr(config, "quantization_config", None))
     if requested == "auto" and device.type == "cpu" and not is_quantized:
@@ -98,8 +98,8 @@ class AttentionChoice(NamedTuple):
 
     Attributes:
         implementation: its name in transformers.
-        reason: why this one, in words.
-        is_default: transformers may take another for models that it does not support sdpa for.
+        reason: the reason for this choice, in words.
+        is_default: transformers may choose another one for models without sdpa support.
     """
 
     implementation: str
@@ -108,7 +108,7 @@ class AttentionChoice(NamedTuple):
 
     @property
     def is_to_be_tried(self) -> bool:
-        """Whether the model is loaded with its own attention, and its first prompts decide."""
+        """Whether the model is loaded with its default attention, and first prompts decide."""
         return not self.is_default and self.reason != _ASKED_FOR
 
 
@@ -116,10 +116,10 @@ def choose_attention(requested: str, device: torch.device, dtype: torch.dtype) -
     """Choose the attention implementation.
 
     Args:
-        requested: "auto" tries flash-attention where it is installed, the device is CUDA and the
-            dtype is half precision, otherwise takes sdpa; any other name is taken at its word.
-        device: where the model runs.
-        dtype: of the weights.
+        requested: "auto" tries flash-attention if it is installed, the device is CUDA and the dtype
+            is half precision, and otherwise uses sdpa; any other name is used as it is.
+        device: the model's device.
+        dtype: dtype of the weights.
 
     Raises:
         CheckpointError: the requested implementation cannot run here.
@@ -147,21 +147,21 @@ def _obstacle(name: str, device: torch.device, dtype: torch.dtype) -> str | None
         return f"it needs float16 or bfloat16, and model.dtype is {dtype}".replace("torch.", "")
     try:
         found = importlib.util.find_spec(module)  # imports its package
-    except (ImportError, OSError):  # OSError: of a library that it loads
+    except (ImportError, OSError):  # OSError: a shared library cannot be loaded
         found = None
     return f"{module} is not installed ({install})" if found is None else None
 
 
 def max_batch_tokens(config: Any, dtype: torch.dtype, device: torch.device) -> int:
-    """Return how many tokens, padding included, a batch may hold on the model's device.
+    """Return the maximum number of tokens of a batch, including padding, on the model's device.
 
-    An estimate on the safe side: each token needs its keys and values in every layer, and the
-    activations of one layer. Where it is wrong, running out of memory halves the batch.
+    This is a conservative estimate: each token needs its keys and values in every layer, and the
+    activations of one layer. If it is wrong, running out of memory halves the batch.
 
     Args:
-        config: of the language model.
-        dtype: of the weights.
-        device: where the model runs.
+        config: configuration of the language model.
+        dtype: dtype of the weights.
+        device: the model's device.
     """
     return max(1, int(_BATCH_SHARE * free_bytes(device) / _bytes_per_token(config, dtype)))
 
@@ -184,17 +184,17 @@ def _bytes_per_token(config: Any, dtype: torch.dtype) -> int:
 
 
 def free_memory() -> None:
-    """Give back what nothing holds any more."""
+    """Release memory that no tensor uses any more."""
     gc.collect()
-    torch.cuda.empty_cache()  # does nothing where CUDA is not in use
+    torch.cuda.empty_cache()  # has no effect if CUDA is not in use
 
 
 def free_bytes(device: torch.device, root: Path = Path("/")) -> int:
-    """Return the memory that is free on a device.
+    """Return the free memory of a device in bytes.
 
     Args:
-        device: of a CPU the machine's memory, as far as limits of a container or job leave it.
-        root: where /proc and /sys lie.
+        device: the device; for a CPU the machine's memory within limits of a container or job.
+        root: folder that contains /proc and /sys.
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
@@ -206,6 +206,6 @@ def free_bytes(device: torch.device, root: Path = Path("/")) -> int:
         if limit.strip().isdecimal() and used:
             stat = text_of(folder / "memory.stat")
             cached = re.findall(r"^(?:total_)?(?:in)?active_file (\d+)", stat, re.MULTILINE)
-            # Version 1 states both twice; the last two are with the groups below it.
+            # Version 1 states both twice; the last two values include subgroups.
             free = min(free, int(limit) - int(used) + sum(map(int, cached[-2:])))
     return max(free, 0)

@@ -1,9 +1,9 @@
-"""LLaVA-NeXT-Video's prefixes: media encoded apart from prompts, prefixes of many videos at once.
+"""LLaVA-NeXT-Video's prefixes: encodes media separately, and computes many prefixes at once.
 
-The model's features stand in place of one placeholder token each, so they can be computed once a
-medium, in batches of any prompts, and put into embeddings. That is faster than the model's own
-forward pass a prefix where videos are small, and takes videos of different lengths in one prompt,
-which the processor does not stack. ``prefix_sharing`` holds it to the plain pass.
+Each feature of this model replaces one placeholder token, so features can be computed once per
+medium, in batches across prompts, and inserted into the embeddings. For small videos this is faster
+than one forward pass of the model per prefix, and it supports videos of different lengths in one
+prompt, which the processor cannot stack. ``prefix_sharing`` compares it with the plain pass.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.prefix import CACHE, Prefix, RowRule, left_padded
 from llava_eval.types import PreparedMedia
 
-#: Model types whose media are encoded apart from their prompts.
+#: Model types whose media are encoded separately from prompts.
 MODEL_TYPES = ("llava_next_video",)
 
-#: Most frames in one pass through the vision tower.
+#: Maximum number of frames in one pass through the vision tower.
 _MAX_FRAMES = 128
 
 
@@ -44,7 +44,7 @@ class FeaturePrefixes:
 
         Args:
             groups: G groups.
-            clock: gets the stages "vision" and "prefill".
+            clock: records the stages "vision" and "prefill".
 
         Raises:
             CheckpointError: a medium's features and placeholder tokens differ in number.
@@ -76,7 +76,7 @@ class FeaturePrefixes:
             media: any mixture of kinds, frame counts and image sizes.
 
         Returns:
-            For each medium (num_tokens, hidden), in the order given.
+            For each medium (num_tokens, hidden), in the given order.
 
         Raises:
             CheckpointError: a medium's features and placeholder tokens differ in number.
@@ -123,11 +123,12 @@ class FeaturePrefixes:
         """Return the model's arguments for B media of one kind and shape, on its device."""
         device, inputs = self._loaded.plan.device, {}
         for name in media[0].inputs:
-            # Each from its own page-locked memory: joined on the CPU they would leave it.
+            # Each part is copied from its own page-locked memory; a tensor joined on the CPU is not
+            # in such memory.
             parts = [medium.inputs[name].to(device, non_blocking=True) for medium in media]
             value = torch.cat(parts)  # (B, ...)
             if value.dtype == torch.uint8:
-                # Frames (B, F, 3, h, w) that still lack the second half of the processor's work.
+                # Frames (B, F, 3, h, w) that the processor has resized but not yet normalised.
                 finished = self._loaded.pixels.finish(value.flatten(0, 1))  # (B * F, 3, h, w)
                 value = finished.reshape(*value.shape[:2], *finished.shape[1:])
             inputs[name] = value
@@ -139,11 +140,11 @@ class FeaturePrefixes:
         media: Sequence[PreparedMedia],
         features: Sequence[torch.Tensor],
     ) -> torch.Tensor:
-        """Return embeddings (G, P, hidden) with the features of all rows' media in their places."""
+        """Return embeddings (G, P, hidden) with the media's features in place of placeholders."""
         embeddings: torch.Tensor = self._loaded.model.get_input_embeddings()(token_ids)
         for kind in {medium.kind for medium in media}:
             of_kind = [features[n] for n, medium in enumerate(media) if medium.kind == kind]
             here = token_ids == self._loaded.placeholder_id(kind)  # (G, P)
-            source = torch.cat(of_kind).to(embeddings)  # (all tokens of them, hidden)
+            source = torch.cat(of_kind).to(embeddings)  # (tokens of all media, hidden)
             embeddings = embeddings.masked_scatter(here.unsqueeze(-1), source)
         return embeddings

@@ -1,8 +1,8 @@
-"""Which prompts run together: groups that share a prefix, and microbatches of groups.
+"""Decides which prompts run together: groups with a shared prefix, and microbatches of groups.
 
-All questions about one video begin with the same tokens: the system text and the video. Such a
-group's prefix is computed once. Several groups run together in a microbatch, as many as the token
-budget allows, the longest first, so that one that does not fit into memory shows early.
+All questions about one video begin with the same tokens: the system text and the video. The prefix
+of such a group is computed once. Several groups run together in a microbatch, as many as the token
+budget allows. The longest run first, so that running out of memory happens early.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class PromptGroup:
     """Prompts with the same media and a shared prefix.
 
     Attributes:
-        prompts: at least one.
-        prefix_length: leading tokens that all share; holds all media, and leaves each prompt at
-            least one token of its own. 0: nothing can be shared.
+        prompts: at least one prompt.
+        prefix_length: number of leading tokens that all share; they include all media, and leave
+            each prompt at least one token of its own. 0 if nothing can be shared.
     """
 
     prompts: tuple[Prompt, ...]
@@ -31,18 +31,18 @@ class PromptGroup:
 
     @property
     def max_num_tokens(self) -> int:
-        """Tokens of the longest prompt, and of what it may generate."""
+        """Number of tokens of the longest prompt, including those that it may generate."""
         return max(prompt.max_num_tokens for prompt in self.prompts)
 
     def halves(self) -> list[PromptGroup]:
-        """Return the group in two halves, or itself where it has one prompt."""
+        """Return the group split into two halves, or the group itself if it has one prompt."""
         half = (len(self.prompts) + 1) // 2
         parts = (self.prompts[:half], self.prompts[half:])
         return [PromptGroup(part, self.prefix_length) for part in parts if part]
 
 
 def group_prompts(prompts: Sequence[Prompt]) -> list[PromptGroup]:
-    """Group prompts that show the same media; those that share no useful prefix stand alone."""
+    """Group prompts with the same media; prompts without a useful prefix get their own group."""
     members: dict[Hashable, list[Prompt]] = {}
     for prompt in prompts:
         media = tuple(id(medium) for medium in prompt.request.prepared_media)
@@ -55,13 +55,13 @@ def group_prompts(prompts: Sequence[Prompt]) -> list[PromptGroup]:
         if has_media and _inputs_agree(alike, length):
             kept = tuple(_with_inputs_of(alike[0], prompt) for prompt in alike)
             groups.append(PromptGroup(kept, length))
-        else:  # questions come before the media, or differ in them: nothing worth it is shared
+        else:  # questions come before the media, or inputs differ: nothing useful is shared
             groups += map(group_of_one, alike)
     return groups
 
 
 def _inputs_agree(alike: Sequence[Prompt], length: int) -> bool:
-    """Whether prompts give a prefix of this length the same inputs, beside its tokens.
+    """Return whether prompts have the same inputs besides tokens for a prefix of this length.
 
     InstructBLIP's image features, for instance, depend on the question.
     """
@@ -82,7 +82,7 @@ def _inputs_agree(alike: Sequence[Prompt], length: int) -> bool:
 
 
 def _with_inputs_of(first: Prompt, prompt: Prompt) -> Prompt:
-    """Return a prompt with the first one's pixels in place of its equal own, to free memory."""
+    """Return a prompt that shares the first one's equal pixel inputs, to save memory."""
     if first.inputs is None or prompt.inputs is None or prompt is first:
         return prompt
     own = {name: prompt.inputs[name] for name in aligned_inputs(prompt.inputs)}
@@ -110,7 +110,7 @@ def aligned_inputs(inputs: Mapping[str, Any]) -> list[str]:
 
 
 def group_of_one(prompt: Prompt) -> PromptGroup:
-    """Return a group of one prompt, without a prefix where its media stand behind that."""
+    """Return a group of one prompt; it has no prefix if media come after the shareable tokens."""
     length = prompt.num_shareable_tokens
     return PromptGroup((prompt,), length if length >= prompt.media_end else 0)
 
@@ -121,12 +121,12 @@ def plan_microbatches(
     """Pack groups into microbatches.
 
     Args:
-        groups: the groups; those of one microbatch are asked in the same way.
-        max_questions: most prompts in a microbatch.
-        max_tokens: most tokens in a microbatch, padding and new tokens included.
+        groups: the groups; a microbatch contains only groups of the same kind.
+        max_questions: maximum number of prompts in a microbatch.
+        max_tokens: maximum number of tokens in a microbatch, including padding and new tokens.
 
     Returns:
-        Microbatches, the longest first. A group that is over a limit alone has its own.
+        Microbatches, the longest first. A group that exceeds a limit by itself gets its own.
     """
     planned: list[list[PromptGroup]] = []
     by_kind: dict[Hashable, list[PromptGroup]] = {}

@@ -1,4 +1,4 @@
-"""Models loaded as a plan says, each with its processor, and what is known of the two."""
+"""Loads a model and its processor as planned, and derives facts about them."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ from llava_eval.types import GenerationSettings, MediaKind
 
 log = logging.getLogger(__name__)
 
-#: RoPE schemes whose factor stretches max_position_embeddings; others that of a length they name.
+#: RoPE schemes whose factor extends max_position_embeddings; others extend a length that they name.
 _STRETCHING_SCHEMES = ("linear", "dynamic")
 
 #: RoPE schemes whose frequencies change with the length of a sequence.
 _LENGTH_SCHEMES = ("dynamic", "longrope")
 
-#: Parts of the names of settings that hold the ids of tokens which stand for media.
+#: Words in the names of settings that contain ids of media placeholder tokens.
 _MEDIA_WORDS = ("image", "video", "audio", "img", "vision", "patch")
-#: Special tokens around reasoning: Gemma 4's <|channel>, Mistral's [THINK] and their like.
+#: Special tokens around reasoning, such as Gemma 4's <|channel> and Mistral's [THINK].
 _REASONING_MARK = re.compile(r"[<\[].*(think|channel).*[>\]]", re.IGNORECASE)
-#: What tells a token's id from a number of tokens, such as LLaVA's num_additional_image_tokens.
+#: Distinguishes a token's id from a number of tokens such as LLaVA's num_additional_image_tokens.
 _ID = re.compile(r"tokens?_(id|index)")
 
 
@@ -67,7 +67,7 @@ class LoadedModel:
     Attributes:
         model: the transformers model, in evaluation mode on its device.
         processor: the checkpoint's processor; its tokenizer pads on the left.
-        plan: where it came from and how it runs.
+        plan: the checkpoint, and how the model runs.
         pixels: preprocesses the frames of a video as the processor does.
     """
 
@@ -88,26 +88,26 @@ class LoadedModel:
 
     @property
     def attention(self) -> str:
-        """The attention implementation that its language model has now."""
+        """The current attention implementation of its language model."""
         return str(self.model.config.get_text_config()._attn_implementation)
 
     @cached_property
     def is_encoder_decoder(self) -> bool:
-        """Whether an encoder reads the prompt, so that a reply does not begin with it."""
+        """Whether an encoder reads the prompt, so that generated sequences do not contain it."""
         config = self.model.config
         inner = getattr(config, "text_config", None)
         return any(getattr(item, "is_encoder_decoder", False) for item in (config, inner))
 
     @cached_property
     def context_length(self) -> int | None:
-        """How many tokens the language model can attend to after RoPE scaling, if it says."""
+        """Context length of the language model in tokens, after RoPE scaling; None if unknown."""
         text = self.model.config.get_text_config()
         stated = getattr(text, "max_position_embeddings", None)
         rope = getattr(text, "rope_parameters", None) or {}
         if stated is None:
             return None
-        kinds = [name for name, value in rope.items() if isinstance(value, dict)]  # of layers
-        if kinds and self.plan.rope_scaling:  # their files state the stretched length (Gemma 3's)
+        kinds = [name for name, value in rope.items() if isinstance(value, dict)]  # layer types
+        if kinds and self.plan.rope_scaling:  # their files state the extended length (Gemma 3)
             config = read_config(self.plan.checkpoint, self.plan.trust_remote_code)
             before = config.get_text_config().rope_parameters
             whole = [name for name in kinds if "sliding" not in name] or kinds
@@ -125,9 +125,10 @@ class LoadedModel:
 
     @cached_property
     def length_dependence(self) -> str | None:
-        """Why a prompt's keys and values depend on what follows them, or on padding, in words.
+        """Why a prompt's keys and values depend on later tokens or on padding, in words.
 
-        None where they do not. A trial of a few tokens cannot see it: it begins at some length.
+        None if they do not. A trial of a few tokens cannot detect it, because it begins only at a
+        certain length.
         """
         text = self.model.config.get_text_config()
         rope = getattr(text, "rope_parameters", None) or {}
@@ -140,7 +141,7 @@ class LoadedModel:
         layers = [] if self.is_encoder_decoder else DynamicCache(config=text).layers
         for layer in layers:
             name, home = type(layer).__name__, type(layer).__module__
-            if hasattr(layer, "update_indexer"):  # many tokens score 0, and ties are drawn
+            if hasattr(layer, "update_indexer"):  # many tokens score 0, and ties are arbitrary
                 return f"it attends to a choice of tokens that differs with their number ({name})"
             if getattr(layer, "is_sliding", False) and home != DynamicSlidingWindowLayer.__module__:
                 return f"its cache has windows of its own kind ({name})"
@@ -148,13 +149,13 @@ class LoadedModel:
 
     @cached_property
     def end_tokens(self) -> frozenset[int]:
-        """Ids of the tokens that end a text; none where the checkpoint names none."""
+        """Ids of the tokens that end a text; empty if the checkpoint names none."""
         stored = self.model.generation_config.eos_token_id
         return frozenset(stored if isinstance(stored, list) else {stored} - {None})
 
     @cached_property
     def reasoning_marks(self) -> frozenset[int]:
-        """Ids of special tokens around reasoning: without them a text would be the answer."""
+        """Ids of special tokens around reasoning; without them reasoning would look like answer."""
         tokenizer = self.tokenizer
         vocabulary = tokenizer.get_vocab().items()
         marks = [number for token, number in vocabulary if _REASONING_MARK.fullmatch(token)]
@@ -164,7 +165,7 @@ class LoadedModel:
 
     @cached_property
     def media_token_ids(self) -> frozenset[int]:
-        """Ids of all tokens that the configuration or the processor names as standing for media."""
+        """Ids of all media placeholder tokens in the configuration or the processor."""
         settings = [*self.model.config.to_dict().items(), *vars(self.processor).items()]
         ids: set[int] = set()
         for name, value in settings:
@@ -208,9 +209,10 @@ class LoadedModel:
         return tuple(sorted(found))
 
     def to_device(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return model inputs on the model's device, pixels and their like in its dtype.
+        """Move model inputs to the model's device, floating-point ones in its dtype.
 
-        One number a medium stays exact: bfloat16 seconds between frames give other positions.
+        Inputs with one number per medium keep their dtype: seconds between frames in bfloat16 would
+        give other positions.
         """
         device = self.plan.device
         moved = dict(BatchFeature(dict(inputs)).to(device, dtype=self.plan.dtype))
@@ -220,19 +222,19 @@ class LoadedModel:
         return moved
 
     def generate(self, inputs: Mapping[str, Any], **arguments: Any) -> Any:
-        """Call the model's own ``generate``; its failures are this sample's.
+        """Call the model's own ``generate``.
 
         Raises:
-            ForwardError: the model raises something.
+            ForwardError: the model raises an exception, which becomes this sample's error.
         """
         with self.foreign():
             self.forget_lengths()
             return self.model.generate(**inputs, **arguments)
 
     def forget_lengths(self) -> None:
-        """Set rotary frequencies back that the longest sequence so far has changed (dynamic NTK).
+        """Reset rotary frequencies that depend on the longest sequence so far (dynamic NTK).
 
-        Otherwise an answer would depend on what was asked before it.
+        Otherwise an answer would depend on earlier requests.
         """
         for module in self.model.modules():
             if getattr(module, "rope_type", None) == "dynamic":
@@ -241,18 +243,18 @@ class LoadedModel:
 
     @contextmanager
     def foreign(self) -> Iterator[None]:
-        """Turn whatever the model or its processor raises in the block into a ForwardError."""
+        """Turn any exception of the model or its processor in the block into a ForwardError."""
         try:
             yield
         except torch.OutOfMemoryError:
             raise
-        except (Exception, SystemExit) as error:  # a border: one sample's, whatever it is
+        except (Exception, SystemExit) as error:  # foreign code: any exception fails one sample
             raise ForwardError(f"{type(error).__name__}: {first_line(error)}") from error
 
     def generation_config(self, settings: GenerationSettings) -> GenerationConfig:
         """Return the settings of a greedy generation.
 
-        Sampling, where it is asked for, is done by a logits processor on top.
+        Sampling, if requested, is added by a logits processor.
         """
         return GenerationConfig(
             **{
@@ -266,17 +268,17 @@ class LoadedModel:
         )
 
     def new_tokens(self, sequences: torch.Tensor, input_ids: torch.Tensor) -> torch.Tensor:
-        """Return what ``generate`` added to a prompt.
+        """Return the tokens that ``generate`` added to a prompt.
 
         Args:
-            sequences: (B, L), what it returned: with the prompt, without it (models that pass
-                embeddings on to a language model), or behind a decoder's first token.
+            sequences: (B, L), the result of ``generate``: with the prompt, without it (models that
+                pass embeddings to a language model), or after a decoder's first token.
             input_ids: (B, T), the prompt.
         """
         length = input_ids.shape[1]  # T
         if self.is_encoder_decoder:
             return sequences[:, 1:]
-        if self.model.config.model_type == "blip":  # leaves the token out that ends the prompt
+        if self.model.config.model_type == "blip":  # omits the prompt's last token
             return sequences[:, length - 1 :]
         begins_with_prompt = sequences.shape[1] >= length and torch.equal(
             sequences[:, :length], input_ids
@@ -289,7 +291,7 @@ class LoadedModel:
         text = self.model.config.get_text_config()
         template = getattr(self.processor, "chat_template", None)
         plain = self.model
-        if plan.is_quantized:  # packed weights have other shapes; on "meta" nothing is allocated
+        if plan.is_quantized:  # packed weights have other shapes; "meta" allocates nothing
             config = read_config(checkpoint, plan.trust_remote_code)
             with torch.device("meta"):
                 plain = AutoModelForImageTextToText.from_config(
@@ -331,7 +333,7 @@ class LoadedModel:
 
 
 def _factor(rope: Mapping[str, Any]) -> float:
-    """Return how far a RoPE scheme stretches; the plain one leaves a factor of before unread."""
+    """Return the extension factor of a RoPE scheme; the default scheme ignores a stored factor."""
     return 1.0 if rope.get("rope_type") in (None, "default") else float(rope.get("factor") or 1.0)
 
 
@@ -352,9 +354,9 @@ def load_model(plan: ModelPlan) -> LoadedModel:
         text = config.get_text_config()
         text.rope_parameters = scaled_rope(config, plan.rope_scaling)
     placement: dict[str, Any] = {}
-    if plan.is_spread:  # a layer that fits nowhere is left on the CPU, and copied in when it runs
+    if plan.is_spread:  # layers that fit on no GPU stay on the CPU, and are copied when they run
         placement["device_map"] = "auto"
-    elif plan.is_quantized:  # kernels are chosen for the device; without it they are the CPU's
+    elif plan.is_quantized:  # kernels are chosen for this device; the default is the CPU
         placement["device_map"] = {"": plan.device}
     if quantization is not None:
         placement["quantization_config"] = quantization
@@ -369,7 +371,7 @@ def load_model(plan: ModelPlan) -> LoadedModel:
             dtype=plan.dtype,
             attn_implementation=None if is_own_attention else attention.implementation,
             trust_remote_code=plan.trust_remote_code,
-            ignore_mismatched_sizes=True,  # _check_complete names them
+            ignore_mismatched_sizes=True,  # _check_complete reports them
             **placement,
         )
         model, *reports = loaded
@@ -386,9 +388,9 @@ def load_model(plan: ModelPlan) -> LoadedModel:
         check_skipped(plan.quantization, model)
         _warn_of_experts(model, plan)
     model.eval()
-    # What else generation_config.json says is in force where the plan keeps it.
+    # Other settings of generation_config.json apply only if the plan keeps them.
     tokens = {name: getattr(model.generation_config, name, None) for name in TOKEN_SETTINGS}
-    if tokens["eos_token_id"] is None:  # replies would run to their limit
+    if tokens["eos_token_id"] is None:  # replies would always run to their limit
         tokens["eos_token_id"] = processor.tokenizer.eos_token_id
     model.generation_config = GenerationConfig(**tokens)
     _ask_for_token_types(model, processor)
@@ -398,19 +400,19 @@ def load_model(plan: ModelPlan) -> LoadedModel:
 
 
 def _unpack(model: Any, plan: ModelPlan) -> None:
-    """Let compressed-tensors unpack weights now: it waits for a first pass of the whole model."""
+    """Let compressed-tensors unpack weights now instead of at the first whole forward pass."""
     if plan.stored_quantization == "compressed-tensors":
         for unpack in [*model._forward_pre_hooks.values()]:
             unpack(model, ())
 
 
 def _convert_stored_weights(model: Any, plan: ModelPlan) -> None:
-    """Give weights that a quantized checkpoint stores plain the plan's dtype.
+    """Convert the unquantized weights of a quantized checkpoint to the plan's dtype.
 
-    transformers leaves them as they are stored.
+    transformers keeps their stored dtype.
 
     Raises:
-        CheckpointError: none are quantized, or the quantized ones take no other dtype.
+        CheckpointError: no weights are quantized, or the quantized ones support no other dtype.
     """
     name = plan.checkpoint.name
     are_plain = all(weight.is_floating_point() for weight in model.parameters())
@@ -429,7 +431,7 @@ def _convert_stored_weights(model: Any, plan: ModelPlan) -> None:
 
 
 def _warn_of_experts(model: Any, plan: ModelPlan) -> None:
-    """Warn where experts keep their precision: no method takes those in one tensor a layer."""
+    """Warn if experts keep their precision: no method quantizes experts stacked in one tensor."""
     stacked = [weight for weight in model.parameters() if weight.ndim == 3]
     share = sum(weight.numel() * weight.element_size() for weight in stacked) / stored_bytes(model)
     if share > 0.1:
@@ -439,7 +441,7 @@ def _warn_of_experts(model: Any, plan: ModelPlan) -> None:
 
 @contextmanager
 def _without_adapter(folder: Path) -> Iterator[Path]:
-    """Yield links to a folder's files but an adapter's: its report would hide the weights' own."""
+    """Yield links to a folder's files without an adapter, whose report would replace the model's."""
     if not (folder / "adapter_config.json").is_file():
         yield folder
         return
@@ -456,16 +458,16 @@ def _load_adapter(model: Any, folder: Path) -> Any:
 
     weights = load_peft_weights(str(folder), device="cpu")
     for name in [*weights]:
-        if name.endswith("lora_magnitude_vector"):  # DoRA's; transformers looks for another end
+        if name.endswith("lora_magnitude_vector"):  # of DoRA; transformers expects another suffix
             weights[f"{name}.weight"] = weights.pop(name)
     config = PeftConfig.from_pretrained(str(folder))
     return model.load_adapter(peft_config=config, adapter_state_dict=weights)
 
 
 def _ask_for_token_types(model: Any, processor: Any) -> None:
-    """Let the processor say which tokens stand for media where the model's positions need it.
+    """Let the processor return the types of tokens if the model's positions need them.
 
-    Those that need it say so by themselves, Cosmos 3 Edge's excepted.
+    Processors of such models do so themselves, except Cosmos 3 Edge's.
     """
     positions = getattr(getattr(model, "model", None), "get_rope_index", None)
     types = positions and inspect.signature(positions).parameters.get("mm_token_type_ids")
@@ -477,21 +479,21 @@ _last_loaded: list[LoadedModel] = []
 
 
 def load_model_once(plan: ModelPlan) -> LoadedModel:
-    """Return the model of a plan; the one loaded last stays loaded for the next run of a sweep.
+    """Return the model of a plan; the last model stays loaded for the next run of a sweep.
 
-    Only one is kept, and it is let go before another is read: two may not fit.
+    Only one is kept, and it is released before another one is loaded, because two may not fit.
     """
     is_there = bool(_last_loaded) and _last_loaded[0].plan == plan
     is_let_go = bool(_last_loaded) and not is_there
     if is_let_go:
         _last_loaded.clear()
-    # A search through all that was imported takes a quarter of a second. Python makes it by itself
-    # now and then, but knows nothing of what a GPU lacks.
+    # A full garbage collection takes a quarter of a second. Python does one by itself now and then,
+    # but does not consider the memory of a GPU.
     if is_let_go or any(device.type == "cuda" for device in plan.devices):
         free_memory()
     for device in plan.devices:
         if device.type == "cuda" and torch.cuda.max_memory_allocated(device):
-            torch.cuda.reset_peak_memory_stats(device)  # a run's own, not that of a sweep
+            torch.cuda.reset_peak_memory_stats(device)  # the peak of this run, not of the sweep
     if not is_there:
         if plan.memory_warning is not None:
             log.warning(plan.memory_warning)
@@ -500,13 +502,13 @@ def load_model_once(plan: ModelPlan) -> LoadedModel:
 
 
 def _check_complete(plan: ModelPlan, report: Mapping[str, Any]) -> None:
-    """Raise where transformers would go on with weights that it made up; warn of those left out."""
+    """Raise if weights are missing, which transformers would make up; warn of unused ones."""
     checkpoint, hint = plan.checkpoint, ""
-    if plan.stored_quantization is not None:  # AWQ's say "visual" of what is model.visual by now
+    if plan.stored_quantization is not None:  # e.g. AWQ's exceptions use old names of modules
         hint = "; if they are stored plain, its quantization_config has to except them by this name"
     for kind in ("missing_keys", "mismatched_keys", "unexpected_keys"):
         names = sorted(map(str, report.get(kind, ())))
-        if names and kind == "unexpected_keys":  # an adapter's that were never merged, more layers
+        if names and kind == "unexpected_keys":  # e.g. an unmerged adapter's, or further layers
             text = "%s: %d weights of its files are not used: the model has no %s"
             log.warning(text, checkpoint.name, len(names), names[0])
         elif names:

@@ -1,14 +1,14 @@
-"""Frames of a video as the checkpoint's own video processor makes them, in two halves.
+"""Preprocesses video frames with the checkpoint's own video processor, in two steps.
 
-Most video processors resize, crop, rescale and normalise, in this order. For those the work is
-split in two halves with the same result, bit for bit:
+Most video processors resize, crop, rescale and normalise, in this order. Their work is split into
+two steps with the same result, bit for bit:
 
-    prepared = pixels.prepare(clip.frames)     # uint8, resized and cropped: small, can be kept
+    prepared = pixels.prepare(clip.frames)     # uint8, resized and cropped: small, can be cached
     values = pixels.finish(prepared)           # float32, on any device
 
-Both halves call the processor's own methods, on memory layouts that they are fast on. Whether the
-halves really give what the whole gives is tried once, when the object is made; a processor of
-another kind, or one that fails the trial, must be called as a whole.
+Both steps call the processor's own methods, on memory layouts for which these are fast. Whether
+the steps really give the whole processor's result is tested once, when the object is created. A
+processor of another kind, or one that fails the test, must be called as a whole.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ import torch
 import torchvision
 import transformers
 
-#: Methods of a video processor that the two halves stand in for; all must be the usual ones.
+#: Methods of a video processor that the two steps replace; all must be transformers' own.
 _USUAL = (
     *("_prepare_input_videos", "_preprocess", "center_crop", "convert_to_rgb", "normalize"),
     *("preprocess", "rescale", "rescale_and_normalize", "resize"),
 )
 
-#: What a processor returns for the text rather than for the pixels.
+#: Arguments that a processor returns for the text, not for the pixels.
 TEXT_INPUTS = frozenset(
     {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "moe_mm_token_type_ids"}
 )
@@ -42,8 +42,8 @@ class FramePreprocessor:
 
     Attributes:
         processor: the video processor of the checkpoint.
-        is_split: the two halves give what the processor gives; otherwise they must not be used.
-        key: a digest of all that changes the prepared frames, for caches.
+        is_split: whether the two steps give the processor's result; otherwise do not use them.
+        key: digest of everything that changes the prepared frames, for caches.
     """
 
     def __init__(self, processor: Any) -> None:
@@ -55,13 +55,13 @@ class FramePreprocessor:
         """Return frames resized and cropped.
 
         Args:
-            frames: of one video, uint8 (N, 3, H, W).
+            frames: frames of one video, uint8 (N, 3, H, W).
 
         Returns:
             uint8 (N, 3, h, w).
         """
         processor = self.processor
-        # resizing is fastest where the channels of a pixel lie side by side
+        # resizing is fastest if the channels of a pixel are adjacent in memory
         frames = frames.contiguous(memory_format=torch.channels_last)
         if processor.do_resize:
             frames = processor.resize(frames, size=processor.size, resample=processor.resample)
@@ -100,7 +100,7 @@ class FramePreprocessor:
         return values
 
     def _halves_equal_the_whole(self) -> bool:
-        """Try both ways on small noise, wider and higher than long."""
+        """Compare both ways on small noise images, in landscape and portrait format."""
         generator = torch.Generator().manual_seed(0)
         for height, width in ((48, 85), (60, 44)):
             frames = torch.randint(
@@ -122,16 +122,16 @@ class FramePreprocessor:
 
 
 def pixel_input_digest(inputs: Mapping[str, Any]) -> str | None:
-    """Return the BLAKE2b digest (8 bytes, in hexadecimal digits) of a model's input of pixels.
+    """Return the BLAKE2b digest (8 bytes, in hexadecimal digits) of a model's pixel inputs.
 
     Args:
         inputs: the processor's output by argument name, on the CPU, before any cast to the model's
             dtype.
 
     Returns:
-        Of every tensor but those of the text, in the order of their names: the name, the dtype, the
-        shape, a zero byte, and the values as they lie in memory in row-major order. None where
-        there is no such tensor.
+        The digest of every tensor except those of the text, in the order of their names: the name,
+        the dtype, the shape, a zero byte, and the values in row-major order. None if there is no
+        such tensor.
     """
     digest = hashlib.blake2b(digest_size=8)
     tensors = {
@@ -146,7 +146,7 @@ def pixel_input_digest(inputs: Mapping[str, Any]) -> str | None:
 
 
 def _is_usual(processor: Any) -> bool:
-    """Is this a processor of transformers whose steps are all the usual ones?"""
+    """Return whether a processor has only steps of transformers' base class."""
     from transformers.video_processing_utils import BaseVideoProcessor
 
     kind = type(processor)

@@ -1,4 +1,4 @@
-"""What stands for a medium in the text of a prompt, and who writes it."""
+"""The placeholders of media in a prompt's text, and whether the processor writes them itself."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Placeholders:
     """The placeholders of a processor.
 
     Most processors replace a placeholder in the text (``<image>``) by as many tokens as the medium
-    has features. Some (BLIP-2, Florence-2, Kosmos-2) write the tokens in front of the text by
-    themselves, and a placeholder in the text would be one too many. Others (GIT, BLIP) have none.
+    has features. Some (BLIP-2, Florence-2, Kosmos-2) write the tokens before the text themselves,
+    so a placeholder in the text would be one too many. Others (GIT, BLIP) use no tokens at all.
 
     Args:
-        processor: of the checkpoint.
+        processor: the checkpoint's processor.
     """
 
     def __init__(self, processor: Any) -> None:
@@ -30,12 +30,12 @@ class Placeholders:
         self._writes_images = cache(self._try_image)
 
     def token(self, kind: MediaKind) -> str:
-        """Return the text that stands for a medium, for instance ``<video>``.
+        """Return the placeholder of a medium, for instance ``<video>``.
 
-        An empty text stands for a medium whose tokens the processor writes.
+        It is empty if the processor writes the medium's tokens itself.
 
         Raises:
-            CheckpointError: the processor takes no media of this kind.
+            CheckpointError: the processor does not support media of this kind.
         """
         token = self._token(kind)
         if token is None and kind == "image" and self._writes_images():
@@ -50,7 +50,7 @@ class Placeholders:
         return [str(token) for token in tokens if token is not None]
 
     def are_written(self, kinds: Iterable[MediaKind]) -> bool:
-        """Return whether the processor writes the tokens of these media by itself."""
+        """Return whether the processor writes the tokens of these media itself."""
         return set(kinds) == {"image"} and self._writes_images()
 
     def _token(self, kind: MediaKind) -> str | None:
@@ -58,14 +58,14 @@ class Placeholders:
         return getattr(self._processor, f"{kind}_placeholder_token", None) or own  # Qianfan-OCR's
 
     def _try_image(self) -> bool:
-        """Try one small image with and without a placeholder in the text.
+        """Process a small image with and without a placeholder in the text.
 
-        Where both are taken, the placeholder must not add tokens (PaliGemma moves it).
+        If both are accepted, the placeholder must not add tokens (PaliGemma moves it).
         """
         token = self._token("image")
         without = self._num_tokens("a", has_image=True)
         text_alone = self._num_tokens("a", has_image=False)
-        if text_alone is None:  # a processor that takes no text without an image
+        if text_alone is None:  # the processor refuses text without an image
             text_alone = len(self._processor.tokenizer("a")["input_ids"])
         if without is None or (token is not None and without <= text_alone):
             return False
@@ -78,15 +78,15 @@ class Placeholders:
         try:
             inputs = self._processor(text=[text], return_tensors="pt", **arguments)
             ids = inputs["input_ids"]
-        except Exception:  # noqa: BLE001 - foreign code refuses in its own ways
+        except Exception:  # noqa: BLE001 - foreign code may raise anything
             return None
-        if has_image and TEXT_INPUTS.issuperset(inputs):  # it ignores images
+        if has_image and TEXT_INPUTS.issuperset(inputs):  # the processor ignores images
             return None
         return int(torch.as_tensor(ids).shape[-1])
 
 
 def takes_none(processor: Any, kind: MediaKind) -> CheckpointError:
-    """Return what to say of a processor that takes no media of a kind."""
+    """Return the error for a processor that does not support media of a kind."""
     hint = "; model.video_as=images shows the frames as images" if kind == "video" else ""
     name = type(processor).__name__
     return CheckpointError(f"the checkpoint takes no {kind}: its {name} has no token for it{hint}")

@@ -1,12 +1,13 @@
-"""Encode once, ask many: a prefix's cache serves all its questions.
+"""Shared prefixes: the cache of a prefix is computed once and serves all its questions.
 
-The model's own ``generate`` runs over a prefix of the processor's own inputs and fills the cache
-that the model itself chooses; its rows are repeated, one for each question; and ``generate`` goes
-on with the questions' own tokens. Nothing of a model is known here but what its cache can do:
+The model's own ``generate`` runs over the prefix part of the processor's inputs and fills the cache
+type that the model chooses. The cache's rows are repeated, one for each question, and ``generate``
+continues with the questions' own tokens. This module uses no knowledge about a model except what
+its cache supports:
 
-- plain caches may have padding between a prefix and a question, and prefixes of several media
-  may run together, padded on the left: positions follow the attention mask;
-- sliding windows and chunks count padding, so their rows have equal lengths;
+- plain caches allow padding between a prefix and a question, and prefixes of several media may run
+  together, padded on the left: positions follow the attention mask;
+- sliding windows and chunks count padding, so their rows must have equal lengths;
 - layers with a state (linear attention, short convolutions) are copied for each question.
 """
 
@@ -28,12 +29,12 @@ from llava_eval.models.local.microbatch import PromptGroup, aligned_inputs
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.prompt import Prompt
 
-#: What ``generate`` and models call their cache, until transformers 5.24 and from then on.
+#: Name of the cache argument in ``generate`` and models, which transformers 5.24 has renamed.
 CACHE = "cache" if "cache" in GenerateDecoderOnlyOutput.__annotations__ else "past_key_values"
 
 
 class RowRule(Enum):
-    """Which rows of a cache may be asked together."""
+    """Which rows of a cache may run together."""
 
     PADDED = "any rows, padded"
     EQUAL = "rows of equal length"
@@ -42,12 +43,12 @@ class RowRule(Enum):
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """Prompts that are asked together, and what the model takes for them.
+    """Prompts that run together, with the model's inputs.
 
     Attributes:
         prompts: B prompts.
         inputs: arguments of ``generate`` on the model's device; ``input_ids`` is (B, P + S).
-        prefix_length: P, the tokens that are in the cache already; 0 without a cache.
+        prefix_length: P, the number of tokens already in the cache; 0 without a cache.
     """
 
     prompts: tuple[Prompt, ...]
@@ -57,14 +58,14 @@ class PromptBatch:
 
 @dataclass
 class Prefix:
-    """The prefixes of some groups, computed.
+    """The computed prefixes of some groups.
 
     Attributes:
         groups: G groups.
         token_ids, attention_mask: (G, P), padded on the left.
         cache: their cache, with G rows.
-        rule: which rows may be asked together.
-        aligned: names of further inputs with an entry for each token, which every question needs.
+        rule: which rows may run together.
+        aligned: names of further inputs with one entry per token, which every question needs.
     """
 
     groups: tuple[PromptGroup, ...]
@@ -75,7 +76,7 @@ class Prefix:
     aligned: Sequence[str] = ()
 
     def batches(self, loaded: LoadedModel, batch_size: int) -> Iterator[PromptBatch]:
-        """Yield the questions of all groups in batches, each ready to be asked."""
+        """Yield the questions of all groups in batches, ready to run."""
         rows = [
             (number, prompt) for number, group in enumerate(self.groups) for prompt in group.prompts
         ]
@@ -87,7 +88,7 @@ class Prefix:
             yield self._batch(loaded, batch, is_last=not rows)
 
     def _num_together(self, prompts: Sequence[Prompt]) -> int:
-        """Return how many of these, those of equal length in a row, may be asked together."""
+        """Return how many of these prompts, beginning with the first, may run together."""
         if self.rule is RowRule.SINGLE:
             return 1
         if self.rule is RowRule.EQUAL:
@@ -98,44 +99,44 @@ class Prefix:
     def _batch(
         self, loaded: LoadedModel, rows: Sequence[tuple[int, Prompt]], *, is_last: bool
     ) -> PromptBatch:
-        """Return B prompts, each with the number of its group, behind their prefixes."""
+        """Return the batch of B prompts, given with the numbers of their groups."""
         questions = [
             prompt.token_ids[self.groups[number].prefix_length :] for number, prompt in rows
         ]
         question_ids, question_mask = left_padded(questions, loaded)  # (B, S)
-        index = torch.tensor([number for number, _ in rows])  # on a CPU it fits each layer's device
+        index = torch.tensor([number for number, _ in rows])  # on the CPU it works for all devices
         index = index if loaded.plan.is_spread else index.to(question_ids.device)
         inputs: dict[str, Any] = {
             "input_ids": torch.cat([self.token_ids[index], question_ids], dim=1),  # (B, P + S)
             "attention_mask": torch.cat([self.attention_mask[index], question_mask], dim=1),
             CACHE: self._rows_of_cache(index, is_last=is_last),
         }
-        for name in self.aligned:  # each (1, P + S, ...) of a prompt, all equally long
+        for name in self.aligned:  # (1, P + S, ...) for each prompt, all of equal length
             values = [prompt.inputs[name] for _, prompt in rows if prompt.inputs is not None]
             inputs |= loaded.to_device({name: torch.cat(values)})  # (B, P + S, ...)
         prompts = tuple(prompt for _, prompt in rows)
         cached = self.token_ids.shape[1]  # P
         if loaded.has_grid_positions:
             whole = [grid_positions(loaded, prompt) for prompt in prompts]
-            if whole[0].ndim == 3:  # not those of a text model without M-RoPE behind such a tower
+            if whole[0].ndim == 3:  # 2 if the text model behind such a vision tower has no M-RoPE
                 own = [
-                    positions[:, 0, -len(question) :].T  # (a question's tokens, 3 or 4)
+                    positions[:, 0, -len(question) :].T  # (tokens of a question, 3 or 4)
                     for positions, question in zip(whole, questions, strict=True)
                 ]
                 placed = _padded(own).permute(2, 0, 1)  # (3 or 4, B, S)
-                # What is in the cache needs no positions any more: zeros stand there.
+                # Tokens in the cache need no positions any more, so these are zeros.
                 placed = torch.nn.functional.pad(placed, (cached, 0))  # (3 or 4, B, P + S)
                 inputs["position_ids"] = placed.to(question_ids.device)
         return PromptBatch(prompts, inputs, cached)
 
     def _rows_of_cache(self, index: torch.Tensor, *, is_last: bool) -> Any:
-        """Return a cache with these rows (B,); the last one asked for may use up this one."""
+        """Return a cache with these rows (B,); for the last batch it may consume this one."""
         if self.rule is RowRule.SINGLE:
             return self.cache if is_last else copy.deepcopy(self.cache)
         rows = copy.copy(self.cache)
         rows.layers = [copy.copy(layer) for layer in self.cache.layers]
         if is_last:
-            self.cache = None  # its memory goes layer by layer
+            self.cache = None  # frees its memory layer by layer
         rows.batch_select_indices(index)
         return rows
 
@@ -164,12 +165,12 @@ def prefill(loaded: LoadedModel, group: PromptGroup) -> Prefix:
     ]
     rule = _row_rule(cache, length)
     if rule is RowRule.PADDED and (further or loaded.plan.kept_generation_settings):
-        rule = RowRule.EQUAL  # a repetition penalty would count padding
+        rule = RowRule.EQUAL  # e.g. a repetition penalty would count padding
     return Prefix((group,), token_ids, torch.ones_like(token_ids), cache, rule, further)
 
 
 def _row_rule(cache: Any, length: int) -> RowRule:
-    """Return which rows of a cache may be asked together, judged by the kinds of its layers."""
+    """Return which rows of a cache may run together, from the types of its layers."""
     layers = getattr(cache, "layers", None)
     if type(cache) is not DynamicCache or not layers:
         return RowRule.SINGLE
@@ -182,7 +183,7 @@ def _row_rule(cache: Any, length: int) -> RowRule:
 
 
 def joined(prefixes: Sequence[Prefix], loaded: LoadedModel) -> list[Prefix]:
-    """Return prefixes whose rows may be padded as one, the others as they are."""
+    """Join prefixes whose rows may be padded; return others unchanged."""
     if len(prefixes) == 1 or any(prefix.rule is not RowRule.PADDED for prefix in prefixes):
         return list(prefixes)
     groups = tuple(group for prefix in prefixes for group in prefix.groups)
@@ -193,7 +194,7 @@ def joined(prefixes: Sequence[Prefix], loaded: LoadedModel) -> list[Prefix]:
         layer.keys = _padded_in_front([part.keys for part in parts], longest)
         layer.values = _padded_in_front([part.values for part in parts], longest)
         for part in parts[1:]:
-            part.keys = part.values = None  # their memory goes layer by layer
+            part.keys = part.values = None  # frees their memory layer by layer
     token_ids, mask = left_padded(
         [group.prompts[0].token_ids[: group.prefix_length] for group in groups], loaded
     )
@@ -201,7 +202,7 @@ def joined(prefixes: Sequence[Prefix], loaded: LoadedModel) -> list[Prefix]:
 
 
 def _padded_in_front(parts: Sequence[torch.Tensor], length: int) -> torch.Tensor:
-    """Return keys or values (1, heads, T, size) as one (G, heads, length, size), padded with 0."""
+    """Join keys or values (1, heads, T, size) to (G, heads, length, size), left-padded with 0."""
     pad = torch.nn.functional.pad
     return torch.cat([pad(part, (0, 0, length - part.shape[-2], 0)) for part in parts])
 
@@ -209,11 +210,11 @@ def _padded_in_front(parts: Sequence[torch.Tensor], length: int) -> torch.Tensor
 def grid_positions(loaded: LoadedModel, prompt: Prompt) -> torch.Tensor:
     """Return the positions of a whole prompt's tokens in time, height and width.
 
-    They are the model's own for ``generate``. Those of a question do not follow from the tokens
-    before it alone: a video's last frame may be further in time than its text.
+    These are the model's own positions for ``generate``. A question's positions cannot be derived
+    from the number of preceding tokens: a video's last frame may be later in time than its text.
 
     Returns:
-        (3 or 4, 1, T) on the CPU, or (1, T) where the model has none.
+        (3 or 4, 1, T) on the CPU, or (1, T) if the model has no such positions.
 
     Raises:
         ForwardError: the model fails.
@@ -228,7 +229,7 @@ def grid_positions(loaded: LoadedModel, prompt: Prompt) -> torch.Tensor:
 
 
 def position_ids(batch: PromptBatch) -> torch.Tensor:
-    """Return the positions of a batch's own tokens as ``generate`` has them.
+    """Return the positions of a batch's own tokens, as ``generate`` uses them.
 
     Returns:
         (B, S), or (3 or 4, B, S) for positions in time, height and width.
@@ -251,5 +252,5 @@ def left_padded(
 
 
 def _padded(rows: Sequence[torch.Tensor], value: int = 0) -> torch.Tensor:
-    """Return rows (T, ...) of any length as one (B, longest T, ...), padded on the left."""
+    """Join rows (T, ...) of different lengths to (B, longest T, ...), padded on the left."""
     return pad_sequence(list(rows), batch_first=True, padding_value=value, padding_side="left")

@@ -1,9 +1,9 @@
-"""Whether prompts may share prefixes: tried on a run's first prompts; whole prompts otherwise.
+"""Decides whether prompts may share prefixes, by trying it on a run's first prompts.
 
-The reference is the model's pass over the processor's inputs for the whole prompt. Sharing is
-compared with it once for each kind of prompt (videos, images, several media; texts or likelihoods),
-with the first groups of a run and all their frames. What does not agree, or raises anything, is
-asked as whole prompts (:mod:`llava_eval.models.local.whole_prompts`).
+The reference is the model's forward pass over the processor's inputs for the whole prompt. Sharing
+is compared with it once for each kind of prompt (videos, images, several media; texts or
+likelihoods), with the first groups of a run and all their frames. If results differ, or sharing
+raises an exception, prompts of that kind run whole (:mod:`llava_eval.models.local.whole_prompts`).
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from llava_eval.models.local.whole_prompts import WholeBatches
 
 log = logging.getLogger(__name__)
 
-#: Which whole prompts are asked together, in words.
+#: Which whole prompts run together, in words.
 _TOGETHER = {
     RowRule.PADDED: "padded",
     RowRule.EQUAL: "of equal length together",
     RowRule.SINGLE: "one at a time",
 }
 
-#: Trials by model and kind of prompt; the next run of a sweep would find the same.
+#: Trials by model and kind of prompt, reused by the next run of a sweep.
 _known: WeakKeyDictionary[Any, dict[Hashable, SharingTrial]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
 class SharingTrial:
-    """What a trial found for one kind of prompt.
+    """The result of a trial for one kind of prompt.
 
     Attributes:
-        problem: why prefixes are not shared, in words; None where they are.
+        problem: why prefixes are not shared, in words; None if they are.
         way: how they are shared, for the manifest.
-        comparison: of logits; None where nothing could be compared.
+        comparison: comparison of logits; None if nothing could be compared.
         paddings: where rows were padded in the trial, see :func:`_paddings`.
     """
 
@@ -56,13 +56,13 @@ class SharingTrial:
 
 @dataclass
 class PrefixSharing:
-    """Asks groups of prompts from shared prefixes where that is proven right.
+    """Runs groups of prompts with shared prefixes, if trials have shown that to be correct.
 
     Attributes:
-        whole: asks whole prompts of the same model.
-        clock: gets the seconds of the stages "vision" and "prefill".
-        features: encodes media apart from prompts; None for the model's own forward pass.
-        is_required: prompts that cannot share are an error, instead of being asked as a whole.
+        whole: runs whole prompts of the same model.
+        clock: records the seconds of the stages "vision" and "prefill".
+        features: encodes media separately from prompts; None uses the model's own forward pass.
+        is_required: prompts that cannot share a prefix are an error instead of running whole.
     """
 
     whole: WholeBatches
@@ -73,7 +73,7 @@ class PrefixSharing:
 
     @property
     def paths(self) -> dict[str, str]:
-        """How prompts are asked, by what they show, for the manifest."""
+        """How prompts run, by the media that they show, for the manifest."""
         paths = {}
         for name in {**self._trials, **self.whole.rules}:
             trial = self._trials.get(name, SharingTrial("they share no prefix"))
@@ -218,13 +218,13 @@ class PrefixSharing:
             )
 
     def _key(self, group: PromptGroup) -> Hashable:
-        """Return what prompts have in common with those whose trial speaks for them."""
+        """Return the key of the trial that decides for a group's prompts."""
         first, attention = group.prompts[0], self.whole.loaded.attention
         return first.media_name, first.option is not None, self.features is not None, attention
 
 
 def _paddings(groups: Sequence[PromptGroup]) -> frozenset[str]:
-    """Return where rows of some groups are padded when they are asked together."""
+    """Return which parts of rows are padded if some groups run together."""
     lengths = {
         "prefixes": {group.prefix_length for group in groups},
         "questions": {
@@ -237,9 +237,9 @@ def _paddings(groups: Sequence[PromptGroup]) -> frozenset[str]:
 
 
 def _examples(alike: Sequence[PromptGroup]) -> list[PromptGroup]:
-    """Return a few prompts of some groups that are padded wherever any of them are.
+    """Return a few prompts of some groups with the same paddings as all together.
 
-    They are the longest and the shortest of the first group, and single ones of others.
+    These are the longest and the shortest of the first group, and single ones of others.
     """
     first = alike[0]
     by_length = sorted(first.prompts, key=lambda prompt: -len(prompt.token_ids))

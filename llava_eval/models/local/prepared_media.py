@@ -1,4 +1,4 @@
-"""Media as the checkpoint's processor takes them: PIL images, and frames with what is known."""
+"""Prepares media for the checkpoint's processor: PIL images, and frames with metadata."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from llava_eval.models.local.placeholders import takes_none
 from llava_eval.types import Clip, MediaKind, PreparedMedia
 from llava_eval.video.container import media_errors
 
-#: What a processor returns that no model takes.
+#: Outputs of processors that are not model inputs.
 _NO_INPUTS = ("labels", "video_metadata")
 
 
 class WholePrompts:
-    """Model inputs of whole prompts, made by the checkpoint's own processor.
+    """Makes the model inputs of whole prompts with the checkpoint's own processor.
 
-    The processor sees every prompt as a whole, text and media; only its image and video processor
-    are asked once for the same media, and what they made is used again for the next question.
+    The processor gets every prompt as a whole, with text and media. Only its image processor and
+    video processor run once for the same media, and their results are reused for further questions.
 
     Args:
-        processor: of the checkpoint.
-        settings: those of images and videos that were replaced.
+        processor: the checkpoint's processor.
+        settings: replaced settings of images and videos.
     """
 
     def __init__(self, processor: Any, settings: Mapping[str, Any]) -> None:
@@ -43,10 +43,10 @@ class WholePrompts:
                 setattr(self._processor, name, _CachedProcessor(part, settings))
 
     def inputs(self, *prompts: tuple[str, Sequence[PreparedMedia]]) -> dict[str, Any]:
-        """Return the model's inputs for some prompts, padded where there are several; on the CPU.
+        """Return the model's inputs for some prompts on the CPU, padded if there are several.
 
         Args:
-            prompts: the rendered conversation, and its media in the prompt's order.
+            prompts: pairs of the rendered conversation and its media in the prompt's order.
         """
         texts = [text for text, _ in prompts]
         arguments: dict[str, Any] = {"text": texts, "return_tensors": "pt"}
@@ -54,7 +54,7 @@ class WholePrompts:
             arguments["padding"] = True
         bos = self._processor.tokenizer.bos_token
         if bos is not None and all(text.startswith(bos) for text in texts):
-            # As apply_chat_template(tokenize=True) does where the template writes it.
+            # As apply_chat_template(tokenize=True) does if the template writes the bos token.
             arguments["add_special_tokens"] = False
         shown = _media_arguments(medium for _, media in prompts for medium in media)
         nested = dict(shown)
@@ -64,44 +64,44 @@ class WholePrompts:
         ways = [shown, nested]
         parts = getattr(self._processor, "image_processor", None)
         if "batch_num_images" in getattr(parts, "model_input_names", ()):
-            ways.reverse()  # LLaVA-OneVision's tiles no image that stands beside others
+            ways.reverse()  # LLaVA-OneVision's processor does not tile several images
         try:
             made = self._processor(**arguments, **ways[0])
-        except Exception as error:  # noqa: BLE001 - a few want the media of each prompt in a list
+        except Exception as error:  # noqa: BLE001 - a few expect a list of media for each prompt
             try:
                 made = self._processor(**arguments, **ways[1])
-            except Exception:  # noqa: BLE001 - the first failure says more
+            except Exception:  # noqa: BLE001 - the first error is more informative
                 raise error from None
         if "video_second_per_grid" in made:
             self._set_rates(made, shown["videos_kwargs"]["video_metadata"])
         return {name: value for name, value in made.items() if name not in _NO_INPUTS}
 
     def _set_rates(self, made: dict[str, Any], videos: Sequence[Mapping[str, Any]]) -> None:
-        """Set each video's seconds a patch: Qwen's Omni takes one rate for all, or assumes it."""
+        """Set each video's seconds per patch: Qwen's Omni uses one rate for all, or a default."""
         if all(video["duration"] for video in videos):
             frames = self._processor.video_processor.temporal_patch_size
             seconds = [video["duration"] / len(video["frames_indices"]) for video in videos]
             made["video_second_per_grid"] = frames * torch.tensor(seconds)
 
     def inputs_ahead(self, medium: PreparedMedia) -> dict[str, Any]:
-        """Preprocess a medium now, so that the prompts which show it need not wait for that.
+        """Preprocess a medium ahead of time, so that the prompts with it need not wait.
 
         Returns:
-            What the processor makes of it alone; nothing where it needs the whole prompt.
+            The processor's output for the medium alone; empty if it needs the whole prompt.
         """
         token = getattr(self._processor, f"{medium.shown_kinds[0]}_token", None) or ""
         text = str(token) * len(medium.shown_kinds)
         try:
             return self.inputs((text, [medium]))
-        except Exception:  # noqa: BLE001 - the whole prompt will say what is wrong, if anything is
+        except Exception:  # noqa: BLE001 - a real problem comes up with the whole prompt
             return {}
 
 
 class _CachedProcessor:
-    """Stands in for an image or video processor, and preprocesses the same media once.
+    """Wraps an image processor or video processor, and preprocesses the same media only once.
 
-    What was made is forgotten when the media are. Settings that were replaced stay so where the
-    processor around it calls with its own (InternVL's ``crop_to_patches``, Aria's ``split_image``).
+    A result is dropped together with its media. Replaced settings also override those that the
+    surrounding processor passes (InternVL's ``crop_to_patches``, Aria's ``split_image``).
     """
 
     def __init__(self, part: Any, settings: Mapping[str, Any]) -> None:
@@ -111,7 +111,7 @@ class _CachedProcessor:
         self._lock = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("_part", "_replaced", "_made", "_lock"):  # while it is copied or unpickled
+        if name in ("_part", "_replaced", "_made", "_lock"):  # not set yet during a copy
             raise AttributeError(name)
         return getattr(self._part, name)
 
@@ -132,13 +132,13 @@ class _CachedProcessor:
                 self._made[key] = made
             for item in items:
                 weakref.finalize(item, self._made.pop, key, None)
-        return copy.copy(made)  # processors take entries out
+        return copy.copy(made)  # processors remove entries
 
 
 def _long_enough(media: Any, num_frames: int) -> Any:
-    """Return nested lists in which shorter videos repeat their last frame, as others are padded.
+    """Return nested lists in which videos that are too short repeat their last frame.
 
-    Those of Qwen3-VL, Qwen3.5 and GLM-4V refuse them otherwise.
+    Other video processors pad such videos; those of Qwen3-VL, Qwen3.5 and GLM-4V refuse them.
     """
 
     def repeat_last(frames: torch.Tensor) -> torch.Tensor:  # (F, 3, H, W)
@@ -161,7 +161,7 @@ def _media_arguments(media: Iterable[PreparedMedia]) -> dict[str, Any]:
                 {
                     "total_num_frames": total,
                     "fps": clip.fps,
-                    # SmolVLM writes it into the prompt.
+                    # SmolVLM writes the duration into the prompt.
                     "duration": round(total / clip.fps, 6) if clip.fps else None,
                     "frames_indices": list(clip.frame_indices),
                     "height": clip.frames.shape[-2],
@@ -174,25 +174,24 @@ def _media_arguments(media: Iterable[PreparedMedia]) -> dict[str, Any]:
     if images:
         arguments["images"] = images
     if videos:
-        # Frames are sampled already; processors that write timestamps read the metadata.
+        # Frames are already sampled; processors that write timestamps read the metadata.
         arguments["videos"] = videos
         arguments["videos_kwargs"] = {
             "do_sample_frames": False,
             "video_metadata": metadata,
-            "return_metadata": True,  # Muse's and Cosmos 3 Edge's read it there
+            "return_metadata": True,  # needed by the processors of Muse and Cosmos 3 Edge
         }
     return arguments
 
 
 class MediaPreparer:
-    """Makes clips ready for a model, one at a time; safe to call from several threads at once.
+    """Prepares single clips for a model; safe to call from several threads at once.
 
     Args:
         loaded: the model.
         whole: its processor.
-        takes_apart: media are encoded apart from their prompts (LLaVA-NeXT-Video's). Frames of a
-            video then travel as uint8, resized and cropped, and the other half of the processor's
-            work is done on the device.
+        takes_apart: media are encoded separately from prompts (LLaVA-NeXT-Video). A video's frames
+            are then passed on as uint8, resized and cropped, and are normalised on the device.
     """
 
     def __init__(self, loaded: LoadedModel, whole: WholePrompts, *, takes_apart: bool) -> None:
@@ -210,7 +209,7 @@ class MediaPreparer:
             clip: the frames.
 
         Raises:
-            CheckpointError: the processor takes no media of this kind, or makes no tokens of it.
+            CheckpointError: the processor does not support this kind, or makes no tokens of it.
         """
         medium = shown_medium(kind, clip, as_images=self._loaded.plan.shows_images)
         if "video" in medium.shown_kinds and self._loaded.placeholder("video") is None:
@@ -236,7 +235,7 @@ class MediaPreparer:
         frames, shape = clip.frames, tuple(clip.frames.shape)  # (F, 3, h, w)
         medium = replace(medium, clip=clip, shown=(frames,))
         if shape not in self._video_tokens:
-            # Their number follows from the shape alone; resizing again changes nothing.
+            # The number of tokens depends only on the shape, and resizing again changes nothing.
             _, self._video_tokens[shape] = self._inputs_and_tokens(medium)
         inputs = {"pixel_values_videos": frames.unsqueeze(0)}  # (1, F, 3, h, w)
         values = {"pixel_values_videos": self._loaded.pixels.finish(frames).unsqueeze(0)}
@@ -250,7 +249,7 @@ class MediaPreparer:
     def _inputs_and_tokens(
         self, medium: PreparedMedia
     ) -> tuple[dict[str, torch.Tensor], tuple[int, ...]]:
-        """Return what the processor makes of a medium alone: pixel values, and its tokens."""
+        """Return the processor's output for a medium alone: pixel values, and its tokens."""
         token, name = self._loaded.placeholder(medium.kind), type(self._loaded.processor).__name__
         with media_errors(name):
             made = self._whole.inputs((str(token), [medium]))
@@ -266,20 +265,20 @@ class MediaPreparer:
         return inputs, (token_id,) * ids.count(token_id)
 
     def _pinned(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return inputs in page-locked memory, from which a CUDA device copies on its own."""
+        """Return inputs in page-locked memory, which CUDA copies asynchronously."""
         return {name: value.pin_memory() if self._pin else value for name, value in inputs.items()}
 
 
 def shown_medium(kind: MediaKind, clip: Clip, *, as_images: bool) -> PreparedMedia:
-    """Return a medium with its frames as processors take them, not preprocessed yet.
+    """Return a medium with its frames in the form that processors accept, not preprocessed yet.
 
     Args:
         kind: video, or image (a clip of one frame).
         clip: the frames.
-        as_images: each frame of a video is shown as an image of its own, too.
+        as_images: whether each frame of a video is shown as an image of its own.
     """
     if kind == "video" and not as_images:
         return PreparedMedia(kind, clip, shown=(clip.frames,), shown_kinds=("video",))
-    images = tuple(map(Image.fromarray, clip.pixels))  # some processors take no other images
+    images = tuple(map(Image.fromarray, clip.pixels))  # some processors accept only PIL images
     kinds: tuple[MediaKind, ...] = tuple("image" for _ in images)
     return PreparedMedia(kind, clip, shown=images, shown_kinds=kinds)

@@ -1,4 +1,4 @@
-"""A checkpoint's processor, with the settings that a plan replaces."""
+"""Loads a checkpoint's processor, with the settings that a plan replaces."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def load_processor(plan: ModelPlan) -> Any:
     """Load a checkpoint's processor, with the settings that a plan replaces.
 
     Args:
-        plan: of the model.
+        plan: plan of the model.
 
     Raises:
-        CheckpointError: it cannot be loaded, or knows no such setting.
+        CheckpointError: it cannot be loaded, or has no such setting.
     """
     checkpoint = plan.checkpoint
     with foreign_code(f"{checkpoint.name}: its processor cannot be loaded"):
@@ -37,7 +37,7 @@ def load_processor(plan: ModelPlan) -> Any:
         )
     config = read_config(checkpoint, plan.trust_remote_code)
     for name in ("patch_size", "vision_feature_select_strategy"):  # transformers 4 filled them in
-        needed = getattr(config, name, "default") == "default"  # others leave it unread
+        needed = getattr(config, name, "default") == "default"  # other models do not read it
         if needed and getattr(processor, name, 0) is None:
             raise CheckpointError(
                 f"{checkpoint.name}: its processor_config.json lacks {name}; set it: "
@@ -46,11 +46,12 @@ def load_processor(plan: ModelPlan) -> Any:
             )
     # New tokens must follow the prompt's last one in every row of a batch.
     tokenizer.padding_side = "left"
-    # Processors would cut prompts to the length that training left in a tokenizer.json.
+    # Processors would cut prompts to a maximum length that training left in a tokenizer.json.
     tokenizer.init_kwargs.pop("max_length", None)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    # Older tools saved it with the tokenizer alone, where vLLM looks too; some named several.
+    # Older tools saved the template only with the tokenizer, where vLLM looks too; some saved
+    # several named templates.
     template = getattr(processor, "chat_template", None) or getattr(tokenizer, "chat_template", "")
     processor.chat_template = (
         template.get("default", template) if isinstance(template, dict) else template
@@ -60,13 +61,13 @@ def load_processor(plan: ModelPlan) -> Any:
 
 
 def _adjust_processor(processor: Any, settings: Mapping[str, Any]) -> None:
-    """Replace settings of the image and the video processor, such as their budgets of pixels.
+    """Replace settings of the image processor and the video processor, such as limits on pixels.
 
-    Each key goes to every one of the two that knows it. Both are made anew, as from a file with
-    these settings, because some settings (``min_pixels``) are only read when one is made.
+    Each key is applied to both if both have it. Both are created again, as from a file with these
+    settings, because some settings (``min_pixels``) are read only on creation.
 
     Raises:
-        CheckpointError: neither knows a key, it chooses frames, or a value is refused.
+        CheckpointError: neither has a key, a key chooses frames, or a value is refused.
     """
     if not settings:
         return
@@ -80,7 +81,7 @@ def _adjust_processor(processor: Any, settings: Mapping[str, Any]) -> None:
             continue
         taken = getattr(getattr(part, "valid_kwargs", None), "__annotations__", {})
         own = {key: allowed[key] for key in allowed if key in taken or hasattr(part, key)}
-        for key in known - own.keys():  # max_pixels with Qwen3-VL, whose videos have a size
+        for key in known - own.keys():  # e.g. max_pixels with Qwen3-VL, whose videos have "size"
             kind = type(part).__name__
             log.warning(
                 "model.processor.%s changes images alone: %s has no such setting", key, kind
