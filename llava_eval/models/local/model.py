@@ -441,7 +441,7 @@ def _warn_of_experts(model: Any, plan: ModelPlan) -> None:
 
 @contextmanager
 def _without_adapter(folder: Path) -> Iterator[Path]:
-    """Yield links to a folder's files without an adapter, whose report would replace the model's."""
+    """Yield links to a folder's files without the adapter's, as its report would hide others."""
     if not (folder / "adapter_config.json").is_file():
         yield folder
         return
