@@ -86,7 +86,7 @@ class PrefixSharing:
         return paths
 
     def batches(self, groups: Sequence[PromptGroup], batch_size: int) -> Iterator[PromptBatch]:
-        """Yield the questions of some groups that share prefixes, ready to be asked.
+        """Yield the questions of some groups that share prefixes, in batches that are ready to run.
 
         Raises:
             ForwardError: the model fails.
@@ -95,7 +95,7 @@ class PrefixSharing:
             yield from prefix.batches(self.whole.loaded, batch_size)
 
     def may_share(self, group: PromptGroup) -> bool:
-        """Return whether a group may share its prefix, as far as was tried."""
+        """Return whether a trial has allowed a group to share its prefix."""
         trial = _known.setdefault(self.whole.loaded.model, {}).get(self._key(group))
         return bool(group.prefix_length) and trial is not None and trial.problem is None
 
@@ -106,7 +106,7 @@ class PrefixSharing:
             The comparison of the first kind, for the manifest.
 
         Raises:
-            CheckpointError: sharing is required, and one kind of prompt must not share.
+            CheckpointError: sharing is required, but prompts of one kind must not share.
         """
         known = _known.setdefault(self.whole.loaded.model, {})
         by_key: dict[Hashable, list[PromptGroup]] = {}
@@ -115,7 +115,7 @@ class PrefixSharing:
                 by_key.setdefault(self._key(group), []).append(group)
         for key, alike in by_key.items():
             trial = known.get(key)
-            # What may share was not tried with rows that are padded elsewhere.
+            # Try again if rows are padded in a place that the earlier trial did not cover.
             if trial is None or (trial.problem is None and _paddings(alike) - trial.paddings):
                 trial = self._try_new(key, alike, known)
             self._trials[alike[0].prompts[0].media_name] = trial
@@ -129,7 +129,7 @@ class PrefixSharing:
     def _try_new(
         self, key: Hashable, alike: Sequence[PromptGroup], known: dict[Hashable, SharingTrial]
     ) -> SharingTrial:
-        """Try groups of one kind, and keep what was found for all further ones in ``known``."""
+        """Try groups of one kind, and store the result for all further ones in ``known``."""
         earlier = known[key].paddings if key in known else frozenset()
         try:
             trial = self._try_together(alike) or self._try_each_medium(alike[0])
@@ -143,11 +143,11 @@ class PrefixSharing:
         return trial
 
     def _try_together(self, alike: Sequence[PromptGroup]) -> SharingTrial | None:
-        """Try some prompts of one kind: two of the first group, and some that are padded otherwise.
+        """Try some prompts of one kind: two of the first group, and some with other padding.
 
         Returns:
-            None for media that are encoded apart and that the processor cannot put into one prompt
-            (videos of different lengths): there is no truth to hold them to.
+            The trial; None for separately encoded media that the processor cannot put into one
+            prompt (videos of different lengths), because there is no reference to compare with.
         """
         if self.whole.loaded.length_dependence is not None:
             return SharingTrial(self.whole.loaded.length_dependence)
@@ -161,7 +161,7 @@ class PrefixSharing:
         try:
             for prompt, inputs in zip(prompts, whole, strict=True):
                 num_ids = inputs["input_ids"].shape[1]
-                if tuple(inputs["input_ids"][0].tolist()) != prompt.token_ids:  # put together here
+                if tuple(inputs["input_ids"][0].tolist()) != prompt.token_ids:  # composed by us
                     raise ForwardError(
                         f"sample {prompt.request.id}: its tokens depend on how media placeholders "
                         f"are expanded ({num_ids} against {len(prompt.token_ids)})"
@@ -170,7 +170,7 @@ class PrefixSharing:
                 comparison, way = self._compare(groups)
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a trial raises means "do not share"
+        except Exception as error:  # noqa: BLE001 - any exception in a trial means "do not share"
             return _refused(error)
         if comparison is None:
             return SharingTrial("its logits are not finite")
@@ -178,7 +178,7 @@ class PrefixSharing:
         return SharingTrial(problem, way, comparison)
 
     def _try_each_medium(self, group: PromptGroup) -> SharingTrial:
-        """Try each medium of a group in a prompt of its own; the last trial, or the first bad."""
+        """Try each medium of a group in its own prompt; return the first failed or last trial."""
         request = group.prompts[0].request
         trial: SharingTrial | None = None
         for medium in request.prepared_media:
@@ -190,8 +190,8 @@ class PrefixSharing:
         return trial or SharingTrial("its prompts cannot be made as a whole")
 
     def _compare(self, groups: Sequence[PromptGroup]) -> tuple[LogitComparison | None, str]:
-        """Compare logits from shared prefixes with plain ones; return how they were shared, too."""
-        shared: dict[int, list[torch.Tensor]] = {}  # by prompt, for each step (vocabulary,)
+        """Compare logits from shared prefixes with plain ones; return the way of sharing, too."""
+        shared: dict[int, list[torch.Tensor]] = {}  # by prompt: (vocabulary,) for each step
         prefixes = self._prefixes(groups)
         way = "the model's own forward pass" if self.features is None else "features"
         for prefix in prefixes:

@@ -1,4 +1,4 @@
-"""Prompts: the tokens of a question, and all that the model takes beside them."""
+"""Prompts: the tokens of a question, and the model's other inputs."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class Prompt:
     """A request's prompt.
 
     Attributes:
-        request: what is asked.
-        text: the rendered conversation, one placeholder per medium.
-        token_ids: its tokens, media expanded; with an option, the option's too.
-        media_end: number of tokens up to and including the last medium's, which a shared prefix
-            holds; all of them where no part may be computed apart from the others.
-        option: number of the request's option whose likelihood is asked for; None to generate.
-        option_start: number of tokens before the option's, the same as those of the prompt without
-            it.
-        inputs: the model's arguments as the processor made them of the whole prompt, a batch of
-            one; None where media are encoded apart from prompts.
-        letter_tokens: for each of the request's letters the tokens that write it.
+        request: the request.
+        text: the rendered conversation, with one placeholder per medium.
+        token_ids: its tokens with expanded media, including those of the option, if any.
+        media_end: number of tokens up to and including the last medium's, all of which a shared
+            prefix must contain; the number of all tokens if no part may be computed separately.
+        option: number of the request's option whose likelihood is computed; None to generate.
+        option_start: number of tokens before the option's; they equal those of the prompt without
+            the option.
+        inputs: the processor's output for the whole prompt, a batch of one; None if media are
+            encoded separately from prompts.
+        letter_tokens: for each of the request's letters, the tokens that represent it.
     """
 
     request: Request
@@ -48,15 +48,15 @@ class Prompt:
 
     @property
     def num_shareable_tokens(self) -> int:
-        """Leading tokens that may be computed once for several prompts.
+        """Number of leading tokens that may be computed once for several prompts.
 
-        The last token before what is asked for must be a prompt's own: its logits are needed.
+        The last token before the answer must be the prompt's own, because its logits are needed.
         """
         return (len(self.token_ids) if self.option is None else self.option_start) - 1
 
     @property
     def media_name(self) -> str:
-        """What it shows, in words, for instance "images and videos"."""
+        """The media that it shows, in words, for instance "images and videos"."""
         kinds = [kind for medium in self.request.prepared_media for kind in medium.shown_kinds]
         if not kinds:
             return "no media"
@@ -66,12 +66,12 @@ class Prompt:
 
     @property
     def kind(self) -> Hashable:
-        """What prompts that run together must have in common."""
+        """A key that must be equal for prompts that run together."""
         return self.request.settings, self.option is None
 
     @property
     def max_num_tokens(self) -> int:
-        """How many tokens it may grow to, those that are generated included."""
+        """Maximum number of tokens, including those that may be generated."""
         new = self.request.settings.max_new_tokens if self.option is None else 0
         return len(self.token_ids) + new
 
@@ -93,10 +93,10 @@ class PromptWriter:
         self._whole = whole
 
     def prompts(self, request: Request) -> list[Prompt]:
-        """Return the prompt of a request, or one for each option whose likelihood is asked for.
+        """Return the prompt of a request, or one prompt for each option to compare.
 
         Raises:
-            PromptError: the conversation cannot be rendered as asked, or an option has no tokens.
+            PromptError: the conversation cannot be rendered, or an option has no tokens.
             CheckpointError: no prompt can be made with this checkpoint.
             ForwardError: the processor fails.
         """
@@ -116,7 +116,7 @@ class PromptWriter:
             reply = "" if is_blank else self._conversation.continuation(text, request, option)
             whole = self._prompt(request, text + reply)
             self._check_end(whole)
-            # Of a prompt that ends in a space, that space is part of the option's first token.
+            # If the prompt ends in a space, the space becomes part of the option's first token.
             start = common_prefix_length([asked.token_ids, whole.token_ids])
             if len(whole.token_ids) <= start:
                 raise PromptError(f"sample {request.id}: option {number} {option!r} has no tokens")
@@ -124,11 +124,11 @@ class PromptWriter:
         return prompts
 
     def _check_end(self, prompt: Prompt) -> None:
-        """Raise where the processor writes something behind a text: it would follow the option.
+        """Raise if the processor appends tokens to a text, which would follow the option.
 
-        PaliGemma's writes a line break, Chameleon's and Fuyu's the token that begins an answer.
+        PaliGemma's appends a line break, Chameleon's and Fuyu's the token that begins an answer.
         """
-        if prompt.inputs is None:  # put together here
+        if prompt.inputs is None:  # composed by us
             return
         last = self._loaded.tokenizer(prompt.text)["input_ids"][-1]
         if prompt.token_ids[-1] != last:
@@ -139,7 +139,7 @@ class PromptWriter:
             )
 
     def whole_inputs(self, *prompts: Prompt) -> Mapping[str, Any]:
-        """Return the model's inputs for prompts as the processor makes and pads them, on the CPU.
+        """Return the processor's inputs for whole prompts, padded, on the CPU.
 
         Raises:
             ForwardError: the processor fails.
@@ -166,7 +166,7 @@ class PromptWriter:
         return Prompt(request, text, tuple(ids), media_end, inputs=inputs)
 
     def _media_end(self, ids: Sequence[int], inputs: Mapping[str, Any]) -> int:
-        """Return the number of tokens up to the last that stands for a medium; 0 without any."""
+        """Return the number of tokens up to the last media token; 0 without any."""
         ends = [n + 1 for n, token in enumerate(ids) if token in self._loaded.media_token_ids]
         types = inputs.get("mm_token_type_ids")
         if types is not None:
@@ -174,11 +174,11 @@ class PromptWriter:
         return max(ends, default=0)
 
     def _composed(self, request: Request, text: str) -> Prompt:
-        """Put the tokens of media that were prepared apart into the tokens of a text.
+        """Insert the tokens of separately prepared media into the tokens of a text.
 
         Placeholders are special tokens, so a text is split at them before anything else is
-        tokenized, and putting a medium's tokens in place of its placeholder gives the same ids as
-        the processor's own whole prompt. The trial of shared prefixes holds that to it.
+        tokenized, and replacing a placeholder by the medium's tokens gives the same ids as the
+        processor's own whole prompt. The trial of shared prefixes checks this.
         """
         tokenizer = self._loaded.tokenizer
         bos = tokenizer.bos_token
@@ -202,15 +202,15 @@ class PromptWriter:
 def preview_prompt(
     plan: ModelPlan, conversation: ConversationConfig, request: Request
 ) -> tuple[str, list[str]]:
-    """Return the text of a prompt, and its tokens with those of the media, without weights.
+    """Return the text of a prompt, and its tokens including those of media, without weights.
 
     Args:
-        plan: which checkpoint, and with which settings.
+        plan: plan of the model.
         conversation: text around the user's turn.
-        request: with media as :func:`shown_medium` returns them.
+        request: request with media as returned by :func:`shown_medium`.
 
     Raises:
-        PromptError: the text would not be what the request asks for.
+        PromptError: the text would not be what the request specifies.
         CheckpointError: the checkpoint has no processor or chat template, or its processor fails.
     """
     processor = load_processor(plan)
@@ -222,7 +222,7 @@ def preview_prompt(
 
 
 def common_prefix_length(sequences: Sequence[tuple[int, ...]]) -> int:
-    """Return how many leading tokens all sequences share."""
-    # What the first and the last in lexicographic order share, all between them share too.
+    """Return the number of leading tokens that all sequences share."""
+    # Tokens that the first and the last in lexicographic order share are shared by all others too.
     pairs = zip(min(sequences), max(sequences), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -1,4 +1,4 @@
-"""Quantization: schemes as transformers takes them, and how large the weights become."""
+"""Quantization: configurations for transformers, and the size of quantized weights."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def describe_quantization(quantization: QuantizationConfig) -> dict[str, Any]:
 def quantization_config(
     quantization: QuantizationConfig, dtype: torch.dtype, device: torch.device
 ) -> Any:
-    """Return what ``from_pretrained(quantization_config=...)`` takes, or None for no quantization.
+    """Return the value for ``from_pretrained(quantization_config=...)``; None for no quantization.
 
     Args:
         quantization: the scheme.
-        dtype: of the weights that are not quantized.
-        device: where the model will run.
+        dtype: dtype of the weights that are not quantized.
+        device: the model's device.
 
     Raises:
-        CheckpointError: the library of its method is not installed, or it cannot run so.
+        CheckpointError: the library of its method is not installed, or it does not support this.
     """
     method = quantization.method
     if method is None:
@@ -62,16 +62,16 @@ def _skipped(quantization: QuantizationConfig) -> list[str]:
 
 
 def check_skipped(quantization: QuantizationConfig, model: torch.nn.Module) -> None:
-    """Raise where a model has none of the parts that are to keep their precision.
+    """Check that a model has at least one of the parts that are to keep their precision.
 
-    It may lack some: one list holds the names of many families.
+    It may lack others, because one list contains the names of many families.
 
     Args:
         quantization: the scheme.
-        model: that was loaded by it.
+        model: the model that was loaded with it.
 
     Raises:
-        CheckpointError: as said.
+        CheckpointError: it has none of them.
     """
     patterns, names = _skipped(quantization), [name for name, _ in model.named_modules()]
     if patterns and not any(re.match(pattern, name) for pattern in patterns for name in names):
@@ -85,11 +85,11 @@ def check_skipped(quantization: QuantizationConfig, model: torch.nn.Module) -> N
 def _torchao_scheme(
     quantization: QuantizationConfig, dtype: torch.dtype, device: torch.device
 ) -> Any:
-    """Weights only, activations stay in `dtype`.
+    """Return a weight-only scheme; activations keep ``dtype``.
 
-    torchao has packed 4-bit products for CUDA in bfloat16 alone. Elsewhere the 4-bit codes, with a
-    scale and a zero point per group as well, stay in 8-bit storage: that shows what the rounding
-    does to scores and saves no memory; the zero point is rounded otherwise than on CUDA.
+    torchao has packed 4-bit matrix products only for CUDA in bfloat16. Elsewhere the 4-bit codes,
+    also with a scale and a zero point per group, are stored in 8 bits. This shows the effect of
+    rounding on scores but saves no memory, and the zero point is rounded differently than on CUDA.
     """
     from torchao import quantization as ao
     from torchao.quantization.granularity import PerGroup
@@ -113,17 +113,17 @@ def _torchao_scheme(
 
 
 def stored_bytes(model: torch.nn.Module) -> int:
-    """Return the bytes that parameters and buffers take as they are stored.
+    """Return the stored size of parameters and buffers in bytes.
 
-    A quantized tensor of torchao poses as one of the dtype it computes in; counted are its parts.
+    A quantized tensor of torchao looks like one of its compute dtype, so its parts are counted.
     """
-    return sum(map(_tensor_bytes, [*model.parameters(), *model.buffers()]))  # shared ones come once
+    return sum(map(_tensor_bytes, [*model.parameters(), *model.buffers()]))  # without duplicates
 
 
 def _tensor_bytes(tensor: torch.Tensor) -> int:
     flatten = getattr(tensor, "__tensor_flatten__", None)
     if flatten is None:
-        # Constants of a bitsandbytes weight lie beside it, not in it.
+        # Constants of a bitsandbytes weight are stored separately from it.
         state = getattr(tensor, "quant_state", None)
         constants = state.as_dict().values() if state is not None else ()
         beside = sum(_tensor_bytes(item) for item in constants if isinstance(item, torch.Tensor))

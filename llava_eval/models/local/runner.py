@@ -42,15 +42,17 @@ class ModelRunner(Runner):
     Attributes:
         loaded: model and processor.
         conversation: text around the user's turn.
-        batch_size: most questions in one forward pass; halved when memory runs out.
-        max_batch_tokens: most tokens in one forward pass, padding included; None is found.
-        share_prefixes: compute what questions share once: "auto" where that is proven right, True
-            or the run ends; False asks whole prompts, one at a time.
-        num_threads: of torch on a CPU, until it is closed; None leaves torch's choice, at most the
-            cores that this process may use.
-        clock: gets the seconds of the stages "preprocess", "vision", "prefill" and "decode".
-        first_prompt: the first prompt that was rendered, for the manifest.
-        guards: what the guards saw, for the manifest.
+        batch_size: maximum number of questions in one forward pass; halved if memory runs out.
+        max_batch_tokens: maximum number of tokens in one forward pass, including padding; None
+            derives it from the free memory.
+        share_prefixes: compute the prefix that questions share once. "auto" does so if a trial
+            shows that it is correct; with True a failed trial ends the run; False runs whole
+            prompts, one at a time.
+        num_threads: torch's number of threads on a CPU until the runner is closed; None keeps
+            torch's choice, up to the number of cores that this process may use.
+        clock: records the seconds of the stages "preprocess", "vision", "prefill" and "decode".
+        first_prompt: the first rendered prompt, for the manifest.
+        guards: findings of the guards, for the manifest.
     """
 
     loaded: LoadedModel
@@ -69,7 +71,7 @@ class ModelRunner(Runner):
         torch.set_num_threads(self.num_threads or min(self._threads_before, num_cores()))
         if self.max_batch_tokens is None:
             config, dtype = loaded.model.config.get_text_config(), loaded.plan.dtype
-            # The fullest device decides, as if it held every layer.
+            # The device with the least free memory decides, as if it had all layers.
             limits = [max_batch_tokens(config, dtype, device) for device in loaded.plan.devices]
             self.max_batch_tokens = min(limits)
         self.guards["context_length"] = loaded.context_length
@@ -93,7 +95,7 @@ class ModelRunner(Runner):
             is_required=self.share_prefixes is True,
         )
         self._flash: FlashTrial | None = None
-        self._asked_alone: dict[str, str] = {}  # by what prompts show, where none may share
+        self._asked_alone: dict[str, str] = {}  # by kind of media, if sharing is off
 
     @property
     def frame_preprocessor(self) -> FramePreprocessor | None:
@@ -138,7 +140,7 @@ class ModelRunner(Runner):
     def record(self) -> dict[str, Any]:
         record = super().record()
         if self._flash is not None:
-            record["model"] = self.describe()  # with the attention that the trial left it
+            record["model"] = self.describe()  # with the attention after the trial
         return record
 
     def describe(self) -> dict[str, Any]:
@@ -157,10 +159,10 @@ class ModelRunner(Runner):
         torch.set_num_threads(self._threads_before)
 
     def _prompts(self, request: Request) -> list[Prompt]:
-        """Write the prompts of a request, and note the first ones for the manifest.
+        """Write the prompts of a request, and record the first ones for the manifest.
 
         Raises:
-            LlavaEvalError: there is none, or it is too long.
+            LlavaEvalError: a prompt cannot be made, or is too long.
         """
         with self.clock.stage("preprocess"):
             prompts = self._writer.prompts(request)
@@ -203,19 +205,19 @@ class ModelRunner(Runner):
                 yield from self._ask_or_split(microbatch)
 
     def _ask_or_split(self, microbatch: Sequence[PromptGroup]) -> list[tuple[Prompt, Generation]]:
-        """Ask a microbatch; where that fails, its parts, so that only what is at fault fails."""
+        """Run a microbatch; if it fails, run its parts, so that only the faulty part fails."""
         try:
             with torch.inference_mode():
                 return self._ask(microbatch)
         except (torch.OutOfMemoryError, LlavaEvalError) as error:
-            # The error itself must not be kept: its traceback holds the tensors.
+            # The error itself must not be kept, because its traceback refers to the tensors.
             failure = Generation.failed(error)
             is_out_of_memory = isinstance(error, torch.OutOfMemoryError)
             is_forward_error = isinstance(error, ForwardError)
         if is_out_of_memory:
             free_memory()
             num_questions = sum(len(group.prompts) for group in microbatch)
-            if num_questions > 1:  # one alone says nothing of batches
+            if num_questions > 1:  # a single question does not depend on the batch size
                 self.batch_size = max(1, min(self.batch_size, num_questions) // 2)
                 log.warning("out of memory: at most %d questions at a time now", self.batch_size)
         parts = microbatch if len(microbatch) > 1 else microbatch[0].halves()
@@ -227,7 +229,7 @@ class ModelRunner(Runner):
         return [(prompt, failure)]
 
     def _ask(self, microbatch: Sequence[PromptGroup]) -> list[tuple[Prompt, Generation]]:
-        """Ask groups that all share their prefixes, or single whole prompts."""
+        """Run groups that all share their prefixes, or single whole prompts."""
         done: list[tuple[Prompt, Generation]] = []
         batches = (
             self._sharing.batches(microbatch, self.batch_size)
@@ -238,13 +240,13 @@ class ModelRunner(Runner):
             with self.clock.stage("decode"):
                 answers = self._decoder.answer(batch)
             for prompt, answer in zip(batch.prompts, answers, strict=True):
-                # Padding with weights that are not finite spoils a row that is sound alone.
+                # With weights that are not finite, padding can spoil a row that is fine alone.
                 done.append((prompt, self._ask_alone(prompt) if answer is None else answer))
-            del batch  # and its cache, before the next one is made
+            del batch  # frees its cache before the next batch is made
         return done
 
     def _ask_alone(self, prompt: Prompt) -> Generation:
-        """Ask one question the plain way: the processor's inputs for the whole prompt."""
+        """Run one question the plain way: with the processor's inputs for the whole prompt."""
         try:
             with torch.inference_mode():
                 with self.clock.stage("preprocess"):

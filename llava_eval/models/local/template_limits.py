@@ -1,4 +1,4 @@
-"""Limits of a chat template, which is a program that a stranger wrote."""
+"""Limits for chat templates, which are programs written by strangers."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-#: Lines of Python that a chat template may run; real ones run some thousands.
+#: Maximum number of lines of Python that a chat template may run; real ones run some thousands.
 _LIMIT_LINES = 1_000_000
-#: Memory and seconds of the processor that it may use: "{{ 'a' * 10**10 }}" is one line.
+#: Memory and processor time that it may use: "{{ 'a' * 10**10 }}" is a single line.
 _LIMIT_BYTES = 1 << 28
 _LIMIT_SECONDS = 5
 
-#: Longest wait for a try, where the child waits for something and uses no time.
+#: Longest wait for a child process, in case it blocks without using processor time.
 _TRIAL_SECONDS = 60
 _OUT_OF_MEMORY = 3
 
 
 class HarmError(BaseException):
-    """What a template does wrong, in words; no ``except Exception`` in it stops this."""
+    """A template's misbehaviour, in words; a BaseException, so ``except Exception`` ignores it."""
 
 
 class _OutOfMemoryError(HarmError):
-    """Raised in place of a MemoryError, which Jinja's folding of constants passes over."""
+    """Raised instead of a MemoryError, which Jinja's constant folding would ignore."""
 
 
 @contextmanager
 def limited(dates: list[str]) -> Iterator[None]:
-    """Stop what runs in the block, in this thread, after too many calls and lines of Python.
+    """Stop code in the block, in this thread, after too many calls and lines of Python.
 
-    Time would be another limit on a machine with other work.
+    A time limit would depend on the load of the machine.
 
     Args:
-        dates: gets what transformers' ``strftime_now`` gave a template meanwhile.
+        dates: receives the results of transformers' ``strftime_now`` in the block.
 
     Raises:
-        HarmError: it was stopped.
-        _OutOfMemoryError: a MemoryError was raised in it, even if something there caught that.
+        HarmError: the code was stopped.
+        _OutOfMemoryError: a MemoryError was raised in the block, even if it was caught there.
     """
     num_left = _LIMIT_LINES
 
@@ -67,20 +67,20 @@ def limited(dates: list[str]) -> Iterator[None]:
 
 
 def why_harmful(render: Callable[[], object]) -> str | None:
-    """Return why a stranger's program must not run in this process, after a try in a child.
+    """Run a template in a child process, and return why it must not run in this one, or None.
 
-    Only there can memory, and time within one operation (``9 ** 9 ** 9``), be limited without a
-    limit to the threads that decode and to the device. A child that does not come back for another
-    reason, or a system without such limits, says nothing.
+    Only in a child can memory, and time within one operation (``9 ** 9 ** 9``), be limited without
+    limiting decoding threads and the device. If a child does not return for another reason, or if
+    the system has no such limits, the result is None.
 
     Args:
-        render: runs it; what it raises otherwise it will raise here again.
+        render: runs the template; its other exceptions are ignored here, and will be raised again.
     """
     try:
-        with warnings.catch_warnings():  # of fork among threads: the child uses none of their locks
+        with warnings.catch_warnings():  # fork with threads: the child uses none of their locks
             warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
-    except OSError:  # neither memory nor processes are left for a try
+    except OSError:  # no memory or process is left for a trial
         return None
     if child == 0:
         exit_code = 0
@@ -89,7 +89,7 @@ def why_harmful(render: Callable[[], object]) -> str | None:
             render()
         except (MemoryError, _OutOfMemoryError):
             exit_code = _OUT_OF_MEMORY
-        except BaseException:  # noqa: BLE001, S110 - the same is raised again where it is handled
+        except BaseException:  # noqa: BLE001, S110 - it will be raised again in this process
             pass
         finally:
             os._exit(exit_code)
@@ -99,7 +99,7 @@ def why_harmful(render: Callable[[], object]) -> str | None:
         while not ended and time.monotonic() < end:
             ended, status = os.waitpid(child, os.WNOHANG)
             time.sleep(0 if ended else 0.001)
-    except ChildProcessError:  # whoever started this process has it ignore how children end
+    except ChildProcessError:  # SIGCHLD is ignored, as set by this process's parent
         ended = child
     finally:
         if not ended:
@@ -116,7 +116,7 @@ def why_harmful(render: Callable[[], object]) -> str | None:
 
 
 def _limit_this_process() -> None:
-    """Let this process use so much more memory (Linux) and time, and then end it."""
+    """Limit this process's additional memory (on Linux) and its processor time."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

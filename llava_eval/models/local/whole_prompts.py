@@ -1,8 +1,8 @@
-"""Whole prompts in batches: for families whose prompts share no prefix.
+"""Runs whole prompts in batches, for families whose prompts share no prefix.
 
-Rows are padded by the checkpoint's own processor. Whether a model takes padding is tried once for
-each kind of prompt, on real first ones: padded together, or else those of equal length together,
-must give the logits of each alone. What was not proven is asked alone.
+Rows are padded by the checkpoint's own processor. Whether a model supports padding is tried once
+for each kind of prompt, on the run's first ones: padded prompts, or else prompts of equal length,
+must have the same logits together as alone. Otherwise prompts run one at a time.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.prefix import PromptBatch, RowRule
 from llava_eval.models.local.prompt import Prompt, PromptWriter
 
-#: Which rows may be asked together, as far as it was tried, by model and kind of prompt; the next
-#: run of a sweep would find the same.
+#: Results of trials which rows may run together, by model and kind of prompt; the next run of a
+#: sweep reuses them.
 _known: WeakKeyDictionary[Any, dict[Hashable, dict[RowRule, bool]]] = WeakKeyDictionary()
 
 
@@ -33,9 +33,9 @@ class WholeBatches:
 
     Attributes:
         loaded: the model.
-        writer: of the prompts.
-        decoder: asks the model.
-        rules: which rows were asked together, by what their prompts show.
+        writer: writes prompts.
+        decoder: runs the model.
+        rules: which rows ran together, by the media that their prompts show.
     """
 
     loaded: LoadedModel
@@ -44,12 +44,12 @@ class WholeBatches:
     rules: dict[str, set[RowRule]] = field(default_factory=dict)
 
     def alone(self, prompt: Prompt) -> PromptBatch:
-        """Return one prompt as the processor makes it, ready to be asked."""
+        """Return a batch of one prompt with the processor's inputs."""
         inputs = self.loaded.to_device(self.writer.whole_inputs(prompt))
         return PromptBatch((prompt,), inputs)
 
     def batches(self, prompts: Sequence[Prompt]) -> Iterator[PromptBatch]:
-        """Yield some prompts of one kind, ready to be asked, the longest first.
+        """Yield prompts in batches that are ready to run, the longest first.
 
         Raises:
             ForwardError: the processor fails.
@@ -69,12 +69,12 @@ class WholeBatches:
                 yield from map(self.alone, alike)
 
     def _rule(self, key: Hashable, alike: Sequence[Prompt]) -> RowRule:
-        """Return which of these, the longest first, may be asked together; try what was not."""
+        """Return which of these prompts, sorted by length, may run together, after trials."""
         tried = _known.setdefault(self.loaded.model, {})
         known = tried.setdefault((key, self.loaded.attention), {})
         longest, shortest = alike[0], alike[-1]
         if self.loaded.length_dependence is not None or self.loaded.plan.kept_generation_settings:
-            # A repetition penalty would count padding, and logits do not show it.
+            # A repetition penalty would count padding, which logits do not reveal.
             known[RowRule.PADDED] = False
         elif RowRule.PADDED not in known and len(longest.token_ids) > len(shortest.token_ids):
             known[RowRule.PADDED] = self._agrees([longest, shortest])
@@ -87,14 +87,14 @@ class WholeBatches:
         return RowRule.EQUAL if known.get(RowRule.EQUAL) else RowRule.SINGLE
 
     def _agrees(self, prompts: Sequence[Prompt]) -> bool:
-        """Return whether prompts have the same first logits together as each has alone."""
+        """Return whether prompts have the same first logits together as alone."""
         try:
             with torch.inference_mode():
                 together = self.decoder.first_steps(self._together(prompts))
                 apart = [self.decoder.first_steps(self.alone(prompt))[0] for prompt in prompts]
         except torch.OutOfMemoryError:
             raise
-        except Exception:  # noqa: BLE001 - whatever a trial raises means "ask alone"
+        except Exception:  # noqa: BLE001 - any exception in a trial means "run alone"
             return False
         comparison = compare_steps(self.loaded, [*zip(together, apart, strict=True)])
         return comparison is not None and comparison.agrees
@@ -113,9 +113,9 @@ class WholeBatches:
 
 
 def _key(prompt: Prompt) -> Hashable:
-    """Return what whole prompts must have in common to be tried, and asked, together.
+    """Return a key that must be equal for whole prompts that are tried, and run, together.
 
-    Pixels of one shape, so that no trial has to speak for padding of images that it did not see.
+    It includes the shapes of pixels, because a trial covers only the padding of images that it saw.
     """
     shapes = {
         name: tuple(value.shape)
