@@ -1,4 +1,4 @@
-"""Tokens, cost and the limits that stop a judge."""
+"""Token counts, cost, and the limits that stop a judge."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from llava_eval.config.schema import JudgeConfig
 from llava_eval.models.chat_client import Completion
 from llava_eval.scoring.scorer import Messages
 
-#: English text has about four characters to a token; good enough to plan by.
+#: English text has about four characters per token, which is good enough for estimates.
 CHARACTERS_PER_TOKEN = 4
 #: Tokens that a chat format adds to each message.
 TOKENS_PER_MESSAGE = 4
-#: Length of a reply where the protocol sets no limit: a small dictionary.
+#: Estimated length of a reply if the protocol sets no limit: a small dictionary.
 USUAL_OUTPUT_TOKENS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Tokens in and out."""
+    """Numbers of input and output tokens."""
 
     num_input: int = 0
     num_output: int = 0
@@ -29,10 +29,10 @@ class Tokens:
 
 
 def estimated_tokens(config: JudgeConfig, messages: Messages) -> Tokens:
-    """Return about how many tokens a prompt and its reply will have.
+    """Estimate the tokens of a prompt and its reply.
 
     Args:
-        config: of the judge.
+        config: configuration of the judge.
         messages: the prompt.
     """
     characters = sum(len(message["content"]) for message in messages)
@@ -41,10 +41,10 @@ def estimated_tokens(config: JudgeConfig, messages: Messages) -> Tokens:
 
 
 def counted_tokens(estimate: Tokens, completion: Completion) -> Tokens:
-    """Return the endpoint's count, and the estimate where it gives none.
+    """Return the endpoint's token counts, or estimates if it gives none.
 
     Args:
-        estimate: of the prompt, see :func:`estimated_tokens`.
+        estimate: estimate for the prompt, see :func:`estimated_tokens`.
         completion: the reply.
     """
     ingoing, outgoing = completion.num_input_tokens, completion.num_output_tokens
@@ -55,22 +55,23 @@ def counted_tokens(estimate: Tokens, completion: Completion) -> Tokens:
 
 
 class LimitReachedError(Exception):
-    """One more request would pass a limit."""
+    """One more request would exceed a limit."""
 
 
 class Budget:
     """Counts requests and cost of one command, from many threads.
 
-    The estimated cost of requests under way counts as spent, so that parallel requests do not
-    pass the limit together. Estimates are scaled by the largest ratio of count to estimate so far.
+    The estimated cost of running requests counts as spent, so that concurrent requests cannot
+    exceed the limit together. Estimates are scaled by the largest ratio of actual to estimated cost
+    so far.
 
     Args:
-        config: of the judge, with its prices and limits.
+        config: configuration of the judge, with its prices and limits.
 
     Attributes:
-        num_requests: requests that were sent.
-        tokens: counted for the replies.
-        num_settled: replies that were counted.
+        num_requests: number of requests that were sent.
+        tokens: total tokens of the counted requests.
+        num_settled: number of requests that were counted.
     """
 
     def __init__(self, config: JudgeConfig) -> None:
@@ -86,10 +87,10 @@ class Budget:
         """Count a request that is about to be sent, and return its number.
 
         Args:
-            estimate: its tokens.
+            estimate: its estimated tokens.
 
         Raises:
-            LimitReachedError: it must not be sent.
+            LimitReachedError: the request must not be sent.
         """
         config = self._config
         with self._lock:
@@ -108,12 +109,12 @@ class Budget:
             return self.num_requests
 
     def settle(self, number: int, estimate: Tokens, counted: Tokens | None) -> None:
-        """Replace the estimate of a request that is over by its count.
+        """Replace the estimate of a finished request by its actual tokens.
 
         Args:
-            number: of the request.
-            estimate: with which it was reserved.
-            counted: its tokens; None where it cost nothing.
+            number: number of the request.
+            estimate: the estimate with which it was reserved.
+            counted: its actual tokens; None if it cost nothing.
         """
         with self._lock:
             del self._reserved[number]

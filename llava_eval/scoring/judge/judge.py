@@ -1,4 +1,4 @@
-"""Asking a judge many prompts at once, with retries, limits, and every reply kept."""
+"""Sends many prompts to a judge concurrently, with retries and limits, and records all replies."""
 
 from __future__ import annotations
 
@@ -46,24 +46,24 @@ def read_judge_key(config: JudgeConfig) -> str:
     """Return the judge's key from the environment.
 
     Args:
-        config: of the judge.
+        config: configuration of the judge.
 
     Raises:
-        ConfigError: it needs one, and there is none.
+        ConfigError: the endpoint needs a key, and there is none.
     """
     return read_key(config.api_key_env, config.base_url, part="judge", name=str(config.model))
 
 
 class RecordedJudge:
-    """A judge that keeps every reply in a run directory, and says what it did.
+    """A judge that records every reply in a run directory, and reports on its work.
 
     Args:
-        config: of the judge.
-        directory: the run directory, whose ``judge.jsonl`` keeps every reply.
-        others: run directories whose replies may be used as well.
+        config: configuration of the judge.
+        directory: the run directory, in whose ``judge.jsonl`` every reply is recorded.
+        others: other run directories whose recorded replies may be reused.
 
     Attributes:
-        judging: what came of the prompts so far.
+        judging: results of the prompts so far.
     """
 
     def __init__(self, config: JudgeConfig, directory: Path, others: Iterable[Path] = ()) -> None:
@@ -79,16 +79,16 @@ class RecordedJudge:
     def ask(self, prompts: Sequence[Messages]) -> list[JudgeReply]:
         """Return a reply for every prompt, as far as limits and the endpoint allow.
 
-        Equal prompts are asked once. Nothing is raised for a judge that fails: its replies say
-        why they have no text.
+        Equal prompts are sent once. If the judge fails, nothing is raised; replies without a text
+        have the reason in ``error``.
 
         Args:
-            prompts: in any order.
+            prompts: the prompts, in any order.
 
         Raises:
-            ConfigError: there is something to ask, and no key.
+            ConfigError: a prompt must be sent, but there is no API key.
             RunDirectoryError: a file of replies is damaged.
-            StorageError: a reply cannot be kept.
+            StorageError: a reply cannot be recorded.
         """
         keys = [key_of(self._config, prompt) for prompt in prompts]
         unique = dict(zip(keys, prompts, strict=True))
@@ -114,11 +114,11 @@ class RecordedJudge:
 
     @property
     def report(self) -> JudgeReport:
-        """What stands beside the numbers."""
+        """The report on the judge for tables and the manifest."""
         return report_of(self._config, self.judging)
 
     def _announce(self, num_all: int, pending: Mapping[str, Messages]) -> None:
-        """Say what is going to be asked, and about what it costs, before anything is sent."""
+        """Log the number of prompts and their estimated cost before anything is sent."""
         judging = self.judging
         for prompt in pending.values():
             judging.estimate += estimated_tokens(self._config, prompt)
@@ -139,9 +139,9 @@ class RecordedJudge:
     def _ask_pending(
         self, pending: Mapping[str, Messages], store: ReplyStore
     ) -> Generator[tuple[str, JudgeReply], None, None]:
-        """Yield a reply for every prompt that was asked, kept already where it has a text.
+        """Yield a reply for every prompt that was sent; replies with a text are already recorded.
 
-        Once stopped, only what is under way still comes.
+        After a stop, only running requests still yield.
         """
         config, judging = self._config, self.judging
         client = ChatClient(config.base_url, read_judge_key(config), config.timeout_seconds)
@@ -165,9 +165,9 @@ class RecordedJudge:
                         bar.update(1)
 
     def _rounds(self, keys: list[str]) -> Iterator[list[str]]:
-        """Yield what may be asked together: one at a time, until the cost can be estimated.
+        """Yield prompts to send concurrently: single ones until the cost can be estimated.
 
-        What is under way together then rests on as many costs that are known.
+        There are then as many known costs as there may be concurrent requests.
         """
         num_known = 0 if self._config.max_cost is None else self._config.concurrency
         while keys and self._budget.num_settled < num_known:
@@ -176,12 +176,12 @@ class RecordedJudge:
             yield keys
 
     def _count(self, error: Exception | None) -> None:
-        """Count how a prompt ended, and end everything where nothing will come of more.
+        """Count the outcome of a prompt, and stop if no further prompt can succeed.
 
-        Called in the thread that asked, so that it begins no further prompt.
+        It is called in the thread of the request, so that the thread starts no further prompt.
         """
         if isinstance(error, WithheldError):
-            return  # a filter dislikes one prompt; that says nothing of the next
+            return  # a filter refused this prompt, which says nothing about others
         message = str(error)
         if isinstance(error, RequestError):
             message += hints(error, self._config.base_url)
@@ -198,9 +198,9 @@ class RecordedJudge:
     def _ask_one(
         self, key: str, prompt: Messages, client: ChatClient, store: ReplyStore
     ) -> KeptReply | Exception:
-        """Ask one prompt, with retries; runs in a thread.
+        """Send one prompt, with retries, in a thread.
 
-        What it returns is kept already: Ctrl-C may leave nobody to take it.
+        The returned reply is already recorded, because after a Ctrl-C nobody may receive it.
         """
         try:
             reply = with_retries(
@@ -218,12 +218,12 @@ class RecordedJudge:
     def _attempt(
         self, key: str, prompt: Messages, client: ChatClient, store: ReplyStore
     ) -> KeptReply:
-        """Send one prompt once, within the limits, and keep the reply.
+        """Send one prompt once, within the limits, and record the reply.
 
         Raises:
-            LimitReachedError: it must not be sent.
+            LimitReachedError: the prompt must not be sent.
             RequestError: there is no usable reply.
-            StorageError: it cannot be kept.
+            StorageError: the reply cannot be recorded.
         """
         config = self._config
         estimate = estimated_tokens(config, prompt)
@@ -231,7 +231,7 @@ class RecordedJudge:
         counted = None
         try:
             completion = client.chat(str(config.model), prompt, _fields(config))
-            counted = counted_tokens(estimate, completion)  # what is withheld costs as much
+            counted = counted_tokens(estimate, completion)  # withheld replies cost the same
             completion.check_end()
             text = without_reasoning(completion.text)
             if text is None or (completion.finish_reason == "length" and not text.strip()):

@@ -1,4 +1,4 @@
-"""The judge's replies, judge.jsonl: one JSON object per reply, appended as they come in."""
+"""The file of a judge's replies, judge.jsonl: one JSON object per reply, in order of arrival."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ FILE_NAME = "judge.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class KeptReply(JudgeReply):
-    """What a judge replied, with what the endpoint said of it.
+    """A recorded reply of a judge.
 
-    Its text is what follows the reasoning, which the judges of no reference send.
+    Its text excludes reasoning, which the references' judges do not produce.
 
     Attributes:
-        snapshot: the model that the endpoint says has answered.
-        num_input_tokens, num_output_tokens: as the endpoint counted them; None where it did not.
+        snapshot: the model that answered, as the endpoint names it.
+        num_input_tokens, num_output_tokens: token counts of the endpoint; None if it gives none.
     """
 
     snapshot: str = "unnamed"
@@ -39,10 +39,10 @@ class KeptReply(JudgeReply):
 
 
 def key_of(config: JudgeConfig, messages: Messages) -> str:
-    """Return what a reply is kept under: everything that can change it but the address.
+    """Return the key of a reply: a digest of everything that can change it, except the address.
 
     Args:
-        config: of the judge.
+        config: configuration of the judge.
         messages: the prompt.
     """
     content: dict[str, Any] = {
@@ -57,11 +57,11 @@ def key_of(config: JudgeConfig, messages: Messages) -> str:
 
 
 class ReplyStore:
-    """Replies by key, read from files of earlier runs and appended to one's own, by any thread.
+    """Replies by key, read from this and other runs' files; any thread may append to this run's.
 
     Args:
-        path: the run's own file; made when the first reply comes in.
-        others: files of other runs whose replies may be used.
+        path: the run's own file; created when the first reply arrives.
+        others: files of other runs whose replies may be reused.
 
     Raises:
         RunDirectoryError: a file is damaged.
@@ -81,7 +81,7 @@ class ReplyStore:
         self._lock = threading.Lock()
 
     def get(self, key: str) -> KeptReply | None:
-        """Return a reply that is known; one of another run becomes part of this file too.
+        """Return a recorded reply, or None; a reply of another run is copied to this run's file.
 
         Args:
             key: see :func:`key_of`.
@@ -94,14 +94,14 @@ class ReplyStore:
     def add(
         self, key: str, config: JudgeConfig, messages: Messages, completion: Completion, text: str
     ) -> KeptReply:
-        """Keep a reply, on disk before anything is made of it.
+        """Record a reply on disk, before it is used.
 
         Args:
             key: see :func:`key_of`.
-            config: of the judge.
+            config: configuration of the judge.
             messages: the prompt.
-            completion: what the endpoint sent.
-            text: of it, after the reasoning.
+            completion: the endpoint's response.
+            text: the response's text after the reasoning.
 
         Raises:
             StorageError: it cannot be written.
@@ -129,12 +129,12 @@ class ReplyStore:
         return reply
 
     def add_malformed(self, key: str, config: JudgeConfig, error: MalformedError) -> None:
-        """Keep a response that was no reply at all, for people to look at; it is never used.
+        """Record a malformed response for inspection by people; it is never used.
 
         Args:
             key: see :func:`key_of`.
-            config: of the judge.
-            error: with the response's body.
+            config: configuration of the judge.
+            error: the error with the response's body.
 
         Raises:
             StorageError: it cannot be written.
@@ -144,7 +144,7 @@ class ReplyStore:
         )
 
     def _append(self, content: Mapping[str, Any]) -> None:
-        # ASCII only: no line can be broken by a character that some reader takes for a line break.
+        # ASCII only, because some readers treat other characters as line breaks.
         line = json.dumps(content, ensure_ascii=True).encode() + b"\n"
         with storage_errors(self._path), self._lock:
             if self._stream is None:
@@ -162,7 +162,7 @@ class ReplyStore:
 
 
 def _drop_torn_line(path: Path) -> None:
-    """Cut off what a killed process left of a line."""
+    """Remove an incomplete last line, which a killed process may leave."""
     if not path.exists():
         return
     content = read_file(path)
@@ -174,7 +174,7 @@ def _drop_torn_line(path: Path) -> None:
 
 @dataclass(frozen=True)
 class _Line:
-    """What is read of a line that keeps a reply, which is all that the endpoint sent."""
+    """The fields that are read of a line with a reply; ``reply`` is the endpoint's whole text."""
 
     key: str
     reply: str
@@ -193,7 +193,7 @@ class _Line:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, KeptReply, Mapping[str, Any]]]:
-    """Yield key, reply and line of what a file keeps, without a torn last line and no replies."""
+    """Yield key, reply and line of a file, skipping an incomplete last line and non-replies."""
     try:
         content = read_file(path)
     except FileNotFoundError:
@@ -211,7 +211,7 @@ def _lines(path: Path) -> Iterator[tuple[str, KeptReply, Mapping[str, Any]]]:
                 f"{path}, line {number} is damaged ({error}); remove that line to ask the judge "
                 "again"
             ) from error
-        # What a filter left is asked again, and what ends within its reasoning.
+        # Withheld replies, and replies that end within their reasoning, are requested again.
         text = without_reasoning(line.reply)
         if text is not None and not is_withheld(line.finish_reason):
             yield line.key, line.kept(text), whole

@@ -1,4 +1,4 @@
-"""What a judge did: counted while it is asked, and reported beside every number."""
+"""The record of a judge's work, and its report for tables and the manifest."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from llava_eval.scoring.scorer import JudgeReply
 
 @dataclass
 class Judging:
-    """What came of the prompts of one command.
+    """The results of one command's prompts.
 
     Attributes:
-        replies: one per prompt, in their order.
-        stopped: why asking ended early; None when everything was asked.
-        num_reused: distinct prompts whose reply was known.
-        num_asked: distinct prompts that were answered now.
-        num_requests: HTTP requests sent now, retries included.
-        num_malformed: responses that were no reply at all.
-        estimate: tokens expected before anything was sent.
-        tokens: tokens counted for what was sent.
-        cost: of those tokens; None where a price is unknown.
+        replies: one reply per prompt, in their order.
+        stopped: why the judge stopped early; None if every prompt was sent.
+        num_reused: number of distinct prompts whose reply was already recorded.
+        num_asked: number of distinct prompts that were answered now.
+        num_requests: number of HTTP requests sent now, including retries.
+        num_malformed: number of responses that were not replies.
+        estimate: tokens estimated before anything was sent.
+        tokens: tokens counted for the requests sent now.
+        cost: cost of those tokens; None if a price is unknown.
     """
 
     replies: list[JudgeReply] = field(default_factory=list)
@@ -42,11 +42,11 @@ class Judging:
 
 @dataclass(frozen=True)
 class JudgeReport:
-    """What a judge did for one table.
+    """The report on a judge for one table.
 
     Attributes:
-        content: everything, as it stands in manifest.json and metrics.json.
-        label: what stands beside the benchmark's name in every table, by name.
+        content: the whole report, as in manifest.json and metrics.json.
+        label: the entries shown next to the benchmark's name in every table.
     """
 
     content: Mapping[str, Any]
@@ -54,11 +54,11 @@ class JudgeReport:
 
 
 def report_of(config: JudgeConfig, judging: Judging) -> JudgeReport:
-    """Return what stands beside the numbers.
+    """Return the report on a judge.
 
     Args:
-        config: of the judge.
-        judging: what came of its prompts.
+        config: configuration of the judge.
+        judging: results of its prompts.
     """
     replies = [reply for reply in judging.replies if isinstance(reply, KeptReply)]
     ingoing = sum(reply.num_input_tokens or 0 for reply in replies)

@@ -13,19 +13,19 @@ from llava_eval.types import Sample, Score
 
 @dataclass(frozen=True)
 class JudgedText(RulesFirst):
-    """One prompt per text.
+    """Sends one prompt per text.
 
     Attributes:
-        system, user: the prompt, without a system text where that is null; ``user`` may hold
-            ``{{question}}``, ``{{options}}`` (one a line, "A: ..."), ``{{answer}}`` (the first
+        system, user: the prompt, without a system text if that is null; ``user`` may contain
+            ``{{question}}``, ``{{options}}`` (one per line, "A: ..."), ``{{answer}}`` (the first
             target) and ``{{prediction}}`` (the model's text).
-        choice_system, choice_user: the prompt for samples with options, where it is another one.
-        answer_replacements: texts that are replaced in ``{{answer}}``, in their order.
+        choice_system, choice_user: the prompt for samples with options, if it differs.
+        answer_replacements: texts to replace in ``{{answer}}``, in their order.
         reading: how the reference reads the reply, see :mod:`.parsers`.
-        min_characters: a shorter text scores 0 and is not put to the judge.
+        min_characters: a shorter text scores 0 without asking the judge.
 
-    The score's value is 1 or 0 where the reply says yes or no, otherwise the judge's number;
-    the number is also the detail ``judge_score``.
+    The score's value is 1 or 0 if the reply says yes or no, otherwise the judge's number; the
+    number is also the detail ``judge_score``.
     """
 
     system: str | None
@@ -48,7 +48,7 @@ class JudgedText(RulesFirst):
         )
 
     def prompt(self, text: str, sample: Sample) -> Messages:
-        """Show the judge question, options, right answer and text."""
+        """Return the prompt with question, options, right answer and text."""
         answer = sample.targets[0]
         for old, new in self.answer_replacements.items():
             answer = answer.replace(old, new)
