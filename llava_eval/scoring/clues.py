@@ -16,12 +16,12 @@ _BARE_WORD = re.compile(r"(?<=:\s)([A-Za-z_]\w*)")
 _LETTER = re.compile(r"\b[A-H]\b")
 _NUMBER = re.compile(r"-?\d+\.?\d*")
 _THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
-#: What a result of a kind that nobody asked for can raise where it is taken for intervals.
+#: What a result of an unexpected type can raise when it is treated as intervals.
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
 
 def fenced_result(reply: str, *, quote_words: bool = False) -> tuple[Any, ...]:
-    r"""Return the ``result`` of a reply's first block of JSON, alone, or nothing.
+    r"""Return the ``result`` in a reply's first block of JSON as a tuple of one, or an empty tuple.
 
     Args:
         reply: the model's text, or a judge's.
@@ -44,9 +44,9 @@ class CgBench(ReplyScorer):
     """CG-Bench: a letter, or the clue's intervals and their overlap with the right ones.
 
     The letter is the result; without one, the reply is right where the right letter stands anywhere
-    as a word, among others too. Intervals are the result, or else all numbers of the reply two by
-    two, none of them being an overlap of 0. What cannot be read is left out: the authors' scripts
-    ask again for it.
+    as a word, among others too. Intervals are the result, or else all numbers of the reply in
+    pairs; a reply without any number has an overlap of 0. What cannot be read is left out: the
+    authors' scripts ask the model again.
 
     Source: CG-Bench/CG-Bench f826608, run/utils.py, post_process and calculate_intervals_iou;
     run/stat_with_key.py. ``rec@IoU`` among the details is the share of five thresholds that the
@@ -79,15 +79,15 @@ class CgBench(ReplyScorer):
 
 
 def intervals_overlap(first: Any, second: Any) -> float:
-    """Return what two lists of intervals share, over what both cover.
+    """Return the intersection of two lists of intervals over their union, from 0 to 1.
 
     Args:
-        first: a list of starts and ends in seconds; overlapping ones are joined, but a tuple cannot
-            grow, as in the original.
-        second: another one.
+        first: a list of (start, end) in seconds. Overlapping intervals are merged, except that
+            extending a tuple raises, as in the original.
+        second: another such list.
 
     Raises:
-        TypeError: or another error, where they are no such lists.
+        TypeError: or another exception, if they are not such lists.
     """
     left, right = _joined(first), _joined(second)
     shared = 0.0
@@ -102,7 +102,7 @@ def intervals_overlap(first: Any, second: Any) -> float:
 def _overlap_if_any(found: Any, right: Any) -> float | None:
     try:
         return intervals_overlap(found, right)
-    except _FAULTS:  # overlapping numbers end the original's evaluation of this question
+    except _FAULTS:  # the original, too, gives up on this question when such an error is raised
         return None
 
 

@@ -13,7 +13,7 @@ from llava_eval.scoring.scorer import ReplyScorer, read
 from llava_eval.types import Sample, Score
 
 # fmt: off
-#: What a short answer stands after; the shortest rest counts.
+#: What a short answer follows; of several, the shortest rest of the line counts.
 _BEFORE_ANSWER = (
     "could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result ",
 )
@@ -25,7 +25,8 @@ _VIDEO_BEFORE_ANSWER = (
 )
 # fmt: on
 _TRIVIAL = frozenset(":,.!?;'")
-#: No number begins within another, which the originals find to no end in one that is endless.
+#: A number never begins inside another one. The originals' patterns try that too, and practically
+#: never finish on a very long number.
 _NUMBERS = (
     re.compile(r"-?\b\d{1,3}(?:,\d{3})+\b"),
     re.compile(r"-?(?<!\d)\d++(?:\.\d++)?[eE][+-]?\d+"),

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001
-"""A reply without what is wrapped around its words: markup, boxes, tags, quotes."""
+"""Strips a reply of what is wrapped around its words: markup, boxes, tags, quotes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-#: Names of tags whose content is what a model was asked to wrap its answer in.
+#: Names of tags in which models are asked to wrap their answers.
 _ANSWER_TAG = r"(?:final[_\s]?)?(?:answer|ans|choice|option|result|response|output)\s*>"
 
 
 def _with_tick_behind(option: re.Match[str]) -> str:
-    """Return "B ✓. a kite" of "[x] B. a kite", and nothing of a box that is empty."""
+    """Return "B ✓. a kite" for "[x] B. a kite", and "" if the box is empty."""
     tick = option[1].strip("[]☐ ").lower().replace("x", "✓")
     return f"{option[2]} {tick}{option[3]}\n" if tick else ""
 
@@ -68,7 +68,7 @@ _JSON_ANSWER = re.compile(
     r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\[[^\]]*\]|[^,}\n]+)""",
     re.IGNORECASE,
 )
-#: No article, since it stands alone between its quotes.
+#: Alone between its quotes, a small "a" is a letter, not the article.
 _QUOTED_LETTER = re.compile(r"""^(["'])[a-z]\1$""")
 _FENCE = re.compile(r"```(?:\w+\n)?|```")
 
@@ -81,7 +81,7 @@ def plain_text(reply: str) -> str:
     """
     bare = _FENCE.sub("", reply).strip()
     if bare.startswith("{") and bare.endswith("}"):
-        # Of an object with an answer, what stands under other keys is no answer.
+        # In an object that has an answer, the values of other keys are ignored.
         values = [
             _QUOTED_LETTER.sub(lambda match: match.group().upper(), value)
             for value in _JSON_ANSWER.findall(bare)
@@ -105,5 +105,5 @@ _SYMBOLS = re.compile(r"(?![✅✔☑✓❌✗✘✖🚫])[\u2600-\u27bf\ufe0f\u
 
 
 def same_text(text: str) -> str:
-    """Return a text as options and replies are compared: plain, and case and edges ignored."""
+    """Return a text in the form in which it is compared: plain, case-folded, without end marks."""
     return " ".join(plain_text(text).casefold().split()).strip(" .,;:!?()。✅✔☑✓")

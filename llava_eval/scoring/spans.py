@@ -121,8 +121,8 @@ def _clock_seconds(time: str) -> float:
 
 
 _TIMELENS_CLOCK = re.compile(r"\b(\d{1,2}:\d{2}:\d{2}(?:\.\d+)?|\d{1,2}:\d{2}(?:\.\d+)?)\b")
-#: The first number gives nothing back and begins where its digits do, which changes no match: a
-#: reply that is one endless number would take the cube of its length.
+#: The first number is matched possessively and from its first digit only. That changes no match,
+#: but a reply of one very long number would otherwise take time in the cube of its length.
 _TIMELENS_SPANS = (
     re.compile(r"(?<!\d)(\d++\.?+\d*+)\s*-\s*(\d+\.?\d*)"),
     re.compile(r"(?<!\d)(\d++\.?+\d*+)\s+to\s+(\d+\.?\d*)"),
@@ -161,7 +161,7 @@ def _pairs(times: Sequence[float]) -> list[Span]:
 
 
 def _whole(seconds: float) -> float:
-    # Hundreds of digits are no finite number: no video is as long, so nothing is shared.
+    # Hundreds of digits become infinity, which cannot be rounded; the overlap is 0 either way.
     return float(round(seconds)) if math.isfinite(seconds) else seconds
 
 

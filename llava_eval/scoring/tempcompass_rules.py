@@ -53,7 +53,7 @@ class TempCompassRules(ReplyScorer):
 
 
 def cleaned(text: str, remove: Sequence[str]) -> str:
-    """Return a reply as rules and judge see it."""
+    """Return a reply in the form in which rules and judge see it."""
     for unwanted in remove:
         text = text.replace(unwanted, "")
     return text.strip()
@@ -65,7 +65,7 @@ def _matched(sample: Sample, answer: str | None, right: bool) -> Score:
 
 
 def _multi_choice(reply: str, answer: str) -> tuple[str | None, bool]:
-    """The whole answer, a letter, or a reply that begins with "A." or "A)"."""
+    """Read the whole answer, a letter, or a reply that begins with "A." or "A)"."""
     if reply == answer:
         return answer[:1], True
     head = reply[:1]
@@ -75,16 +75,16 @@ def _multi_choice(reply: str, answer: str) -> tuple[str | None, bool]:
 
 
 def _yes_no(reply: str, answer: str) -> tuple[str | None, bool]:
-    """Begins with yes or no; "Not really", "none" and "north" begin with no."""
+    """Read how a reply begins; "Not really", "none" and "north" begin with no."""
     lowered = reply.lower()
     said = next((word for word in ("yes", "no") if lowered.startswith(word)), None)
     return said, said == answer
 
 
 def _caption_matching(reply: str, answer: str, options: Sequence[str]) -> tuple[str | None, bool]:
-    """A whole option, its sentence (also after ") "), or its label ("Caption A" or "A").
+    """Read a whole option, its sentence (also after ") "), or its label ("Caption A" or "A").
 
-    The last match counts, labels after sentences after whole options.
+    The last match counts: labels come after sentences, and those after whole options.
     """
     labels = [option.split(": ")[0] for option in options]
     sentences = [option.split(": ")[1] for option in options]

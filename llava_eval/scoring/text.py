@@ -51,7 +51,7 @@ _MOST_CHARACTERS = 32_767
 
 
 def through_spreadsheet(text: str) -> str:
-    r"""Return a text as it comes back from XlsxWriter and pandas.
+    r"""Return a text as it is after writing it with XlsxWriter and reading it with pandas.
 
     "N/A" and its like come back as "nan", and control characters as their codes: "\r" as
     ``_x000D_``, which holds a capital D. Very long texts are cut.
@@ -69,8 +69,8 @@ _LETTER_FIRST = re.compile(r"\s*([A-Z])\.")
 def lmms_eval_exact(text: str) -> str:
     """Return a text as lmms-eval's exact_match compares it, case and punctuation ignored.
 
-    Its arrays keep a text's length when they lower it (which "İ" outgrows) and drop zero bytes at
-    the end.
+    Its numpy arrays keep a text's length when they lower-case it (the lower case of "İ" is longer)
+    and drop zero bytes at the end.
 
     Source: EvolvingLMMs-Lab/lmms-eval, api/metrics.py, exact_match_hf_evaluate.
     """
@@ -101,9 +101,9 @@ class LmmsEvalExactMatch(ReplyScorer):
 
 
 class GqaLlava(ReplyScorer):
-    """GQA as LLaVA hands it to GQA's own script: full stops at the end go, and case.
+    """GQA as LLaVA gives it to GQA's own script: lower case, without full stops at the end.
 
-    Nothing else goes, white space neither; the script compares with the answer as it is.
+    Nothing else is removed, not even white space; the script compares with the answer as it is.
 
     Sources: haotian-liu/LLaVA, scripts/convert_gqa_for_eval.py; GQA's eval.py.
     """
@@ -155,8 +155,8 @@ _MAX_RELATIVE_CHANGE = 0.05
 class RelaxedAccuracy(ReplyScorer):
     """ChartQA's relaxed accuracy (arXiv 2203.10244, section 5.1).
 
-    A percent sign divides by 100 on its own side, so "57" is wrong for "57%". A target of 0 is
-    compared as text. Commas make a text no number; whatever Python's float() takes is one.
+    A percent sign divides its own side by 100, so "57" is wrong for "57%". A target of 0 is
+    compared as text. A number is whatever Python's float() accepts, so a text with commas is none.
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/chartqa/utils.py, relaxed_correctness (of Qwen-VL).
     """
@@ -247,9 +247,9 @@ _DIGITS = re.compile(r"-?\d+(?:\.\d+)?")
 class VsiBench(ReplyScorer):
     """VSI-Bench: options by the first word, numbers by their mean relative accuracy.
 
-    The first word ends at the first space, and full stops at its end go. It is the option's letter
-    in either case, or what ``float()`` takes for a number. A number is worth the share of ten
-    relative errors that it does not exceed: 1 - c for c = 0.5, 0.55, ... 0.95.
+    The first word ends at the first space; full stops at its end are removed. It is the option's
+    letter in either case, or a number that ``float()`` accepts. A number scores the share of ten
+    limits that its relative error does not exceed: 1 - c for c = 0.5, 0.55, ... 0.95.
 
     Source: vision-x-nyu/thinking-in-space 51e089c, lmms_eval/tasks/vsibench/utils.py,
     vsibench_process_results; EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/vsibench/utils.py,
@@ -307,7 +307,7 @@ def _first_number(text: str) -> float | None:
 
 
 def _spelled_number(words: Sequence[str]) -> float:
-    """Return "three hundred twenty one" as a number; what is no number is added up all the same."""
+    """Return "three hundred twenty one" as a number; words in another order are added up, too."""
     total = current = 0
     for word in words:
         value = _NUMBER_WORDS[word]
@@ -322,15 +322,15 @@ def _spelled_number(words: Sequence[str]) -> float:
 
 #: Full-width forms of ASCII and the ideographic space.
 _FULL_WIDTH = {0xFEE0 + code: code for code in range(0x21, 0x7F)} | {0x3000: 0x20}
-#: The part of OCRBench that holds formulas, of which case counts and spaces do not.
+#: The parts of OCRBench with formulas, in which case counts and spaces do not.
 _FORMULAS = ("HME100k", "Handwritten Mathematical Expression Recognition")
 
 
 class OcrBenchLmmsEval(ReplyScorer):
     """OCRBench in lmms-eval: an accepted answer stands somewhere in the reply.
 
-    Case does not count, full-width characters are ASCII's, line breaks spaces. Of formulas, spaces
-    go and case counts. An empty answer stands in every reply.
+    Case is ignored, full-width characters become ASCII and line breaks become spaces. In formulas,
+    spaces are removed and case counts. An empty answer stands in every reply.
 
     Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/ocrbench/utils.py, ocrbench_process_results.
     """

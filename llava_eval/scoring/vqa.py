@@ -11,7 +11,7 @@ from typing import Literal
 from llava_eval.scoring.scorer import ReplyScorer, read
 from llava_eval.types import Sample, Score
 
-#: From so many answers on a reply can be worth 1: three agree with it where any one is left out.
+#: With fewer answers no reply can be worth 1: three must agree, whichever one is left out.
 _FEWEST_ANSWERS = 4
 
 
@@ -79,7 +79,7 @@ class VqaNormalised(ReplyScorer):
 
 
 def _few_answers(sample: Sample) -> dict[str, object]:
-    """Return as a detail that no reply is worth 1: with one answer, a right one is worth 0."""
+    """Return the detail that says that no reply can be worth 1; with one answer all are worth 0."""
     return {"few_answers": True} if 0 < len(sample.targets) < _FEWEST_ANSWERS else {}
 
 

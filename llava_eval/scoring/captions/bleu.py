@@ -32,7 +32,7 @@ def sample_counts(captions: Captions) -> IntArray:
 
 
 def expand_counts(counts: IntArray) -> IntArray:
-    """(num_samples, K) of what `sample_counts` returns: with the numbers of all own n-grams.
+    """(num_samples, K) the rows of `sample_counts` with the number of all n-grams of each order.
 
     ``bleu_of_parts(parts[rows].sum(axis=0, keepdims=True))`` is the corpus BLEU of these rows.
     """

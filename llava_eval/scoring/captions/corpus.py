@@ -1,4 +1,4 @@
-"""Captions, scored against references over the whole set, and BLEU, which is no mean of samples."""
+"""Caption scores, which depend on the whole set, and the BLEU of a set, which is no mean."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class CaptionScorer:
     """CIDEr, ROUGE-L and BLEU of each caption, as pycocoevalcap computes them.
 
     A caption's CIDEr depends on the references of the whole evaluated set (its document
-    frequencies), so nothing is scored before all texts are there, and values of a subset cannot be
+    frequencies), so nothing is scored before all texts are known, and values of a subset cannot be
     compared with those of the full set.
 
-    The score's value is CIDEr in the reference's own unit, 0 to 10; the other metrics are details
-    in theirs, 0 to 1, and so are the counts that BLEU of the whole set is made of.
+    The score's value is CIDEr in the reference's own unit, 0 to 10. The details hold the other
+    metrics, 0 to 1, and the counts from which BLEU of the whole set is computed.
     """
 
     def score_all(
@@ -87,8 +87,8 @@ class CaptionScorer:
 def corpus_bleu(results: Sequence[SampleResult], *, order: Literal[1, 2, 3, 4] = 4) -> MetricValue:
     """Return the BLEU of a whole set times 100, as papers print it.
 
-    Counts of matching n-grams are added up over the set before precision is taken, so it is not the
-    mean of the samples' values and has no standard error here.
+    Counts of matching n-grams are added up over the set before precision is computed, so it is not
+    the mean of the samples' values, and it has no standard error here.
 
     Args:
         results: results of the set or of one level of a facet; failed ones are left out.
@@ -103,9 +103,9 @@ def corpus_bleu(results: Sequence[SampleResult], *, order: Literal[1, 2, 3, 4] =
 
 
 def bleu_counts_of(results: Sequence[SampleResult]) -> IntArray:
-    """Return (N, K) what each sample adds to the sums that BLEU is made of.
+    """Return (N, K) what each sample adds to the sums from which BLEU is computed.
 
-    The scorer left them among the details; captions scored without are tokenized and counted anew.
+    The scorer keeps them among the details; captions without them are tokenized and counted again.
 
     Args:
         results: all with a text and references, in the order of the set.

@@ -75,9 +75,9 @@ def _measured(
 
 
 def _caption(result: SampleResult) -> str:
-    """Return a caption as its scorer had it: without reasoning where the protocol cuts it out.
+    """Return the caption that its scorer scored: without reasoning if the protocol cuts it out.
 
-    Another rule's answer may be a word of the caption; there it stays as it is.
+    The answer that another rule reads may be a single word of the text, so it is not used.
     """
     details = result.score.details
     was_cut = HAS_REASONING in details and BLEU_COUNTS in details
@@ -85,7 +85,7 @@ def _caption(result: SampleResult) -> str:
 
 
 def _missing(files: Sequence[Path]) -> str | None:
-    """Return what is missing, in words, or None."""
+    """Return a message that says what is missing, or None."""
     if shutil.which("java") is None:
         return "there is no Java"
     folder = package_folder(_PACKAGE)

@@ -1,8 +1,8 @@
 """Counts of the n-grams of a whole set of captions, as arrays.
 
 BLEU and CIDEr are both defined on how often each n-gram occurs in a hypothesis and in each of its
-references. Counting with one sort for each order, not with one dictionary for each caption, is what
-makes them fast.
+references. They are fast because counting takes one sort per order instead of one dictionary per
+caption.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Captions:
     """A set of tokenized captions, their words numbered.
 
     Attributes:
-        hypotheses: one a sample.
-        references: of each sample.
+        hypotheses: one per sample.
+        references: those of each sample.
         words: (num_words,) the captions' words one after the other, hypotheses first, then all
             references of the first sample, and so on.
         num_words: (num_samples + num_references,) words of each caption.

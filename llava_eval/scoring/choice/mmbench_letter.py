@@ -64,7 +64,7 @@ class MmBenchVlmEvalKit(LetterRule):
 
     def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
         text = through_spreadsheet(reply)
-        # Options that are no texts for pandas are none here.
+        # An option that pandas reads as a missing value is no option here either.
         options = {letter: option for letter, option in _options(sample).items() if option}
         letter = _vlmevalkit_letter(text, options)
         if letter is None and len(text.lower()) <= 2 * sum(map(len, options.values())):

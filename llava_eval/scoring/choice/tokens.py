@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001
-"""A reply as a row of tokens: letters, texts of options, words by what they do, punctuation."""
+"""Splits a reply into tokens: letters, texts of options, words by what they do, punctuation."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ class Token:
     """A letter, an option's text, a word or a mark.
 
     Attributes:
-        kind: what it is or does; of a punctuation mark the mark itself, or the usual one like it.
-        start, end: in the plain text; brackets around a letter belong to it.
-        letter: of an option's letter, or of the option whose text it is; empty for other tokens,
-            and for a text that several options have.
+        kind: what it is or does; for punctuation, the mark itself or its common equivalent.
+        start, end: position in the plain text, including brackets around a letter.
+        letter: the option's letter, or the letter of the option whose text it is; empty for other
+            tokens, and for a text that several options share.
     """
 
     kind: str
@@ -70,16 +70,16 @@ class Token:
 
 
 class Lexer:
-    """Makes tokens of a plain text.
+    """Splits a plain text into tokens.
 
     Attributes:
-        single_letters: each letter that is a word of its own, by where it stands; of small ones
-            those that an option has.
+        single_letters: each letter that is a word of its own, by position; small letters only if
+            an option has them.
     """
 
     def __init__(self, plain: str, choices: Sequence[str]) -> None:
         self.plain = plain
-        # As many characters as the text: "İ" and "ß" become two.
+        # Of the same length as the text: "İ" and "ß", which would become two characters, stay.
         lowered = (character.casefold() for character in plain)
         pairs = zip(lowered, plain, strict=True)
         self._lowered = "".join(low if len(low) == 1 else character for low, character in pairs)
@@ -115,7 +115,7 @@ class Lexer:
                 yield token
 
     def _enumerator(self, position: int, previous: Token) -> Token | None:
-        """Return the number of the next entry, as in "1. A 2. B"; in "B 2." it may be B's text."""
+        """Return the number of the next list entry, as in "1. A 2. B", unless it is B's text."""
         match = _ENUMERATOR.match(self.plain, position) if previous.kind is Kind.LABEL else None
         if match is None:
             return None
@@ -125,7 +125,7 @@ class Lexer:
         return Token(Kind.WORD, *match.span())
 
     def _mark(self, position: int) -> Token:
-        """Return the token of a punctuation mark, of no kind for one that says nothing."""
+        """Return the token of a punctuation mark; its kind is NOTHING if it has no meaning."""
         arrow = _ARROW.match(self.plain, position)
         if arrow is not None:
             return Token(Kind.ARROW, *arrow.span())
@@ -177,9 +177,9 @@ class Lexer:
         return Kind.LABEL if kind in _AFTER_THE_LETTER_A or is_joined or goes_on else None
 
     def _own_text_follows(self, letter: str, index: int) -> bool:
-        """Return whether a letter's own option text, and nothing longer, follows at once.
+        """Return whether the letter's own option text, and nothing longer, follows directly.
 
-        After it a copied list goes on with the next letter: "A a kite B a girl".
+        In a copied list the next letter comes after it: "A a kite B a girl".
         """
         gap = re.compile(r"[\s.:)-]*").match(self.plain, index)
         token = self._text(index if gap is None else gap.end())
@@ -190,9 +190,9 @@ class Lexer:
         )
 
     def _text(self, position: int) -> Token | None:
-        """Return the longest option text that stands at a position.
+        """Return the longest option text at a position.
 
-        One that is a word with a kind keeps it: "No", "right".
+        If that is a known word ("No", "right"), the token keeps the word's kind.
         """
         here = self.plain[position : position + 1]
         is_in_word = here.isascii() and position > 0 and self.plain[position - 1].isalnum()

@@ -23,7 +23,7 @@ CONSISTENCY = "consistency"
 
 
 class _Task(NamedTuple):
-    """One number to be had: whose it is, of which dimension, and from which prompt."""
+    """One score to obtain: for which sample and dimension, and from which prompt."""
 
     sample_index: int
     dimension: str

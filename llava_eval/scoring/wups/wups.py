@@ -15,7 +15,7 @@ from llava_eval.types import Sample, Score
 _THRESHOLD = 0.9
 _BELOW_THRESHOLD = 0.1
 
-#: Types whose answers must be equal: yes or no, and counting.
+#: Types of questions whose answers must be equal: yes or no, and counting.
 _EXACT_TYPES = ("DB", "DC")
 _TYPE_FACET = "type"
 
@@ -41,11 +41,11 @@ _STOP_WORDS = frozenset(
 class Wups(ReplyScorer):
     """NExT-QA's rule: lemmas without stop words, compared word by word.
 
-    Each word of one side is worth its best Wu-Palmer similarity to a word of the other (equal words
-    1, words that WordNet does not know 0); a side is worth the product of its words, those worth 0
-    left out, or 0 without any; an answer is worth the poorer side, and with two references the
-    better of both. Yes/no and counting answers (types DB and DC) must be equal. Punctuation counts:
-    "No." is not "no".
+    Each word of one side scores its best Wu-Palmer similarity to a word of the other side (1 for
+    equal words, 0 for words that WordNet does not know). A side's score is the product over its
+    words, without those that score 0, or 0 if none is left. An answer's score is the lower one of
+    its two sides, and with two references the higher one of both. Yes/no and counting answers
+    (types DB and DC) must be equal. Punctuation counts: "No." is not "no".
 
     The value is WUPS@All, with threshold 0; ``wups_0_9`` among the details is WUPS@0.9.
 
