@@ -123,12 +123,13 @@ def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInf
         raise UntrustedError("an edit list shows the same samples twice")
     with mapped(path) as data:
         _check_sizes(data, stream)
-        as_stored = _timed_as_stored(data, stream, packets, syntax)
+        times = _times(data, stream)
+    as_stored = _timed_as_stored(times, stream, packets, syntax)
     # the edit list (8.6.6) may hide samples
     shown = np.array([not entry.is_discard for entry in entries[:]], np.bool_)
     with FileIO(path) as file:
         samples = Samples(file, entries)
-        _check(samples, syntax, packets)
+        _check(samples, syntax, packets, times)
         for numbers in as_stored:
             if not rises([_order(samples, syntax, number) for number in numbers]):
                 raise UntrustedError(TIMES_AS_STORED)
@@ -194,19 +195,26 @@ def _check_sizes(data: mmap.mmap, stream: VideoStream) -> None:
         raise UntrustedError("a sample is empty")
 
 
-def _timed_as_stored(
-    data: mmap.mmap, stream: VideoStream, packets: list[int], syntax: Syntax
-) -> list[range]:
-    """Return the runs between keyframes whose times rise as stored, in a stream that reorders."""
+def _times(data: mmap.mmap, stream: VideoStream) -> Integers | None:
+    """Return the time at which each sample is shown, or None if the tables do not state it."""
     count = len(stream.index_entries)
     steps, offsets = (_of_each(data, stream, kind, count) for kind in (b"stts", b"ctts"))
     if steps is None or offsets is None:
+        return None
+    times: Integers = np.cumsum(steps) - steps + offsets
+    return times
+
+
+def _timed_as_stored(
+    times: Integers | None, stream: VideoStream, packets: list[int], syntax: Syntax
+) -> list[range]:
+    """Return the runs between keyframes whose times rise as stored, in a stream that reorders."""
+    if times is None:
         return []
-    times = np.cumsum(steps) - steps + offsets
     check_rise(times, stream, syntax)
     if not reorders(stream):
         return []
-    parts = [range(*ends) for ends in pairwise([*packets, count]) if ends[1] - ends[0] > 1]
+    parts = [range(*ends) for ends in pairwise([*packets, len(times)]) if ends[1] - ends[0] > 1]
     return [part for part in parts if (np.diff(times[part.start : part.stop]) >= 0).all()]
 
 
@@ -242,7 +250,7 @@ def _table(
     return None
 
 
-def _check(samples: Samples, syntax: Syntax, packets: list[int]) -> None:
+def _check(samples: Samples, syntax: Syntax, packets: list[int], times: Integers | None) -> None:
     """Raise if frames cannot be counted from samples."""
     parameters, previous = b"", 0
     for number in packets if syntax.max_reorder else packets[:1]:
@@ -255,7 +263,7 @@ def _check(samples: Samples, syntax: Syntax, packets: list[int]) -> None:
         parameters = found or parameters
         if number == 0 or syntax.marks_leading:
             _check_keyframe(samples, syntax, number, prefix)
-        _check_joint(samples, syntax, previous, number)
+        _check_joint(samples, syntax, previous, number, times)
         previous = number
 
 
@@ -270,22 +278,35 @@ def _check_keyframe(samples: Samples, syntax: Syntax, number: int, prefix: bytes
         raise UntrustedError(SEVERAL_SEQUENCES)
 
 
-def _check_joint(samples: Samples, syntax: Syntax, previous: int, number: int) -> None:
+def _check_joint(
+    samples: Samples, syntax: Syntax, previous: int, number: int, times: Integers | None
+) -> None:
     """Raise if the order of pictures does not continue from the previous keyframe to this one."""
     keyframe = _order(samples, syntax, number) if number else None
     if keyframe is None or keyframe.resets:
         return
     reach = 2 * syntax.max_reorder  # covers a group of pictures whose first one is shown last
     near = range(max(previous, number - reach), number)
-    before = [_order(samples, syntax, each) for each in near]
     after: list[PictureOrder] = []
     for each in range(number + 1, min(number + reach, len(samples.entries))):
         order = _order(samples, syntax, each)
         if order is None or not is_leading(order, keyframe):
             break
         after.append(order)
-    if not goes_on(before, keyframe, after):
-        raise UntrustedError(JOINED)
+    # the last two shown and what is decoded after them tell it nearly always, with few reads
+    for numbers in (_last_shown(near, times), near):
+        before = [_order(samples, syntax, each) for each in numbers]
+        is_enough = all(before) and any(order.is_anchor for order in before if order)
+        if (is_enough or numbers == near) and goes_on(before, keyframe, after):
+            return
+    raise UntrustedError(JOINED)
+
+
+def _last_shown(near: range, times: Integers | None) -> range:
+    """Return the end of a range of samples from the last two shown on, or all without times."""
+    if times is None:
+        return near
+    return near[int(np.argsort(times[near.start : near.stop], kind="stable")[-2:].min()) :]
 
 
 def _order(samples: Samples, syntax: Syntax, number: int) -> PictureOrder | None:
