@@ -48,7 +48,7 @@ def read_choice(reply: str, choices: Sequence[str]) -> tuple[str | None, str]:
 
 
 class StrictChoice(LetterRule):
-    """An answer counts only if it is unambiguous; an unreadable reply is wrong.
+    """An answer counts where it can be read in one way only; an unreadable reply is wrong.
 
     Our own rule, see :func:`read_choice`; unreadable replies are counted.
     """
