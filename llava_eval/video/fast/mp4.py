@@ -294,12 +294,12 @@ def _check_joint(
             break
         after.append(order)
     # the last two shown and what is decoded after them tell it nearly always, with few reads
-    for numbers in (_last_shown(near, times), near):
-        before = [_order(samples, syntax, each) for each in numbers]
-        is_enough = all(before) and any(order.is_anchor for order in before if order)
-        if (is_enough or numbers == near) and goes_on(before, keyframe, after):
-            return
-    raise UntrustedError(JOINED)
+    last = [_order(samples, syntax, each) for each in _last_shown(near, times)]
+    has_anchor = any(order.is_anchor for order in last if order is not None)
+    if has_anchor and None not in last and goes_on(last, keyframe, after):
+        return
+    if not goes_on([_order(samples, syntax, each) for each in near], keyframe, after):
+        raise UntrustedError(JOINED)
 
 
 def _last_shown(near: range, times: Integers | None) -> range:
