@@ -56,10 +56,11 @@ def watch(folder: Path) -> list[tuple[int, float]]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    seen = []
+    seen: list[tuple[int, float]] = []
     ledger = folder / "run" / "samples.jsonl"
     while process.poll() is None:
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        # the first look as soon as there is a ledger, which a short run has for a moment only
+        time.sleep(SECONDS_BETWEEN_LOOKS if seen else 0.1)
         status = Path(f"/proc/{process.pid}/status")
         memory = [line for line in status.read_text().splitlines() if "RssAnon" in line]
         if memory and ledger.exists():
